@@ -1,0 +1,173 @@
+"""Every error that hlsdl raises, and the exit code each one means.
+
+    HlsdlError                 1   a defect of ours, when raised bare
+    ├── UsageError             2   what was asked for makes no sense
+    ├── NetworkError           3   the network failed and patience is spent; resumable
+    ├── HttpError              4   the server refuses for good (401, 403, 404, 410 …)
+    ├── PlaylistError          5   not a playlist, or an invalid one
+    ├── SelectionError         6   nothing in the stream matches what was asked
+    ├── ContentKeyError        7   a key is missing, wrong, or not ours to use
+    ├── IntegrityError         8   damaged, truncated or incomplete
+    ├── DiskError              9   full, read-only, quota; resumable
+    ├── PolicyError           10   refused by policy: scheme, address, downgrade, redirect
+    ├── LockedError           11   another process works on this bundle
+    ├── LimitError            12   a hostile server or playlist is over a limit
+    ├── LiveStreamError       13   a live stream where a finished one was asked for
+    └── Interrupted          130   stopped by the user; resumable
+
+Foreign exceptions are translated into these once, at the edge that knows the foreign
+library (`transfer.origin` for the network, `bundle.durable` for the disk, `ffmpeg`).
+The numbers are public (`docs/exit-codes.md`) and never change.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+LONGEST_URL_SHOWN = 300
+"""Characters of a URL that appear in a message or document."""
+
+
+def redact(url: str) -> str:
+    """Return `url` without user info, query values and fragment, fit for messages, logs and events.
+
+    Query *names* stay, since they help to recognise a resource; values are where tokens live.
+    `data:` URLs are cut to their media type, since their body may be a key.
+    """
+    scheme, separator, rest = url.partition(":")
+    if separator and scheme.lower() == "data":
+        return f"data:{rest.split(',', 1)[0][:60]},…"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "<unreadable URL>"
+    host = parts.netloc.rpartition("@")[2]
+    names = [pair.split("=", 1)[0] for pair in parts.query.split("&") if pair]
+    query = "&".join(f"{name}=…" for name in names)
+    shown = urlunsplit((parts.scheme, host, parts.path, query, ""))
+    return shown if len(shown) <= LONGEST_URL_SHOWN else shown[: LONGEST_URL_SHOWN - 1] + "…"
+
+
+class HlsdlError(Exception):
+    """Base of all errors of hlsdl.
+
+    Attributes:
+        message: one sentence, without a full stop.
+        hint: what the person can do about it, or None.
+        url: the redacted URL concerned, or None.
+        http_status: the HTTP status that caused it, or None.
+        retryable: whether the same request may work if made again at once.
+        code: the process exit code (contract §2).
+        kind: a stable word for programs.
+        resumable: whether running the same command again goes on where this one stopped.
+    """
+
+    code: int = 1
+    kind: str = "internal"
+    resumable: bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        url: str | None = None,
+        http_status: int | None = None,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.url = redact(url) if url is not None else None
+        self.http_status = http_status
+        self.retryable = retryable
+
+
+class UsageError(HlsdlError):
+    """What was asked for makes no sense: a wrong flag, a path that is no bundle."""
+
+    code, kind = 2, "usage"
+
+
+class NetworkError(HlsdlError):
+    """Connections failed, stalled or were cut more often than patience allows."""
+
+    code, kind, resumable = 3, "network", True
+
+
+class HttpError(HlsdlError):
+    """The server answered, and the answer is a permanent no; `http_status` says which."""
+
+    code, kind = 4, "http-permanent"
+
+
+class PlaylistError(HlsdlError):
+    """Bytes that are no HLS playlist, or a playlist that breaks RFC 8216.
+
+    Attributes:
+        line: 1-based line number in the playlist, or None when it concerns the whole.
+        reason: the message without place and address.
+    """
+
+    code, kind = 5, "playlist"
+
+    def __init__(
+        self, reason: str, *, line: int | None = None, url: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(f"line {line}: {reason}" if line is not None else reason, url=url, hint=hint)
+        self.reason = reason
+        self.line = line
+
+
+class SelectionError(HlsdlError):
+    """A language, codec, ceiling or variant was asked for that the stream does not have."""
+
+    code, kind = 6, "selection"
+
+
+class ContentKeyError(HlsdlError):
+    """A content key is missing, malformed, wrong, or belongs to a DRM system."""
+
+    code, kind = 7, "key"
+
+
+class IntegrityError(HlsdlError):
+    """Bytes are damaged, truncated, or not what they must be."""
+
+    code, kind = 8, "integrity"
+
+
+class DiskError(HlsdlError):
+    """The file system refused: full, read-only, over quota, an I/O error."""
+
+    code, kind, resumable = 9, "disk", True
+
+
+class PolicyError(HlsdlError):
+    """A rule about where we may go, or what may be written, says no."""
+
+    code, kind = 10, "policy"
+
+
+class LockedError(HlsdlError):
+    """Another process holds this bundle's lock."""
+
+    code, kind = 11, "locked"
+
+
+class LimitError(HlsdlError):
+    """A named limit on size, count or depth was reached; hostile or broken input."""
+
+    code, kind = 12, "limit"
+
+
+class LiveStreamError(HlsdlError):
+    """The stream is live, and a finished one was asked for."""
+
+    code, kind = 13, "live"
+
+
+class Interrupted(HlsdlError):
+    """The user stopped the work; what is on disk is sound."""
+
+    code, kind, resumable = 130, "interrupted", True

@@ -1,0 +1,260 @@
+"""Local playlists: the source text, re-pointed at what is stored.
+
+Every line survives byte for byte except those named here. A line changes only where its URI, its byte range or a
+reference to something not stored stands; a line goes when it is about live delivery, or would call the network.
+`docs/bundle-format.md` states the list for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from hlsdl.planning.plan import StreamPlan, stored_key_path
+from hlsdl.planning.protection import KEY_SCHEMES
+from hlsdl.playlist import lines
+from hlsdl.playlist.models import Key, MediaPlaylist, MultivariantPlaylist, Variant
+
+MEDIA_PLAYLIST_NAME = "index.m3u8"
+
+LIVE_DELIVERY_TAGS = frozenset(
+    {
+        "EXT-X-SERVER-CONTROL",
+        "EXT-X-PART-INF",
+        "EXT-X-PART",
+        "EXT-X-PRELOAD-HINT",
+        "EXT-X-RENDITION-REPORT",
+        "EXT-X-SKIP",
+        "EXT-X-PREFETCH",
+        "EXT-X-PREFETCH-DISCONTINUITY",
+    }
+)
+"""They steer requests to an origin; an offline copy has none."""
+
+REPLACED_TAGS = frozenset(
+    {
+        "EXT-X-DEFINE",  # variables are written out
+        "EXT-X-BYTERANGE",  # each range is its own file
+        "EXT-X-ALLOW-CACHE",  # removed in protocol version 7
+        "EXT-X-CONTENT-STEERING",  # an offline player would call home
+        "EXT-X-PLAYLIST-TYPE",  # written anew as VOD
+        "EXT-X-ENDLIST",  # written anew at the end
+    }
+)
+
+OFFLINE_SCHEMES = frozenset({"data", "skd", "urn", "clearkey"})
+"""Schemes that no player takes to the network by itself; such values stay as they are."""
+
+
+def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) -> str:
+    """The media playlist of one stored stream.
+
+    Args:
+        stream: its plan.
+        absent: file names (in the stream's folder) that the origin no longer had: they become EXT-X-GAP.
+    """
+    playlist = stream.playlist
+    keys = {key.line: key for key in playlist.keys}
+    segments = {segment.line: segment for segment in playlist.segments}
+    written: list[str] = []
+    for number, line in enumerate(playlist.text.lines):
+        tag = lines.tag_name(line)
+        if number in segments:
+            name = stream.files[number]
+            gap = name in absent and not segments[number].gap
+            written += [_like(line, "#EXT-X-GAP")] if gap else []
+            written.append(_like(line, name))
+        elif number in keys:
+            written += _local_key(line, keys[number], stream.id)
+        elif tag == "EXT-X-MAP":
+            written += _local_map(line, stream.files.get(number))
+        elif tag in LIVE_DELIVERY_TAGS or tag in REPLACED_TAGS or _calls_network(line):
+            continue
+        else:
+            written.append(line)
+    return _sealed(written, playlist, needs_gap=bool(absent))
+
+
+def local_multivariant_playlist(
+    master: MultivariantPlaylist, playlists: Mapping[str, str], files: Mapping[str, str]
+) -> str:
+    """The multivariant playlist of what is stored.
+
+    Args:
+        master: the source.
+        playlists: media playlist URL -> its local playlist, relative to the bundle (`<stream>/index.m3u8`).
+        files: URL of a key or data item -> its stored path, relative to the bundle.
+    """
+    kept = _kept_variants(master, playlists)
+    removals = _unusable_groups(master, kept, playlists)
+    variant_lines = {one.line: one for one in master.variants}
+    variant_uris = {one.uri_line: one for one in master.variants}
+    renditions = {one.line: one for one in master.renditions}
+    trick_play = {one.line: one for one in master.trick_play}
+    data = {one.line: one for one in master.session_data}
+    session_keys = {one.line: one for one in master.session_keys}
+    promoted = _promoted_defaults(master, kept, playlists)
+    written: list[str] = []
+    for number, line in enumerate(master.text.lines):
+        if number in variant_lines:
+            variant = variant_lines[number]
+            if variant in kept:
+                written.append(_without(line, removals.get(variant.index, ())))
+        elif number in variant_uris:
+            if variant_uris[number] in kept:
+                written.append(_like(line, playlists[variant_uris[number].uri]))
+        elif number in renditions:
+            written += _local_rendition(line, renditions[number].uri, playlists) if number in promoted else []
+            if promoted.get(number):
+                written[-1] = lines.set_attribute(
+                    lines.set_attribute(written[-1], "DEFAULT", "YES"), "AUTOSELECT", "YES"
+                )
+        elif number in trick_play:
+            written += _pointed(line, playlists.get(trick_play[number].uri))
+        elif number in data and data[number].uri:
+            written += _local_data(line, str(data[number].uri), files)
+        elif number in session_keys:
+            written += _local_session_key(line, session_keys[number], files)
+        elif lines.tag_name(line) in REPLACED_TAGS or _calls_network(line):
+            continue
+        else:
+            written.append(line)
+    return "".join(written)
+
+
+def measured_multivariant_playlist(playlist_path: str, *, peak: int, average: int) -> str:
+    """The multivariant playlist around a media playlist that was the source itself; bitrates are measured."""
+    attributes = f"BANDWIDTH={max(peak, 1)},AVERAGE-BANDWIDTH={max(average, 1)}"
+    return f"#EXTM3U\n#EXT-X-STREAM-INF:{attributes}\n{playlist_path}\n"
+
+
+def _like(line: str, content: str) -> str:
+    """`content` with the line ending of `line`; a last line without one gets a line feed."""
+    return content + (line[len(lines.content(line)) :] or "\n")
+
+
+def _value(line: str, name: str) -> str | None:
+    """An attribute's value without its quotes."""
+    span = lines.attribute_spans(line).get(name)
+    return line[span[0] : span[1]].strip('"') if span else None
+
+
+def _without(line: str, names: Iterable[str]) -> str:
+    for name in names:
+        line = lines.remove_attribute(line, name)
+    return line
+
+
+def _pointed(line: str, target: str | None) -> list[str]:
+    """The line with its URI attribute at `target`; no line when there is no target."""
+    return [lines.set_attribute(line, "URI", f'"{target}"')] if target is not None else []
+
+
+def _calls_network(line: str) -> bool:
+    """Whether a player would fetch something this line names that is not stored."""
+    for name in lines.fetchable_attributes(line):
+        value = _value(line, name) or ""
+        if value.split(":", 1)[0].lower() not in OFFLINE_SCHEMES or ":" not in value:
+            return True
+    return False
+
+
+def _local_key(line: str, key: Key, stream_id: str) -> list[str]:
+    """A KEY line: ours points to the stored key, a key system's stays verbatim unless it is a web address."""
+    path = stored_key_path(key)
+    if path is not None:
+        return _pointed(line, f"../{path}")
+    return [line] if _stays_verbatim(key) else []
+
+
+def _stays_verbatim(key: Key) -> bool:
+    # A DRM line with a web address is a licence server. It describes ciphertext that we keep whole, and without
+    # the line the segments would claim to be clear; only a player of that key system follows it.
+    scheme = (key.uri or "").split(":", 1)[0].lower()
+    return key.keyformat != "identity" or scheme not in KEY_SCHEMES - {"data"}
+
+
+def _local_map(line: str, name: str | None) -> list[str]:
+    return _pointed(lines.remove_attribute(line, "BYTERANGE"), name)
+
+
+def _local_rendition(line: str, uri: str | None, playlists: Mapping[str, str]) -> list[str]:
+    return [line] if uri is None else _pointed(line, playlists.get(uri))
+
+
+def _local_data(line: str, uri: str, files: Mapping[str, str]) -> list[str]:
+    return [line] if uri.startswith("data:") else _pointed(line, files.get(uri))
+
+
+def _local_session_key(line: str, key: Key, files: Mapping[str, str]) -> list[str]:
+    path = stored_key_path(key)
+    if path is not None:
+        return _pointed(line, path if path in files.values() else None)
+    return [line] if _stays_verbatim(key) and (key.uri or "").split(":")[0].lower() not in ("http", "https") else []
+
+
+def _sealed(written: list[str], playlist: MediaPlaylist, *, needs_gap: bool) -> str:
+    """Add what makes it a finished playlist: PLAYLIST-TYPE:VOD behind the header, ENDLIST at the end."""
+    if written and not written[-1].endswith("\n"):
+        written[-1] += "\n"
+    ending = written[0][len(lines.content(written[0])) :] or "\n"
+    if needs_gap and playlist.version < 8:
+        written[:] = [line for line in written if lines.tag_name(line) != "EXT-X-VERSION"]
+        written.insert(1, f"#EXT-X-VERSION:8{ending}")
+    place = next((index + 1 for index, line in enumerate(written) if lines.tag_name(line) == "EXT-X-TARGETDURATION"), 1)
+    written.insert(place, f"#EXT-X-PLAYLIST-TYPE:VOD{ending}")
+    written.append(f"#EXT-X-ENDLIST{ending}")
+    return "".join(written)
+
+
+def _kept_variants(master: MultivariantPlaylist, playlists: Mapping[str, str]) -> list[Variant]:
+    """The STREAM-INF lines that stay: stored video with each stored audio group the source pairs it with."""
+    stored = [one for one in master.variants if one.uri in playlists]
+    kept = [one for one in stored if one.audio is None or _has_audio(master, one, playlists)]
+    voiced = {one.uri for one in kept}
+    # A video stored without any of its audio groups still plays, silently: its first line stays.
+    silent = {one.uri: one for one in reversed(stored) if one.uri not in voiced}
+    return sorted([*kept, *silent.values()], key=lambda one: one.index)
+
+
+def _has_audio(master: MultivariantPlaylist, variant: Variant, playlists: Mapping[str, str]) -> bool:
+    group = master.group("AUDIO", variant.audio)
+    return any(one.uri is None or one.uri in playlists for one in group)
+
+
+def _unusable_groups(
+    master: MultivariantPlaylist, kept: Iterable[Variant], playlists: Mapping[str, str]
+) -> dict[int, list[str]]:
+    """Variant index -> the group attributes that would name a group nothing is stored of."""
+    removals: dict[int, list[str]] = {}
+    for one in kept:
+        for kind, group in (("AUDIO", one.audio), ("SUBTITLES", one.subtitles), ("VIDEO", one.video)):
+            members = master.group(kind, group)
+            if group is not None and not any(r.uri is None or r.uri in playlists for r in members):
+                removals.setdefault(one.index, []).append(kind)
+    return removals
+
+
+def _promoted_defaults(
+    master: MultivariantPlaylist, kept: Iterable[Variant], playlists: Mapping[str, str]
+) -> dict[int, bool]:
+    """EXT-X-MEDIA lines that stay -> whether this one becomes the DEFAULT because its group's own is not stored."""
+    used = {
+        (kind, group)
+        for one in kept
+        for kind, group in (
+            ("AUDIO", one.audio),
+            ("VIDEO", one.video),
+            ("SUBTITLES", one.subtitles),
+            ("CLOSED-CAPTIONS", one.closed_captions),
+        )
+    }
+    staying = [
+        one for one in master.renditions if (one.type, one.group) in used and (one.uri is None or one.uri in playlists)
+    ]
+    promoted = {one.line: False for one in staying}
+    for group in dict.fromkeys(one.group for one in staying if one.type == "AUDIO"):
+        had_default = any(one.default for one in master.group("AUDIO", group))
+        members = [one for one in staying if one.type == "AUDIO" and one.group == group]
+        if had_default and not any(one.default for one in members):
+            promoted[members[0].line] = True
+    return promoted

@@ -1,0 +1,236 @@
+"""The plan: every object to fetch, where it goes, and in which order.
+
+Made from the chosen streams and their parsed playlists, deterministically: the same stored playlists give the
+same plan after a restart, so resuming is planning again and leaving out what the journal already has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from hlsdl.planning import naming
+from hlsdl.planning.protection import Protection, protection_of
+from hlsdl.planning.selection import StreamSource
+from hlsdl.playlist.models import ByteRange, InitSection, Key, MediaPlaylist, MultivariantPlaylist, Segment
+
+MOST_SEGMENT_BYTES = 1 << 30
+"""No segment may be larger than this (1 GiB)."""
+LEAST_SEGMENT_LIMIT = 64 << 20
+"""Below this (64 MiB) no limit is derived from the declared bitrate."""
+BITRATE_SLACK = 20
+"""How many times its declared size a segment may have before we call it hostile."""
+KEY_BYTES = 16
+MOST_DATA_BYTES = 8 << 20
+"""Session data larger than 8 MiB is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """One object to fetch and store: a URL, or a byte range of it, and the path it gets."""
+
+    path: str
+    """Relative POSIX path inside the bundle, chosen by us."""
+    url: str = field(repr=False)
+    byte_range: ByteRange | None = None
+    kind: str = "segment"
+    """`segment`, `init`, `key` or `data`."""
+    duration: Decimal = Decimal(0)
+    """Seconds; 0 for what is not a segment."""
+    limit: int = MOST_SEGMENT_BYTES
+    """The most bytes that are accepted."""
+    stream: str | None = None
+    sequence: int | None = None
+    start: Decimal = Decimal(0)
+    """Seconds from the start of its stream: the play order across streams."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """One stream to store: its playlist, its objects, and which file each line of the playlist means."""
+
+    source: StreamSource
+    playlist: MediaPlaylist
+    resources: tuple[Resource, ...]
+    """Init sections and segments in play order, each stored once however often it is listed."""
+    files: Mapping[int, str]
+    """Line index of a segment URI or EXT-X-MAP -> file name inside the stream's folder."""
+    protection: Protection
+
+    @property
+    def id(self) -> str:
+        """The stream's id and folder name."""
+        return self.source.id
+
+    @property
+    def gaps(self) -> int:
+        """Segments that the source itself declares absent."""
+        return sum(segment.gap for segment in self.playlist.segments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """How many bytes a plan takes."""
+
+    bytes: int
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadPlan:
+    """Everything one download stores."""
+
+    master: MultivariantPlaylist | None
+    streams: tuple[StreamPlan, ...]
+    keys: tuple[Resource, ...]
+    data: tuple[Resource, ...]
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """All init sections and segments in play order across the streams."""
+        everything = [
+            (resource.start, position, resource)
+            for position, stream in enumerate(self.streams)
+            for resource in stream.resources
+        ]
+        # Sorting is stable: within one stream and one instant the playlist's own order stays.
+        everything.sort(key=lambda entry: entry[:2])
+        return tuple(resource for _, _, resource in everything)
+
+    @property
+    def duration(self) -> Decimal:
+        """Seconds of the longest stream."""
+        return max((stream.playlist.duration for stream in self.streams), default=Decimal(0))
+
+    @property
+    def segments(self) -> int:
+        """How many distinct media segments are stored."""
+        return sum(resource.kind == "segment" for stream in self.streams for resource in stream.resources)
+
+    def estimate(self) -> Estimate:
+        """Bytes to store: exact when every object is a byte range, else from the declared bitrates."""
+        parts = [stream_estimate(stream) for stream in self.streams]
+        return Estimate(bytes=sum(part.bytes for part in parts), is_exact=all(part.is_exact for part in parts))
+
+
+def make_plan(
+    streams: Iterable[tuple[StreamSource, MediaPlaylist]], master: MultivariantPlaylist | None = None
+) -> DownloadPlan:
+    """Say exactly which objects these streams consist of."""
+    planned = tuple(_plan_stream(source, playlist) for source, playlist in streams)
+    keys: dict[str, Resource] = {}
+    session_keys = master.session_keys if master else ()
+    used = {key.uri for stream in planned for key in stream.playlist.keys if stored_key_path(key)}
+    for key in (*(key for stream in planned for key in stream.playlist.keys), *session_keys):
+        path = stored_key_path(key)
+        # A session key that no chosen stream uses belongs to what was not chosen: it is not fetched.
+        if path and key.uri in used:
+            keys.setdefault(path, Resource(path=path, url=key.uri or "", kind="key", limit=KEY_BYTES))
+    data = {
+        item.uri: Resource(
+            path=naming.data_path(item.uri, "json" if item.format == "JSON" else "bin"),
+            url=item.uri,
+            kind="data",
+            limit=MOST_DATA_BYTES,
+        )
+        for item in (master.session_data if master else ())
+        if item.uri and not item.uri.startswith("data:")
+    }
+    return DownloadPlan(master=master, streams=planned, keys=tuple(keys.values()), data=tuple(data.values()))
+
+
+def stored_key_path(key: Key) -> str | None:
+    """Where this key is kept in the bundle; None for keys that we do not fetch (DRM systems, `data:` keys)."""
+    if key.keyformat != "identity" or not key.uri:
+        return None
+    return naming.key_path(key.uri) if key.uri.split(":", 1)[0].lower() in ("http", "https", "file") else None
+
+
+def stream_estimate(stream: StreamPlan) -> Estimate:
+    """Bytes of one stream."""
+    known = [r.byte_range.length for r in stream.resources if r.byte_range is not None]
+    if len(known) == len(stream.resources):
+        return Estimate(bytes=sum(known), is_exact=True)
+    declared = stream.source.average_bandwidth or stream.source.bandwidth or stream.source.typical_bandwidth
+    bits = sum(((s.bitrate or declared) * s.duration for s in stream.playlist.segments if not s.gap), Decimal(0))
+    return Estimate(bytes=int(bits) // 8, is_exact=False)
+
+
+def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
+    resources: list[Resource] = []
+    files: dict[int, str] = {}
+    names: dict[tuple[object, ...], str] = {}
+    start = Decimal(0)
+    for segment in playlist.segments:
+        if segment.init is not None:
+            identity = _init_identity(segment.init)
+            if identity not in names:
+                names[identity] = naming.init_name(segment.sequence)
+                resources.append(_init_resource(source, segment.init, names[identity], segment.sequence, start))
+        name = _segment_file(source, segment, names)
+        if name is None:
+            name = naming.segment_name(segment.sequence, _extension(source, segment))
+            if not segment.gap:
+                names[_segment_identity(segment)] = name
+                resources.append(_segment_resource(source, segment, name, start))
+        files[segment.line] = name
+        start += segment.duration
+    for init in playlist.inits:
+        # A map that no segment uses has nothing to name it after; its line is dropped by the writer.
+        stored = names.get(_init_identity(init))
+        if stored is not None:
+            files[init.line] = stored
+    return StreamPlan(
+        source=source,
+        playlist=playlist,
+        resources=tuple(resources),
+        files=files,
+        protection=protection_of(playlist),
+    )
+
+
+def _segment_file(source: StreamSource, segment: Segment, names: Mapping[tuple[object, ...], str]) -> str | None:
+    """The file an earlier, identical segment already has: the same bytes under the same default IV rules."""
+    return None if segment.gap else names.get(_segment_identity(segment))
+
+
+def _segment_identity(segment: Segment) -> tuple[object, ...]:
+    return ("segment", segment.uri, segment.byte_range)
+
+
+def _init_identity(init: InitSection) -> tuple[object, ...]:
+    return ("init", init.uri, init.byte_range)
+
+
+def _extension(source: StreamSource, segment: Segment) -> str:
+    return naming.segment_extension(segment.uri, kind=source.kind, has_init=segment.init is not None)
+
+
+def _segment_resource(source: StreamSource, segment: Segment, name: str, start: Decimal) -> Resource:
+    rate = segment.bitrate or source.bandwidth
+    derived = int(BITRATE_SLACK * rate * segment.duration / 8)
+    limit = min(MOST_SEGMENT_BYTES, max(LEAST_SEGMENT_LIMIT, derived))
+    return Resource(
+        path=f"{source.id}/{name}",
+        url=segment.uri,
+        byte_range=segment.byte_range,
+        duration=segment.duration,
+        limit=segment.byte_range.length if segment.byte_range else limit,
+        stream=source.id,
+        sequence=segment.sequence,
+        start=start,
+    )
+
+
+def _init_resource(source: StreamSource, init: InitSection, name: str, sequence: int, start: Decimal) -> Resource:
+    return Resource(
+        path=f"{source.id}/{name}",
+        url=init.uri,
+        byte_range=init.byte_range,
+        kind="init",
+        limit=init.byte_range.length if init.byte_range else LEAST_SEGMENT_LIMIT,
+        stream=source.id,
+        sequence=sequence,
+        start=start,
+    )

@@ -1,0 +1,52 @@
+"""What a person or an app wants of a stream: the input of selection.
+
+Plain values without behaviour; `selection.select` gives them their meaning (contract §1, "How a variant is chosen").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BitrateBasis = Literal["peak", "average"]
+HowMany = Literal["one", "all"]
+
+DEFAULT = "default"
+ALL = "all"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """The wishes of one download. Floors are never an error, ceilings and names are.
+
+    Sources: AVAssetDownloadTaskMinimumRequiredMediaBitrateKey, …PresentationSizeKey, …PrefersHDRKey,
+    …PrefersMultichannelKey, …PrefersLosslessAudioKey, and what Apple leaves out (ceilings).
+    """
+
+    min_bitrate: int | None = None
+    """Floor in bits per second: the lowest variant at or above it, else the highest."""
+    max_bitrate: int | None = None
+    """Ceiling in bits per second; nothing below it is a `SelectionError`."""
+    bitrate_basis: BitrateBasis = "peak"
+    """`peak` compares BANDWIDTH, `average` AVERAGE-BANDWIDTH where the playlist gives it."""
+    min_size: tuple[int, int] | None = None
+    """Floor (width, height) in pixels, both sides."""
+    max_size: tuple[int, int] | None = None
+    """Ceiling (width, height) in pixels, both sides."""
+    hdr: bool = True
+    """Prefer HDR (PQ, HLG) where the stream has it."""
+    multichannel: bool = True
+    """Store the most capable multichannel audio in addition to stereo."""
+    lossless: bool = False
+    """Prefer lossless audio where the stream has it."""
+    codecs: tuple[str, ...] = ()
+    """Four-character codec names (`avc1`, `hvc1`); a variant must have one of them."""
+    variant: str | None = None
+    """Take exactly this variant: its STABLE-VARIANT-ID, NAME or 0-based index in the playlist."""
+    variants: HowMany = "one"
+    audio: tuple[str, ...] = (DEFAULT,)
+    """`("default",)`, `("all",)`, `("none",)` or BCP 47 language tags."""
+    subtitles: tuple[str, ...] = (DEFAULT,)
+    iframes: bool = False
+    """Also store I-frame and image playlists of what was chosen."""

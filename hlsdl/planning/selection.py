@@ -1,0 +1,188 @@
+"""The whole selection: from a multivariant playlist and preferences to the media playlists to store.
+
+`variants` and `renditions` decide; this module joins their decisions into streams, each stored once however many
+lines of the playlist point to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hlsdl.planning import naming
+from hlsdl.planning.preferences import Preferences
+from hlsdl.planning.reasons import Choice, Rejection, bitrate_text
+from hlsdl.planning.renditions import choose_audio, choose_subtitles, choose_video_renditions
+from hlsdl.planning.variants import choose_variants, is_audio_only
+from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist, Rendition, TrickPlayVariant, Variant
+
+TYPICAL_BANDWIDTH = {"video": 3_000_000, "audio": 128_000, "subtitles": 1_000, "iframes": 300_000, "images": 50_000}
+"""Bits per second assumed for a size estimate where the playlist declares none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSource:
+    """One media playlist that is stored: where it comes from and what the multivariant playlist says of it."""
+
+    id: str
+    """`<n>-<hash>-<bandwidth>`: the stream's id and its folder in the bundle."""
+    kind: str
+    """`video`, `audio`, `subtitles`, `iframes` or `images`."""
+    url: str = field(repr=False)
+    alternates: tuple[str, ...] = field(default=(), repr=False)
+    """URLs of redundant copies."""
+    bandwidth: int = 0
+    average_bandwidth: int | None = None
+    resolution: tuple[int, int] | None = None
+    frame_rate: float | None = None
+    codecs: tuple[str, ...] = ()
+    video_range: str | None = None
+    language: str | None = None
+    name: str | None = None
+    group: str | None = None
+    channels: str | None = None
+    default: bool = False
+    forced: bool = False
+    characteristics: tuple[str, ...] = ()
+
+    @property
+    def typical_bandwidth(self) -> int:
+        """A guess at the bits per second, for estimates."""
+        return TYPICAL_BANDWIDTH[self.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What was chosen, and why."""
+
+    streams: tuple[StreamSource, ...]
+    """In play order: video, audio, subtitles, trick play."""
+    choices: tuple[Choice, ...]
+    variants: tuple[Variant, ...] = ()
+    audio: tuple[Rendition, ...] = ()
+    subtitles: tuple[Rendition, ...] = ()
+
+
+def select(master: MultivariantPlaylist, preferences: Preferences) -> Selection:
+    """Choose the streams to store.
+
+    Raises:
+        SelectionError: something was named, or capped, that the stream does not have.
+    """
+    chosen = choose_variants(master, preferences)
+    audio, audio_choice = choose_audio(master, chosen.variants, preferences)
+    subtitles, subtitles_choice = choose_subtitles(master, chosen.variants, preferences, audio)
+    video = choose_video_renditions(master, chosen.variants, preferences)
+    choices = [chosen.choice, audio_choice, subtitles_choice]
+    streams = [_variant_source(master, one, chosen.copies.get(one.index, ())) for one in chosen.variants]
+    streams += [_rendition_source(one) for one in (*video, *audio, *subtitles) if one.uri is not None]
+    if preferences.iframes:
+        trick, trick_choice = _choose_trick_play(master, chosen.variants, preferences)
+        streams += [_trick_source(one) for one in trick]
+        choices.append(trick_choice)
+    return Selection(
+        streams=_each_once(streams),
+        choices=tuple(choices),
+        variants=chosen.variants,
+        audio=audio,
+        subtitles=subtitles,
+    )
+
+
+def select_media(playlist: MediaPlaylist) -> Selection:
+    """A media playlist as the source: it is the one stream, and there is nothing to choose."""
+    kind = "iframes" if playlist.iframes_only else "images" if playlist.images_only else "video"
+    source = StreamSource(id=naming.stream_id(naming.MAIN, playlist.url, 0), kind=kind, url=playlist.url)
+    choice = Choice(what="variant", chosen=source.id, because="the source is a media playlist: it is the only stream")
+    return Selection(streams=(source,), choices=(choice,))
+
+
+def _each_once(streams: Iterable[StreamSource]) -> tuple[StreamSource, ...]:
+    """One stream for each media playlist URL; the first mention gives the attributes."""
+    by_url: dict[str, StreamSource] = {}
+    for one in streams:
+        by_url.setdefault(one.url, one)
+    return tuple(by_url.values())
+
+
+def _variant_source(master: MultivariantPlaylist, variant: Variant, copies: Sequence[Variant]) -> StreamSource:
+    # The id must not depend on which of several lines with this URI was chosen, or `add` would store it twice.
+    first = next(one for one in master.variants if one.uri == variant.uri)
+    return StreamSource(
+        id=naming.stream_id(naming.MAIN, variant.uri, first.bandwidth),
+        kind="audio" if is_audio_only(variant) else "video",
+        url=variant.uri,
+        alternates=tuple(one.uri for one in copies),
+        bandwidth=variant.bandwidth,
+        average_bandwidth=variant.average_bandwidth,
+        resolution=variant.resolution,
+        frame_rate=variant.frame_rate,
+        codecs=variant.codecs,
+        video_range=variant.video_range,
+        name=variant.name,
+        group=variant.audio,
+    )
+
+
+def _rendition_source(rendition: Rendition) -> StreamSource:
+    uri = rendition.uri or ""
+    return StreamSource(
+        id=naming.stream_id(naming.SUPPLEMENTAL, uri, 0),
+        kind={"AUDIO": "audio", "SUBTITLES": "subtitles"}.get(rendition.type, "video"),
+        url=uri,
+        codecs=rendition.codecs,
+        language=rendition.language,
+        name=rendition.name,
+        group=rendition.group,
+        channels=rendition.channels,
+        default=rendition.default,
+        forced=rendition.forced,
+        characteristics=rendition.characteristics,
+    )
+
+
+def _trick_source(trick: TrickPlayVariant) -> StreamSource:
+    return StreamSource(
+        id=naming.stream_id(naming.SUPPLEMENTAL, trick.uri, trick.bandwidth),
+        kind=trick.kind,
+        url=trick.uri,
+        bandwidth=trick.bandwidth,
+        average_bandwidth=trick.average_bandwidth,
+        resolution=trick.resolution,
+        codecs=trick.codecs,
+        video_range=trick.video_range,
+        language=trick.language,
+    )
+
+
+def _choose_trick_play(
+    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences
+) -> tuple[tuple[TrickPlayVariant, ...], Choice]:
+    """All trick-play streams with all variants; else, of each kind, the one that suits the chosen variant best."""
+    if preferences.variants == "all":
+        label = ", ".join(_trick_label(one) for one in master.trick_play) or "none"
+        return master.trick_play, Choice(what="iframes", chosen=label, because="all variants were asked for")
+    target = variants[0]
+    chosen: list[TrickPlayVariant] = []
+    for kind in ("iframes", "images"):
+        offered = [one for one in master.trick_play if one.kind == kind]
+        chosen += sorted(offered, key=lambda one: _trick_rank(one, target))[:1]
+    rejected = tuple(
+        Rejection(id=_trick_label(one), because="another one suits the chosen variant better")
+        for one in master.trick_play
+        if one not in chosen
+    )
+    label = ", ".join(_trick_label(one) for one in chosen) or "none"
+    because = "same dynamic range, nearest size below the chosen variant"
+    return tuple(chosen), Choice(what="iframes", chosen=label, because=because, rejected=rejected)
+
+
+def _trick_rank(trick: TrickPlayVariant, target: Variant) -> tuple[bool, bool, int, int]:
+    size = trick.resolution[0] * trick.resolution[1] if trick.resolution else 0
+    limit = target.resolution[0] * target.resolution[1] if target.resolution else 0
+    return (trick.video_range != target.video_range, size > limit, -size if size <= limit else size, -trick.bandwidth)
+
+
+def _trick_label(trick: TrickPlayVariant) -> str:
+    size = f"{trick.resolution[0]}x{trick.resolution[1]} " if trick.resolution else ""
+    return f"{trick.kind} {size}{bitrate_text(trick.bandwidth)}"

@@ -1,0 +1,105 @@
+"""Everything a download can tell, as frozen values on one channel that only goes up.
+
+The command line's bars, `--progress json` and an app's callback are listeners of the same channel.
+No event carries a secret: URLs are redacted before they get here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events. `name` is stable and public (`--progress json`)."""
+
+    name: ClassVar[str] = "event"
+    task: str
+    """Which download this is about: the bundle's title, or the redacted source until that is known."""
+
+    def document(self) -> dict[str, Any]:
+        """The event as one JSON object: `{"event": name, "task": …, …}`."""
+        fields = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+        return {"event": self.name, **fields}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WillDownloadTo(Event):
+    """The bundle's place is known (`assetDownloadTask:willDownloadTo:`). `resumed` says that work was there already."""
+
+    name: ClassVar[str] = "will-download-to"
+    path: Path
+    resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantsChosen(Event):
+    """Variant selection is finished (`assetDownloadTask:willDownloadVariants:`)."""
+
+    name: ClassVar[str] = "will-download-variants"
+    variants: tuple[str, ...]
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionResolved(Event):
+    """Audio and subtitles are chosen (`assetDownloadTask:didResolveMediaSelection:`)."""
+
+    name: ClassVar[str] = "did-resolve-media-selection"
+    audio: tuple[str, ...]
+    subtitles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed(Event):
+    """Segments are arriving. Counts are of finished, journalled objects; only the rate looks at bytes in flight."""
+
+    name: ClassVar[str] = "progress"
+    completed_bytes: int
+    total_bytes: int
+    total_is_estimate: bool
+    fraction: float
+    segments_done: int
+    segments_total: int
+    rate: float
+    """Bytes per second over the last few seconds."""
+    eta: float | None
+    """Seconds left at that rate, None while unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned(Event):
+    """Something a person should know that does not stop the work; one sentence."""
+
+    name: ClassVar[str] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealing(Event):
+    """All segments are here; local playlists and the manifest are being written."""
+
+    name: ClassVar[str] = "sealing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DidFinishDownloading(Event):
+    """The bundle is sealed (`assetDownloadTask:didFinishDownloadingTo:`)."""
+
+    name: ClassVar[str] = "did-finish-downloading-to"
+    path: Path
+    bytes: int
+    segments: int
+    reused_segments: int
+    seconds: float
+
+
+Emit = Callable[[Event], None]
+"""A listener. Called on the event loop's thread; it must return quickly and not raise."""
+
+
+def ignore(_event: Event) -> None:
+    """The listener for callers that do not listen."""
