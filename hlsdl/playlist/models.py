@@ -76,6 +76,25 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DateRange:
+    """One EXT-X-DATERANGE (RFC 8216 §4.3.2.7); its other attributes stay in the source line."""
+
+    id: str
+    group: str | None = None
+    """CLASS, as written; `com.apple.hls.interstitial` marks an interstitial."""
+    start: str | None = None
+    """START-DATE, as written."""
+    end: str | None = None
+    duration: Decimal | None = None
+    """Seconds."""
+    asset_uri: str | None = field(default=None, repr=False)
+    """X-ASSET-URI: the interstitial's own playlist."""
+    asset_list: str | None = field(default=None, repr=False)
+    """X-ASSET-LIST: a JSON document that names several."""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPlaylist:
     """A Media Playlist: the segments of one stream, in order."""
 
@@ -88,6 +107,8 @@ class MediaPlaylist:
     """Every EXT-X-MAP, in order of appearance, also those no segment uses."""
     keys: tuple[Key, ...] = ()
     """Every EXT-X-KEY that is not METHOD=NONE, in order of appearance."""
+    date_ranges: tuple[DateRange, ...] = ()
+    """Every EXT-X-DATERANGE, in order of appearance."""
     version: int = 1
     target_duration: int | None = None
     media_sequence: int = 0
