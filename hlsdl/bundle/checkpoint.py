@@ -1,0 +1,142 @@
+"""Checkpoints: what makes stored objects survive a power cut, kept off the path of the transfer.
+
+One pass flushes every new object, then their folders, then says so in the journal. A background thread makes a pass
+after 32 objects or 5 seconds. It stops at the first error and keeps it for whoever asks next; nothing is retried on a
+descriptor whose flush failed, since the kernel may have forgotten the pages by then.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+from hlsdl.bundle.contents import ROOT, join_path
+from hlsdl.bundle.durable import Folder, disk_error, flush, kick_writeback, translating
+from hlsdl.bundle.layout import split_path
+from hlsdl.bundle.ledger import Ledger
+from hlsdl.errors import HlsdlError
+
+EVERY_OBJECTS = 32
+EVERY_SECONDS = 5.0
+_AT_ONCE = 64
+"""Descriptors that are open together: writing all out first makes one file system commit serve them all."""
+
+
+class Checkpointer:
+    """Makes checkpoints of one ledger: on demand, and by itself while objects come in."""
+
+    def __init__(self, root: Folder, ledger: Ledger) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._one_at_a_time = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._error: HlsdlError | None = None
+
+    def object_stored(self) -> None:
+        """Told after each object; raises what the background thread met, so that work stops."""
+        if self._error is not None:
+            raise self._error
+        if self._thread is None:
+            self._start()
+        if self._ledger.pending >= EVERY_OBJECTS and not self._wake.is_set():
+            self._wake.set()
+
+    def checkpoint(self) -> None:
+        """Flush everything that is stored by now, and say so in the journal."""
+        with self._one_at_a_time:
+            batch = self._ledger.take_batch()
+            if not batch.paths:
+                return
+            try:
+                gone = self._flush_objects(batch.paths)
+            except BaseException:
+                self._ledger.return_batch(batch)
+                raise
+            for path in gone:
+                self._ledger.drop(path)
+            self._ledger.mark_checkpoint(batch)
+
+    def compact(self) -> tuple[int, str]:
+        """Checkpoint, then rewrite the journal as its shortest form; return (bytes, SHA-256)."""
+        self.checkpoint()
+        with self._one_at_a_time:
+            return self._ledger.compact()
+
+    def stop(self) -> None:
+        """End the background thread, after the pass it is in."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _start(self) -> None:
+        with self._one_at_a_time:
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="hlsdl-checkpoint", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while self._error is None and not self._stopping:
+            self._wake.wait(EVERY_SECONDS)
+            self._wake.clear()
+            if self._stopping:
+                return
+            try:
+                self.checkpoint()
+            except HlsdlError as error:
+                self._error = error
+
+    def _flush_objects(self, paths: Sequence[str]) -> list[str]:
+        """Flush objects and their folders; return the paths that have vanished. A failed flush removes its object."""
+        by_folder: dict[str, list[str]] = {}
+        for path in paths:
+            relative, name = split_path(path)
+            by_folder.setdefault(relative, []).append(name)
+        gone: list[str] = []
+        for relative, names in by_folder.items():
+            with translating(relative or ROOT):
+                try:
+                    folder = self._root.descend(relative)
+                except FileNotFoundError:
+                    gone += [join_path(relative, name) for name in names]
+                    continue
+                with folder:
+                    for first in range(0, len(names), _AT_ONCE):
+                        gone += self._flush_some(folder, relative, names[first : first + _AT_ONCE])
+                    folder.sync()
+        with translating(ROOT):
+            self._root.sync()
+        return gone
+
+    def _flush_some(self, folder: Folder, relative: str, names: Sequence[str]) -> list[str]:
+        """Flush up to 64 objects of one folder; return those that are not there any more."""
+        opened: list[tuple[int, str]] = []
+        gone: list[str] = []
+        try:
+            for name in names:
+                try:
+                    descriptor = folder.open_file(name, os.O_RDWR)
+                except FileNotFoundError:
+                    gone.append(join_path(relative, name))
+                    continue
+                opened.append((descriptor, name))
+                kick_writeback(descriptor, 0, 0)
+            for descriptor, name in opened:
+                try:
+                    flush(descriptor)
+                except OSError as error:
+                    raise self._lost(folder, join_path(relative, name), error) from error
+        finally:
+            for descriptor, _ in opened:
+                os.close(descriptor)
+        return gone
+
+    def _lost(self, folder: Folder, path: str, error: OSError) -> HlsdlError:
+        """Remove an object whose flush failed: its pages may be gone while its size still looks right."""
+        folder.unlink(split_path(path)[1])
+        self._ledger.drop(path)
+        return disk_error(error, path)

@@ -1,0 +1,96 @@
+"""Contents: looking through a bundle's folders, and removing from them, without following a link.
+
+What the found files mean is left to `recovery`, `writing` and `reading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from stat import S_ISDIR, S_ISREG
+
+from hlsdl.bundle.durable import Folder, translating
+from hlsdl.bundle.layout import final_name, split_path
+from hlsdl.errors import LimitError
+
+MOST_FILES = 5_000_000
+"""Names looked at in one bundle; a bundle of ours has fewer."""
+DEEPEST_FOLDER = 7
+
+ROOT = "the bundle's folder"
+"""How messages call the folder itself."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """The files of one folder."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of regular files, by name."""
+    temporaries: list[tuple[str, str]] = field(default_factory=list)
+    """(temporary, final name)."""
+
+
+def join_path(folder: str, name: str) -> str:
+    """The inverse of `layout.split_path`."""
+    return f"{folder}/{name}" if folder else name
+
+
+def look(folder: Folder) -> Found:
+    """The regular files and temporaries of one folder; links and special files are passed over."""
+    found = Found()
+    with folder.scan() as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                if (name := final_name(entry.name)) is not None:
+                    found.temporaries.append((entry.name, name))
+            else:
+                status = entry.stat(follow_symlinks=False)
+                if S_ISREG(status.st_mode):
+                    found.sizes[entry.name] = status.st_size
+    return found
+
+
+def files_below(root: Folder) -> Iterator[tuple[str, int]]:
+    """(relative path, bytes) of every regular file of a bundle; LimitError beyond 5 million names."""
+    waiting, seen = [""], 0
+    while waiting:
+        relative = waiting.pop()
+        with translating(relative or ROOT), root.descend(relative) as folder, folder.scan() as entries:
+            for entry in entries:
+                seen += 1
+                if seen > MOST_FILES:
+                    raise LimitError(f"the bundle holds more than {MOST_FILES} files", hint="hlsdl did not make it")
+                status = entry.stat(follow_symlinks=False)
+                if S_ISREG(status.st_mode):
+                    yield join_path(relative, entry.name), status.st_size
+                elif S_ISDIR(status.st_mode) and relative.count("/") < DEEPEST_FOLDER:
+                    waiting.append(join_path(relative, entry.name))
+
+
+def remove_file(root: Folder, path: str) -> None:
+    """Remove one file or link by its relative path; nothing there is fine, a folder is left alone."""
+    relative, name = split_path(path)
+    with translating(path):
+        try:
+            folder = root.descend(relative)
+        except FileNotFoundError:
+            return
+        with folder:
+            status = folder.status(name)
+            if status is not None and not S_ISDIR(status.st_mode):
+                folder.unlink(name)
+
+
+def remove_empty_folder(root: Folder, relative: str) -> None:
+    """Remove a folder when nothing is in it; the bundle's own folder stays."""
+    parent, name = split_path(relative)
+    if not name:
+        return
+    with translating(relative):
+        try:
+            folder = root.descend(parent)
+        except FileNotFoundError:
+            return
+        with folder:
+            folder.remove_child(name)

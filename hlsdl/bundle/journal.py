@@ -1,0 +1,202 @@
+"""The journal's lines: text to facts and back (docs/bundle-format.md §3).
+
+Pure: bytes in, values out. Replay believes a line only when its CRC, its types and its path are right, and goes on
+after any damage. Reading and appending the file is left to `ledger`, judging the result to `recovery`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from hlsdl.bundle.layout import is_object_path
+
+VERSION = 1
+LONGEST_LINE = 64 * 1024
+LARGEST_NUMBER = 2**63 - 1
+LONGEST_VALIDATOR = 1024
+"""Characters of an ETag or Last-Modified that are kept; a longer one is not a validator worth having."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HEADER = 9
+"""Bytes of the CRC and the space after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One stored object."""
+
+    path: str
+    """Relative, with `/`."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """64 lower-case hexadecimal digits, over the bytes as stored."""
+    etag: str | None = None
+    last_modified: str | None = None
+    length_verified: bool = True
+    """Whether the transfer had a length that the bytes were checked against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Who began to change the bundle, and where: what recovery compares."""
+
+    boot: str | None
+    """The kernel's boot id, or None where there is none."""
+    device: int
+    inode: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalState:
+    """What a journal says in the end."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    unsynced: frozenset[str] = frozenset()
+    """Paths of entries that no checkpoint covers."""
+    opening: Opening | None = None
+    """The last one."""
+    is_clean: bool = False
+    """The last valid line is `close`."""
+    damaged: int = 0
+    """Lines that could not be believed."""
+    is_torn: bool = False
+    """The file does not end with a line end."""
+
+
+def encode_line(record: Mapping[str, object]) -> bytes:
+    """Return one journal line for `record`, line end included."""
+    body = json.dumps(record, separators=(",", ":")).encode()
+    return b"%08x %b\n" % (crc32(body), body)
+
+
+def decode_line(line: bytes) -> dict[str, Any] | None:
+    """Return the record of a line without its line end, or None when it cannot be believed."""
+    if len(line) > LONGEST_LINE or line[_HEADER - 1 : _HEADER] != b" ":
+        return None
+    body = line[_HEADER:]
+    if line[: _HEADER - 1] != b"%08x" % crc32(body):
+        return None
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):  # a matching CRC proves nothing about who wrote it
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def opening_line(opening: Opening) -> bytes:
+    """The `open` line."""
+    place = {"boot": opening.boot, "device": opening.device, "inode": opening.inode, "pid": opening.pid}
+    return encode_line({"t": "open", "v": VERSION, **place})
+
+
+def entry_line(entry: Entry) -> bytes:
+    """The `seg` line: this object is whole."""
+    return encode_line(
+        {
+            "t": "seg",
+            "path": entry.path,
+            "size": entry.size,
+            "sha256": entry.sha256,
+            "etag": entry.etag,
+            "modified": entry.last_modified,
+            "verified": entry.length_verified,
+        }
+    )
+
+
+def drop_line(path: str) -> bytes:
+    """The `drop` line: this object is gone."""
+    return encode_line({"t": "drop", "path": path})
+
+
+def checkpoint_line(upto: int) -> bytes:
+    """The `ckpt` line: everything that the first `upto` bytes speak of is on the device."""
+    return encode_line({"t": "ckpt", "upto": upto})
+
+
+def pause_line(reason: str) -> bytes:
+    """The `pause` line."""
+    return encode_line({"t": "pause", "reason": reason[:1000]})
+
+
+def close_line() -> bytes:
+    """The `close` line: a clean end."""
+    return encode_line({"t": "close"})
+
+
+def compact_journal(entries: Mapping[str, Entry], opening: Opening) -> bytes:
+    """Return a whole journal that says `entries`, all of them checkpointed, and ends cleanly."""
+    body = opening_line(opening) + b"".join(entry_line(entries[path]) for path in sorted(entries))
+    return body + checkpoint_line(len(body)) + close_line()
+
+
+def replay(data: bytes) -> JournalState:
+    """Return what a journal says; damaged lines are counted and skipped. Linear in the length of `data`."""
+    entries: dict[str, Entry] = {}
+    recent: deque[tuple[int, str]] = deque()  # (end of line, path), since the last checkpoint
+    opening: Opening | None = None
+    is_clean = False
+    damaged = 0
+    end = 0
+    for line in data.split(b"\n"):
+        end += len(line) + 1
+        if not line:
+            continue
+        record = decode_line(line)
+        kind = record.get("t") if record else None
+        if record is None:
+            damaged += 1
+            continue
+        is_clean = kind == "close"
+        if kind == "seg":
+            if (entry := _read_entry(record)) is None:
+                damaged += 1
+                continue
+            entries[entry.path] = entry
+            recent.append((end, entry.path))
+        elif kind == "drop":
+            entries.pop(str(record.get("path")), None)
+        elif kind == "ckpt":
+            upto = _number(record.get("upto")) or 0
+            while recent and recent[0][0] <= upto:
+                recent.popleft()
+        elif kind == "open":
+            opening = _read_opening(record) or opening
+    unsynced = frozenset(path for _, path in recent if path in entries)
+    is_torn = bool(data) and not data.endswith(b"\n")
+    return JournalState(
+        entries=entries, unsynced=unsynced, opening=opening, is_clean=is_clean, damaged=damaged, is_torn=is_torn
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= LARGEST_NUMBER else None
+
+
+def _read_entry(record: dict[str, Any]) -> Entry | None:
+    path, size, digest = record.get("path"), _number(record.get("size")), record.get("sha256")
+    etag, modified = record.get("etag"), record.get("modified")
+    if size is None or not (isinstance(path, str) and is_object_path(path)):
+        return None
+    if not (isinstance(digest, str) and _SHA256.fullmatch(digest)):
+        return None
+    if not all(value is None or isinstance(value, str) for value in (etag, modified)):
+        return None
+    verified = record.get("verified") is True
+    return Entry(path=path, size=size, sha256=digest, etag=etag, last_modified=modified, length_verified=verified)
+
+
+def _read_opening(record: dict[str, Any]) -> Opening | None:
+    boot, pid = record.get("boot"), record.get("pid")
+    device, inode = record.get("device"), record.get("inode")
+    if not ((boot is None or isinstance(boot, str)) and type(device) is int and type(inode) is int):
+        return None
+    return Opening(boot=boot, device=device, inode=inode, pid=pid if type(pid) is int else 0)

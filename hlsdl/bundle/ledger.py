@@ -1,0 +1,203 @@
+"""The ledger: the journal on disk, and the one lock under which it and the final names change.
+
+A `seg` line and the rename it announces happen together, so that the length of the journal at any moment speaks only of
+objects that have their names. Flushing is left to `checkpoint`, judging what was found to `recovery`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from hlsdl.bundle.durable import Folder, boot_id, flush, read_file, replace_durably, translating, write_all
+from hlsdl.bundle.journal import (
+    Entry,
+    JournalState,
+    Opening,
+    checkpoint_line,
+    close_line,
+    compact_journal,
+    drop_line,
+    entry_line,
+    opening_line,
+    pause_line,
+    replay,
+)
+from hlsdl.bundle.layout import JOURNAL, split_path
+
+LARGEST_JOURNAL = 2 * 1024**3
+"""Bytes; four million entries take about 1.2 GB."""
+
+
+def this_opening(root: Folder) -> Opening:
+    """This process, this boot, this folder."""
+    device, inode = root.identity()
+    return Opening(boot=boot_id(), device=device, inode=inode, pid=os.getpid())
+
+
+def load_journal(root: Folder) -> JournalState:
+    """Replay the journal of a bundle; an empty state when there is none."""
+    try:
+        data = read_file(root, JOURNAL, limit=LARGEST_JOURNAL)
+    except FileNotFoundError:
+        return JournalState()
+    return replay(data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one checkpoint is about to flush."""
+
+    paths: tuple[str, ...]
+    upto: int
+    """Length of the journal when the batch was taken."""
+
+
+class Ledger:
+    """The entries of a bundle that is open for writing. Its methods may be called from any thread."""
+
+    def __init__(self, root: Folder, state: JournalState) -> None:
+        """Continue the journal whose content is `state`; `root` stays the caller's."""
+        self._root = root
+        self._opening = this_opening(root)
+        self._entries = dict(state.entries)
+        self._pending = dict.fromkeys(state.unsynced)
+        self._lock = threading.Lock()
+        self._is_open = False
+        self._is_clean = state.is_clean and state.opening is not None
+        self._is_torn = state.is_torn
+        self._descriptor: int | None = None
+        self._end = 0
+        self.entries: Mapping[str, Entry] = MappingProxyType(self._entries)
+        """By path; a live view."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the journal's last line is `close`."""
+        return self._is_clean
+
+    @property
+    def pending(self) -> int:
+        """Objects that no checkpoint covers yet."""
+        return len(self._pending)
+
+    def commit(self, entry: Entry, folder: Folder, temporary: str) -> None:
+        """Steps 3 and 4 of the write order: the `seg` line, then the final name."""
+        name = split_path(entry.path)[1]
+        with self._lock, translating(entry.path):
+            self._change(entry_line(entry))
+            try:
+                folder.rename(temporary, name)
+            except OSError:
+                # The line promised a name that could not be given; what stood there before is not what it describes.
+                self._entries.pop(entry.path, None)
+                self._change(drop_line(entry.path))
+                raise
+            self._entries[entry.path] = entry
+            self._pending[entry.path] = None
+
+    def drop(self, path: str) -> None:
+        """Say that an object is gone; its file must be removed already."""
+        with self._lock, translating(path):
+            self._change(drop_line(path))
+            self._entries.pop(path, None)
+            self._pending.pop(path, None)
+
+    def settle(self, *, dropped: Iterable[str], adopted: Iterable[Entry]) -> None:
+        """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only."""
+        adopted, dropped = tuple(adopted), tuple(dropped)
+        lines = [drop_line(path) for path in dropped] + [entry_line(entry) for entry in adopted]
+        with self._lock, translating(JOURNAL):
+            if lines:
+                self._append(b"".join(lines))
+                self._is_clean = False
+            for path in dropped:
+                self._entries.pop(path, None)
+                self._pending.pop(path, None)
+            for entry in adopted:
+                self._entries[entry.path] = entry
+                self._pending[entry.path] = None
+
+    def distrust(self) -> None:
+        """Forget that anything was flushed: this is another folder than the one the checkpoints speak of."""
+        self._pending = dict.fromkeys(self._entries)
+        self._is_clean = False
+
+    def take_batch(self) -> Batch:
+        """Hand out everything pending, with the length of the journal that a checkpoint of it may name."""
+        with self._lock, translating(JOURNAL):
+            if self._pending:
+                self._file()  # so that its length is known, also when nothing was appended yet
+            batch = Batch(paths=tuple(self._pending), upto=self._end)
+            self._pending.clear()
+            return batch
+
+    def return_batch(self, batch: Batch) -> None:
+        """Take back what could not be flushed."""
+        with self._lock:
+            self._pending.update(dict.fromkeys(path for path in batch.paths if path in self._entries))
+
+    def mark_checkpoint(self, batch: Batch) -> None:
+        """Step 6: the `ckpt` line, flushed."""
+        with translating(JOURNAL):
+            with self._lock:
+                self._change(checkpoint_line(batch.upto))
+                descriptor = self._file()
+            flush(descriptor)
+
+    def compact(self) -> tuple[int, str]:
+        """Rewrite the journal, which must be checkpointed, as its shortest form; return (bytes, SHA-256)."""
+        with self._lock, translating(JOURNAL):
+            data = compact_journal(self._entries, self._opening)
+            replace_durably(self._root, JOURNAL, data)
+            self._close_file()
+            self._is_open, self._is_clean, self._is_torn, self._end = False, True, False, len(data)
+        return len(data), hashlib.sha256(data).hexdigest()
+
+    def finish(self, reason: str | None) -> None:
+        """Write `pause` (with a reason) and `close`, flushed; everything must be checkpointed."""
+        with self._lock, translating(JOURNAL):
+            self._change((pause_line(reason) if reason else b"") + close_line())
+            self._is_clean = True
+            flush(self._file())
+
+    def close(self) -> None:
+        """Let go of the file; nothing is written."""
+        with self._lock:
+            self._close_file()
+
+    def _change(self, lines: bytes) -> None:
+        """Append, with the `open` line first when this is the first change."""
+        self._append(lines if self._is_open else opening_line(self._opening) + lines)
+        self._is_open, self._is_clean = True, False
+
+    def _append(self, lines: bytes) -> None:
+        descriptor = self._file()
+        data = b"\n" + lines if self._is_torn else lines
+        # If this fails half way, the next line must not be glued to what is left of this one.
+        self._is_torn = True
+        write_all(descriptor, data)
+        self._is_torn = False
+        self._end += len(data)
+
+    def _file(self) -> int:
+        if self._descriptor is None:
+            self._unlink_from_others()
+            self._descriptor = self._root.open_file(JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+            self._end = os.fstat(self._descriptor).st_size
+        return self._descriptor
+
+    def _unlink_from_others(self) -> None:
+        """Copy a journal that has a second name (a hard-linked backup), so that appending leaves the other alone."""
+        status = self._root.status(JOURNAL)
+        if status is not None and status.st_nlink > 1:
+            replace_durably(self._root, JOURNAL, read_file(self._root, JOURNAL, limit=LARGEST_JOURNAL))
+
+    def _close_file(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,188 @@
+"""Reading: a bundle as it lies there, for info, verify and play.
+
+    bundle = Bundle.open(Path("A film.movpkg"))
+    bundle.title, bundle.duration, bundle.is_playable_offline
+
+Takes no lock and changes nothing, so it may be used while a writer is at work. Everything inside is treated as made
+by a stranger: sizes are bounded, paths checked, links not followed. Whether the bytes are right is left to
+`verification`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from hlsdl.bundle import contents, durable
+from hlsdl.bundle.durable import Folder, translating
+from hlsdl.bundle.journal import Entry, JournalState, replay
+from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, split_path
+from hlsdl.bundle.ledger import LARGEST_JOURNAL
+from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, count_segments, shortfalls
+from hlsdl.errors import IntegrityError, PolicyError, UsageError
+
+LARGEST_READ = 64 * 1024 * 1024
+
+
+class Bundle:
+    """A read-only view, taken when it was opened; only `shortfalls` and the readers look at the disk again."""
+
+    def __init__(self, path: Path, manifest: Manifest, state: JournalState, *, is_seal_intact: bool) -> None:
+        """For `open` only."""
+        self.path = path
+        """Where the bundle lies, as given."""
+        self.manifest = manifest
+        self.entries: Mapping[str, Entry] = MappingProxyType(state.entries)
+        """What the journal says is stored, by relative path."""
+        self.damaged_lines = state.damaged
+        """Journal lines that could not be believed."""
+        self.is_seal_intact = is_seal_intact
+        """Whether the journal still begins with what was sealed; True for a partial bundle."""
+        self._segments = count_segments(self.entries)
+        self._bytes: dict[str, int] = {}
+        for entry in self.entries.values():
+            if is_media(entry.path):
+                folder = split_path(entry.path)[0]
+                self._bytes[folder] = self._bytes.get(folder, 0) + entry.size
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Look into a bundle. UsageError when there is none, IntegrityError when its manifest is unreadable."""
+        root = _open_bundle(path)
+        with root, translating(str(path)):
+            manifest = Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
+            has_journal = root.status(JOURNAL) is not None
+            journal = durable.read_file(root, JOURNAL, limit=LARGEST_JOURNAL) if has_journal else b""
+        length, sha256 = manifest.journal_bytes, manifest.journal_sha256
+        intact = length is None or hashlib.sha256(memoryview(journal)[:length]).hexdigest() == sha256
+        return cls(path, manifest, replay(journal), is_seal_intact=intact)
+
+    @property
+    def title(self) -> str:
+        """As shown to people."""
+        return self.manifest.title
+
+    @property
+    def state(self) -> str:
+        """`partial` or `complete`."""
+        return self.manifest.state
+
+    @property
+    def streams(self) -> tuple[StoredStream, ...]:
+        """What is, or will be, in the bundle."""
+        return self.manifest.streams
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the longest stream."""
+        return max((stream.duration for stream in self.streams), default=0.0)
+
+    @property
+    def bytes(self) -> int:
+        """Of the media stored now: segments and init sections."""
+        return sum(self._bytes.get(stream.id, 0) for stream in self.streams)
+
+    @property
+    def segments(self) -> int:
+        """How many media segments are stored now."""
+        return sum(self._segments.get(stream.id, 0) for stream in self.streams)
+
+    @property
+    def is_playable_offline(self) -> bool:
+        """Whether everything is here: sealed, every file there with its size, keys included, nothing `protected`."""
+        if self.state != "complete" or any(stream.protected for stream in self.streams):
+            return False
+        return not self.shortfalls()
+
+    def shortfalls(self) -> tuple[str, ...]:
+        """Return what is missing or has another size than it should, one sentence each; looks at the disk now."""
+        sizes = self.sizes()
+        problems = shortfalls(self.manifest, self.entries, sizes)
+        if INDEX not in sizes:
+            problems = (f"`{INDEX}` is missing", *problems)
+        return problems if self.is_seal_intact else ("`journal.jsonl` is not what was sealed", *problems)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the regular files on disk now: bytes by relative path, child bundles included."""
+        with _open_bundle(self.path) as root:
+            return dict(contents.files_below(root))
+
+    def open_file(self, path: str) -> BinaryIO:
+        """Open one file for reading by its relative path, no link followed.
+
+        Raises PolicyError for an unsafe path, a link or a special file, IntegrityError when it is not there.
+        """
+        if not is_safe_path(path):
+            raise PolicyError(f"a file of a bundle may not be called {path[:200]!a}")
+        folder, name = split_path(path)
+        with _open_bundle(self.path) as root:
+            try:
+                with root.descend(folder) as handle:
+                    return os.fdopen(handle.open_file(name), "rb")
+            except FileNotFoundError:
+                raise IntegrityError(f"`{path}` is missing", hint="`hlsdl repair` fetches it again") from None
+            except OSError as error:
+                raise durable.disk_error(error, path) from error
+
+    def read(self, path: str, *, limit: int = LARGEST_READ) -> builtins.bytes:
+        """Return the content of one file of at most `limit` bytes; raises as `open_file` does."""
+        with self.open_file(path) as file, translating(path):
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise IntegrityError(f"`{path}` has more than {limit} bytes")
+        return data
+
+    def document(self) -> dict[str, Any]:
+        """Return the `hlsdl.bundle/1` document: plain JSON values. Counts are of what is stored now."""
+        return {
+            "schema": "hlsdl.bundle/1",
+            "path": str(self.path),
+            "title": self.title,
+            "source": self.manifest.source_url,
+            "state": self.state,
+            "playable_offline": self.is_playable_offline,
+            "created": self.manifest.created,
+            "duration": self.duration,
+            "bytes": self.bytes,
+            "segments": self.segments,
+            "streams": [self._stream_document(stream) for stream in self.streams],
+        }
+
+    def _stream_document(self, stream: StoredStream) -> dict[str, Any]:
+        names = (
+            "bandwidth average_bandwidth resolution frame_rate codecs video_range language name group channels default"
+            " forced characteristics encryption"
+        )
+        described = stream.model_dump(mode="json", include=set(names.split()))
+        return {
+            "id": stream.id,
+            "kind": stream.kind,
+            "playlist": stream.playlist,
+            "source": stream.source_url,
+            **{name: described[name] for name in names.split()},
+            "segments": self._segments.get(stream.id, 0),
+            "gaps": stream.gaps,
+            "bytes": self._bytes.get(stream.id, 0),
+            "duration": stream.duration,
+            "complete": stream.complete,
+        }
+
+
+def _open_bundle(path: Path) -> Folder:
+    """Open the folder of a bundle; UsageError when it is none."""
+    with translating(str(path)):
+        if not path.exists():
+            raise UsageError(f"nothing is there: `{path}`")
+        if not path.is_dir():
+            raise UsageError(f"`{path}` is no bundle but a file", hint="a bundle is a folder that ends in `.movpkg`")
+        root = Folder.open(path, follow=True)
+        if root.status(MANIFEST) is None:
+            root.close()
+            hint = "`hlsdl import` brings in packages made elsewhere" if (path / "boot.xml").exists() else None
+            raise UsageError(f"`{path}` is no bundle: it has no `{MANIFEST}`", hint=hint)
+        return root

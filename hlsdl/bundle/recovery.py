@@ -1,0 +1,200 @@
+"""Recovery: from what an interrupted writer left, back to a bundle where every entry is true.
+
+`trust_in` decides how much to believe (docs/bundle-format.md §8), pure; `recover` looks and mends. It judges everything
+before it changes anything, removes files before it says so, and never reads the network. Running it again, after an
+interruption at any point, gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from stat import S_ISREG
+
+from hlsdl.bundle.contents import ROOT, join_path, look, remove_file
+from hlsdl.bundle.durable import Folder, hash_file, translating
+from hlsdl.bundle.journal import Entry, JournalState, Opening
+from hlsdl.bundle.layout import DATA, KEYS, is_media, is_stream_folder, split_path
+from hlsdl.bundle.ledger import Ledger
+from hlsdl.bundle.manifest import Manifest, WrittenIn
+
+
+class Cause(StrEnum):
+    """How the last writer ended."""
+
+    NEW = "new"
+    CLEAN = "clean"
+    PROCESS_DIED = "process-died"
+    POWER_LOST = "power-lost"
+    MOVED = "moved"
+    JOURNAL_LOST = "journal-lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What may be believed without reading the file."""
+
+    cause: Cause
+    checkpointed: bool
+    """The size of an entry that a checkpoint covers proves it."""
+    recent: bool
+    """The size of any other entry proves it, too."""
+    names: bool
+    """A segment under its final name is whole even without an entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What recovery found and did."""
+
+    cause: Cause
+    kept: int
+    """Entries that are stored."""
+    hashed: int
+    """Files that were read to find out."""
+    rolled_forward: tuple[str, ...] = ()
+    """Objects that only missed their final name."""
+    adopted: tuple[str, ...] = ()
+    """Objects whose entry was lost, entered anew."""
+    dropped: tuple[str, ...] = ()
+    """Entries whose file is missing or damaged; to be fetched again."""
+    removed: tuple[str, ...] = ()
+    """Temporaries and unproven segments that were removed."""
+    damaged_lines: int = 0
+
+
+def trust_in(state: JournalState, here: Opening, manifest: Manifest | None) -> Trust:
+    """Decide how much a journal may be believed by the process and in the place `here`."""
+    last = state.opening
+    if last is None:
+        return _trust_without_journal(manifest, here)
+    if (last.device, last.inode) != (here.device, here.inode):
+        return Trust(cause=Cause.MOVED, checkpointed=False, recent=False, names=False)
+    if state.is_clean:
+        return Trust(cause=Cause.CLEAN, checkpointed=True, recent=True, names=True)
+    if last.boot is not None and last.boot == here.boot:
+        return Trust(cause=Cause.PROCESS_DIED, checkpointed=True, recent=True, names=True)
+    return Trust(cause=Cause.POWER_LOST, checkpointed=True, recent=False, names=False)
+
+
+def _trust_without_journal(manifest: Manifest | None, here: Opening) -> Trust:
+    if manifest is None:
+        return Trust(cause=Cause.NEW, checkpointed=False, recent=False, names=False)
+    written = manifest.written_in or WrittenIn(device=-1, inode=-1)
+    same_place = (written.device, written.inode) == (here.device, here.inode)
+    same_boot = written.boot is not None and written.boot == here.boot
+    names = same_place and (same_boot or manifest.state == "complete")
+    return Trust(cause=Cause.JOURNAL_LOST, checkpointed=False, recent=False, names=names)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Verdicts:
+    """What is to be done, gathered before anything is."""
+
+    roll: dict[str, str] = field(default_factory=dict)
+    """By path: the temporary that holds its bytes."""
+    remove: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    adopt: list[Entry] = field(default_factory=list)
+    hashed: int = 0
+
+
+def recover(root: Folder, ledger: Ledger, state: JournalState, trust: Trust) -> Recovery:
+    """Make every entry true and remove what nothing speaks of; `ledger` was made from `state`."""
+    verdicts = _Verdicts()
+    by_folder: dict[str, dict[str, Entry]] = {"": {}}
+    for path, entry in state.entries.items():
+        by_folder.setdefault(split_path(path)[0], {})[split_path(path)[1]] = entry
+    for name in _own_folders(root):
+        by_folder.setdefault(name, {})
+    for relative, entries in by_folder.items():
+        with translating(relative or ROOT):
+            try:
+                folder = root.descend(relative)
+            except FileNotFoundError:
+                verdicts.drop += [entry.path for entry in entries.values()]
+                continue
+            with folder:
+                _judge(folder, relative, entries, state=state, trust=trust, verdicts=verdicts)
+    _carry_out(root, ledger, verdicts)
+    if trust.cause not in (Cause.CLEAN, Cause.PROCESS_DIED, Cause.POWER_LOST):
+        ledger.distrust()
+    return Recovery(
+        cause=trust.cause,
+        kept=len(ledger.entries),
+        hashed=verdicts.hashed,
+        rolled_forward=tuple(verdicts.roll),
+        adopted=tuple(entry.path for entry in verdicts.adopt if entry.path not in verdicts.roll),
+        dropped=tuple(verdicts.drop),
+        removed=tuple(verdicts.remove),
+        damaged_lines=state.damaged,
+    )
+
+
+def _own_folders(root: Folder) -> Iterable[str]:
+    """The folders at the top that are ours by their name."""
+    with translating(ROOT), root.scan() as entries:
+        return [
+            entry.name
+            for entry in entries
+            if (is_stream_folder(entry.name) or entry.name in (DATA, KEYS)) and entry.is_dir(follow_symlinks=False)
+        ]
+
+
+def _judge(
+    folder: Folder, relative: str, entries: dict[str, Entry], *, state: JournalState, trust: Trust, verdicts: _Verdicts
+) -> None:
+    """Decide about one folder; `entries` are those of its files, by name."""
+    found = look(folder)
+    doubtful: set[str] = set()
+    for temporary, name in found.temporaries:
+        entry = entries.get(name)
+        if entry is None or entry.path in verdicts.roll or not _holds(folder, temporary, entry, verdicts):
+            verdicts.remove.append(join_path(relative, temporary))
+            doubtful.add(name)  # the last line may speak of bytes that never got this name
+            continue
+        verdicts.roll[entry.path] = temporary
+        if entry.path not in state.unsynced:
+            verdicts.adopt.append(entry)  # a checkpoint spoke of a file that this one now replaces
+    for name, entry in entries.items():
+        if entry.path in verdicts.roll:
+            continue
+        by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
+        has_size = found.sizes.get(name) == entry.size
+        if not has_size or not ((by_size and name not in doubtful) or _holds(folder, name, entry, verdicts)):
+            verdicts.drop.append(entry.path)
+    if is_stream_folder(relative):
+        for name in found.sizes.keys() - entries.keys():
+            if is_media(name):
+                _judge_unlisted(folder, join_path(relative, name), trust, verdicts)
+
+
+def _judge_unlisted(folder: Folder, path: str, trust: Trust, verdicts: _Verdicts) -> None:
+    """A segment that no entry speaks of: whole if names can be trusted, else nobody knows what it is."""
+    if not trust.names:
+        verdicts.remove.append(path)
+        return
+    size, sha256 = hash_file(folder, split_path(path)[1])
+    verdicts.hashed += 1
+    verdicts.adopt.append(Entry(path=path, size=size, sha256=sha256, length_verified=False))
+
+
+def _holds(folder: Folder, name: str, entry: Entry, verdicts: _Verdicts) -> bool:
+    """Whether the file `name` has exactly the bytes of `entry`."""
+    status = folder.status(name)
+    if status is None or not S_ISREG(status.st_mode) or status.st_size != entry.size:
+        return False
+    verdicts.hashed += 1
+    return hash_file(folder, name) == (entry.size, entry.sha256)
+
+
+def _carry_out(root: Folder, ledger: Ledger, verdicts: _Verdicts) -> None:
+    """Files first, then the journal."""
+    for path, temporary in verdicts.roll.items():
+        relative, name = split_path(path)
+        with translating(path), root.descend(relative) as folder:
+            folder.rename(temporary, name)
+    for path in (*verdicts.remove, *verdicts.drop):
+        remove_file(root, path)
+    ledger.settle(dropped=verdicts.drop, adopted=verdicts.adopt)

@@ -1,0 +1,292 @@
+"""Writing: one bundle, open for one writer.
+
+    with BundleWriter.open(path) as writer:       # takes the lock, recovers
+        writer.save_manifest(manifest)            # partial, before the first object
+        writer.put("Data/master.m3u8", data)
+        sink = writer.sink(resource.path, limit=resource.limit)
+        ...                                       # the transfer fills it; then: await sink.finish()
+        writer.write_text_file("index.m3u8", text)
+        writer.seal(manifest)                     # the manifest says complete, last of all
+
+What is fetched, and what the manifest says, is left to the session. All but `sink` blocks; any thread may call.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hlsdl.bundle import contents, durable
+from hlsdl.bundle.checkpoint import Checkpointer
+from hlsdl.bundle.durable import BundleLock, Folder, translating
+from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.layout import (
+    DATA,
+    JOURNAL,
+    KEYS,
+    LOCK,
+    MANIFEST,
+    SOURCE_PLAYLIST,
+    final_name,
+    is_bundle_name,
+    is_derived,
+    is_media,
+    is_object_path,
+    is_safe_path,
+    is_stream_folder,
+    split_path,
+)
+from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
+from hlsdl.bundle.manifest import LARGEST_MANIFEST, DerivedFile, Manifest, WrittenIn, shortfalls, utc_now
+from hlsdl.bundle.partial import HasValidators, ObjectStore, PartialFile
+from hlsdl.bundle.recovery import Recovery, recover, trust_in
+from hlsdl.bundle.workers import Workers
+from hlsdl.errors import HlsdlError, IntegrityError, PolicyError, UsageError
+
+LARGEST_OBJECT = 1024**3
+"""Bytes that `read` will hold in memory."""
+
+
+class BundleWriter:
+    """A bundle under this process's lock. Make one with `open`; leave it with `close` or a `with` block."""
+
+    def __init__(self, path: Path, root: Folder, lock: BundleLock) -> None:
+        """For `open` only: recovers what an interrupted writer left."""
+        self.path = path
+        self._root = root
+        self._lock = lock
+        self._written: set[str] = set()
+        self._is_closed = False
+        self.manifest: Manifest | None = self._load_manifest()
+        """As it stands on disk; None until the first `save_manifest`."""
+        state = load_journal(root)
+        self._ledger = Ledger(root, state)
+        self.recovery: Recovery = recover(root, self._ledger, state, trust_in(state, this_opening(root), self.manifest))
+        """What was found and mended on opening."""
+        self.entries: Mapping[str, Entry] = self._ledger.entries
+        """What is stored, by relative path; a live view."""
+        self._checkpointer = Checkpointer(root, self._ledger)
+        self._store = ObjectStore(root, self._ledger, self._checkpointer)
+        self._workers = Workers()
+
+    @classmethod
+    def open(cls, path: Path, *, force: bool = False) -> BundleWriter:
+        """Open or make the bundle at `path` (folders are made as needed), take its lock, and recover it.
+
+        `force` starts over: what is ours goes, other files stay. Raises LockedError when another process works on it,
+        UsageError when something else is there, DiskError, PolicyError, and IntegrityError for an unreadable manifest.
+        """
+        root = _open_or_make(path)
+        lock: BundleLock | None = None
+        try:
+            _require_bundle_or_nothing(path, root)
+            lock = BundleLock(root, path)
+            if force:
+                start_over(root)
+            return cls(path, root, lock)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            root.close()
+            raise
+
+    def is_stored(self, path: str) -> bool:
+        """Whether an object is whole under its final name."""
+        return path in self.entries
+
+    def put(
+        self, path: str, data: bytes, *, validator: HasValidators | None = None, length_verified: bool = True
+    ) -> Entry:
+        """Store a small whole object: a playlist as fetched, a key, session data."""
+        _require(is_object_path(path), path)
+        return self._store.store(path, data, validator, length_verified=length_verified)
+
+    def sink(self, path: str, *, limit: int) -> PartialFile:
+        """A place for the bytes of one object of at most `limit` bytes; its `finish` stores it."""
+        _require(is_object_path(path), path)
+        return PartialFile(self._store, path, limit=limit, worker=self._workers.next())
+
+    def write_text_file(self, path: str, data: bytes) -> None:
+        """Replace a derived file (local playlist, XML) durably. It is not journalled; `seal` lists and hashes it."""
+        _require(is_safe_path(path) and path not in (MANIFEST, JOURNAL, LOCK) and path not in self.entries, path)
+        folder, name = split_path(path)
+        with translating(path), self._root.descend(folder, create=True) as handle:
+            durable.replace_durably(handle, name, data)
+        self._written.add(path)
+
+    def read(self, path: str, *, limit: int = LARGEST_OBJECT) -> bytes:
+        """The content of a stored file; UsageError when it is not there, IntegrityError beyond `limit` bytes."""
+        return read_path(self._root, path, limit=limit)
+
+    def forget(self, path: str) -> None:
+        """Remove one object or derived file, and its folder when that is empty then; nothing there is fine."""
+        _require(is_safe_path(path) and path not in (MANIFEST, JOURNAL, LOCK), path)
+        contents.remove_file(self._root, path)
+        self._written.discard(path)
+        if path in self.entries:
+            self._ledger.drop(path)
+        contents.remove_empty_folder(self._root, split_path(path)[0])
+
+    def require_space(self, needed: int) -> None:
+        """DiskError unless `needed` bytes, what the rest of the job takes, and 64 MiB more are free."""
+        durable.require_space(self.path, needed)
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
+        self._save(manifest, {"state": "partial", "files": (), "journal_bytes": None, "journal_sha256": None})
+
+    def checkpoint(self) -> None:
+        """Make everything that is stored by now survive a power cut."""
+        self._checkpointer.checkpoint()
+
+    def seal(self, manifest: Manifest) -> None:
+        """Say that the bundle is complete; IntegrityError, with what is missing, when it is not."""
+        self.checkpoint()
+        files = tuple(self._derived_files())
+        draft = manifest.model_copy(update={"files": files})
+        problems = shortfalls(draft, self.entries, dict(contents.files_below(self._root)))
+        if problems:
+            more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+            raise IntegrityError(
+                f"the bundle is not whole: {problems[0]}{more}",
+                hint="run the same command again to fetch what is missing",
+            )
+        length, sha256 = self._checkpointer.compact()
+        seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
+        self._save(manifest, seals)
+
+    def close(self, clean: bool = True, *, reason: str | None = None) -> None:
+        """Let go of the bundle. Unfinished objects are removed. Closing twice is fine.
+
+        `clean` makes a checkpoint and writes `close`, so that the next start believes everything at once; `reason` is
+        kept in the journal (a full disk, a pause). Not clean is how a dying process leaves it.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._workers.stop()
+            self._checkpointer.stop()
+            self._store.discard_all()
+            if clean and (reason or not self._ledger.is_clean):
+                self.checkpoint()
+                self._ledger.finish(reason)
+        finally:
+            self._ledger.close()
+            self._lock.release()
+            self._root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            self.close()
+        except HlsdlError:
+            # The first error tells the story; without `close` the next start only looks more closely.
+            if error is None:
+                raise
+
+    def _load_manifest(self) -> Manifest | None:
+        with translating(MANIFEST):
+            if self._root.status(MANIFEST) is None:
+                return None
+            return Manifest.decode(durable.read_file(self._root, MANIFEST, limit=LARGEST_MANIFEST))
+
+    def _save(self, manifest: Manifest, changes: dict[str, object]) -> None:
+        here = this_opening(self._root)
+        written_in = WrittenIn(boot=here.boot, device=here.device, inode=here.inode)
+        saved = manifest.model_copy(update={**changes, "updated": utc_now(), "written_in": written_in})
+        with translating(MANIFEST):
+            durable.replace_durably(self._root, MANIFEST, saved.encode())
+        self.manifest = saved
+
+    def _derived_files(self) -> Iterable[DerivedFile]:
+        """Every derived file on disk, with its hash, sorted by path."""
+        known = self._written | {file.path for file in (self.manifest.files if self.manifest else ())}
+        for path, _ in sorted(contents.files_below(self._root)):
+            if path not in self.entries and (path in known or is_derived(path)):
+                folder, name = split_path(path)
+                with translating(path), self._root.descend(folder) as handle:
+                    size, sha256 = durable.hash_file(handle, name)
+                yield DerivedFile(path=path, size=size, sha256=sha256)
+
+
+def read_path(root: Folder, path: str, *, limit: int) -> bytes:
+    """Read one file of a bundle by its relative path, links not followed."""
+    _require(is_safe_path(path), path)
+    folder, name = split_path(path)
+    try:
+        with root.descend(folder) as handle:
+            return durable.read_file(handle, name, limit=limit)
+    except FileNotFoundError:
+        raise UsageError(f"`{path}` is not in the bundle") from None
+    except OSError as error:
+        raise durable.disk_error(error, path) from error
+
+
+def start_over(root: Folder) -> None:
+    """Remove everything of a bundle that is ours, the manifest first and the journal last; other files stay."""
+    state = load_journal(root)
+    listed = _paths_of_manifest(root) | set(state.entries)
+    contents.remove_file(root, MANIFEST)
+    with translating(contents.ROOT):
+        found = [path for path, _ in contents.files_below(root)]
+    for path in found:
+        if path in listed or _is_ours_by_name(path):
+            contents.remove_file(root, path)
+    for folder in sorted({split_path(path)[0] for path in (*found, *listed)}, reverse=True):
+        contents.remove_empty_folder(root, folder)
+    contents.remove_file(root, JOURNAL)
+
+
+def _paths_of_manifest(root: Folder) -> set[str]:
+    """What a manifest lists; nothing when it cannot be read, since starting over is how one gets rid of it."""
+    with translating(MANIFEST):
+        if root.status(MANIFEST) is None:
+            return set()
+        data = durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)
+    try:
+        manifest = Manifest.decode(data)
+    except IntegrityError:
+        return set()
+    return {item.path for items in (manifest.files, manifest.documents, manifest.keys) for item in items}
+
+
+def _is_ours_by_name(path: str) -> bool:
+    folder, name = split_path(path)
+    if (final := final_name(name)) is not None:
+        return folder in ("", DATA, KEYS) or is_stream_folder(folder) or is_media(final)
+    if is_stream_folder(folder):
+        return is_media(name) or is_derived(path) or name == SOURCE_PLAYLIST
+    return not folder and is_derived(path)
+
+
+def _open_or_make(path: Path) -> Folder:
+    with translating(str(path)):
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=durable.FOLDER_MODE, exist_ok=True)
+            durable.sync_directory(path.parent)
+        elif not path.is_dir():
+            raise UsageError(f"`{path}` is there already and is no folder", hint="choose another name with `-o`")
+        return Folder.open(path)
+
+
+def _require_bundle_or_nothing(path: Path, root: Folder) -> None:
+    """A folder is ours to write when it is a bundle, empty, or was just made by someone who holds the lock."""
+    with translating(str(path)), root.scan() as entries:
+        names = {entry.name for entry in entries}
+    if names - {LOCK} and not any(is_bundle_name(name) for name in names):
+        hint = "`hlsdl import` brings in packages made elsewhere" if "boot.xml" in names else None
+        raise UsageError(
+            f"`{path}` holds other files and is no bundle of hlsdl", hint=hint or "choose another name with `-o`"
+        )
+
+
+def _require(allowed: bool, path: str) -> None:
+    if not allowed:
+        raise PolicyError(f"a file of a bundle may not be called {path[:200]!a}")
