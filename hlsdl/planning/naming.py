@@ -14,7 +14,7 @@ MAIN, SUPPLEMENTAL = 0, 1
 """The leading number of a stream folder: the video or muxed stream, or a rendition beside it."""
 
 SEGMENT_EXTENSIONS = frozenset(
-    {
+    [
         "ts",
         "m4s",
         "mp4",
@@ -33,7 +33,7 @@ SEGMENT_EXTENSIONS = frozenset(
         "webm",
         "jpg",
         "png",
-    }
+    ]
 )
 """Extensions of media segments that are kept; any other name says nothing true about the bytes."""
 

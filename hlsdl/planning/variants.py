@@ -22,21 +22,9 @@ from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_labe
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
 
 LOSSLESS_CODECS = frozenset({"alac", "flac", "fLaC", "lpcm", "ipcm"})
-AUDIO_CODECS = LOSSLESS_CODECS | {
-    "mp4a",
-    "ac-3",
-    "ec-3",
-    "ac-4",
-    "mp3",
-    "opus",
-    "Opus",
-    "vorbis",
-    "dtsc",
-    "dtse",
-    "iamf",
-    "mha1",
-    "mhm1",
-}
+AUDIO_CODECS = LOSSLESS_CODECS | frozenset(
+    ["mp4a", "ac-3", "ec-3", "ac-4", "mp3", "opus", "Opus", "vorbis", "dtsc", "dtse", "iamf", "mha1", "mhm1"]
+)
 TEXT_CODECS = frozenset({"stpp", "wvtt"})
 
 

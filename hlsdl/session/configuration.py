@@ -5,12 +5,15 @@ Rooms below receive the parts that concern them (`Preferences`, `TransferOptions
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from hlsdl.transfer.client import TransferOptions
-
+from hlsdl.bundle.layout import SUFFIX
+from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
+from hlsdl.transfer.options import TransferOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +39,42 @@ class FetchOptions:
     """Store ciphertext that nothing here can play."""
     allow_gaps: bool = False
     """Turn segments that the origin no longer has (404, 410) into EXT-X-GAP instead of failing."""
+
+
+def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOptions:
+    """The options that keyword flags mean: those of `hlsdl fetch`, with underscores.
+
+    Args:
+        output: a folder for the bundle, or a path that ends in `.movpkg`.
+        flags: fields of `FetchOptions`, `Preferences` and `TransferOptions`. Lists stand for repeated flags, a
+            mapping or a list of pairs for `headers`.
+
+    Raises:
+        UsageError: a flag that does not exist.
+    """
+    values: dict[str, Any] = {}
+    if output is not None:
+        place = Path(output)
+        values["output" if place.suffix == SUFFIX else "directory"] = place
+    parts: dict[type, dict[str, Any]] = {Preferences: {}, TransferOptions: {}, FetchOptions: values}
+    for name, value in flags.items():
+        owner = next((part for part in parts if name in {one.name for one in fields(part)}), None)
+        if owner is None or name in ("preferences", "transfer"):
+            raise UsageError(
+                f"there is no flag `{name}`", hint="the flags are those of `hlsdl fetch`, with underscores"
+            )
+        parts[owner][name] = _settled(name, value)
+    return FetchOptions(
+        preferences=Preferences(**parts[Preferences]), transfer=TransferOptions(**parts[TransferOptions]), **values
+    )
+
+
+def _settled(name: str, value: Any) -> Any:
+    """A flag's value in the form its field has: tuples for lists, one word for a list of one."""
+    if name == "headers" and isinstance(value, Mapping):
+        return tuple(value.items())
+    if name in ("audio", "subtitles", "codecs") and isinstance(value, str):
+        return (value,)
+    if isinstance(value, list):
+        return tuple(tuple(one) if isinstance(one, list) else one for one in value)
+    return Path(value) if name in ("directory", "artwork", "cookies_file") and isinstance(value, str) else value

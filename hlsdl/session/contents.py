@@ -1,0 +1,262 @@
+"""What goes into a bundle beside the segments: playlists, XML files and the manifest, computed from the plan.
+
+`download` says when; `bundle.writing` says how. Everything here is derived from the source's own playlists and from
+what is stored, so it can be written again at any time: that is what sealing, resuming, adding and repairing do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hlsdl import __version__
+from hlsdl.bundle import layout
+from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.manifest import Document as StoredDocument
+from hlsdl.bundle.manifest import Manifest, StoredKey, StoredStream
+from hlsdl.bundle.reading import Bundle
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.planning.local_playlists import (
+    local_media_playlist,
+    local_multivariant_playlist,
+    measured_multivariant_playlist,
+)
+from hlsdl.planning.plan import DownloadPlan, StreamPlan
+from hlsdl.planning.preferences import Preferences
+from hlsdl.session.package import package_files
+from hlsdl.session.presentation import Document, Documents, Root
+from hlsdl.session.sources import Source
+
+MASTER_PATH = f"{layout.DATA}/master.m3u8"
+ARTWORK_TYPES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
+MOST_ARTWORK_BYTES = 32 << 20
+
+_PREFERENCES = TypeAdapter(tuple[Preferences, ...])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Everything that is known about a bundle before its segments arrive."""
+
+    source: Source
+    root: Root
+    title: str
+    wishes: tuple[Preferences, ...]
+    """What was asked for, in the order it was asked; the bundle holds the union."""
+    plan: DownloadPlan
+    documents: Documents
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the playlists tolerated and what cannot be played, one sentence each."""
+        read = [*self.root.playlist.warnings]
+        for stream in self.plan.streams:
+            read += [f"{stream.source.kind} playlist: {warning}" for warning in stream.playlist.warnings]
+            if stream.protection.obstacle is not None:
+                read.append(f"the {stream.source.kind} stream is kept as ciphertext: {stream.protection.obstacle}")
+        return tuple(dict.fromkeys(read))
+
+
+def wishes_of(before: Bundle | None, preferences: Preferences) -> tuple[Preferences, ...]:
+    """What the bundle was asked for so far, and now."""
+    earlier = _wishes_in(before.manifest) if before else ()
+    return tuple(dict.fromkeys((*earlier, preferences)))
+
+
+def same_wishes(manifest: Manifest, preferences: Preferences) -> bool:
+    """Whether the bundle was already asked for exactly this."""
+    return preferences in _wishes_in(manifest)
+
+
+def last_wish(manifest: Manifest) -> Preferences:
+    """The most recent of the bundle's wishes; a bundle without any was asked for the defaults."""
+    return (_wishes_in(manifest) or (Preferences(),))[-1]
+
+
+def _wishes_in(manifest: Manifest) -> tuple[Preferences, ...]:
+    try:
+        return _PREFERENCES.validate_python(manifest.choices.get("wishes", ()))
+    except ValidationError:
+        raise IntegrityError(
+            "the choices in `manifest.json` cannot be read", hint="`--force` starts the download over"
+        ) from None
+
+
+def stored_documents(before: Bundle | None) -> dict[str, Document]:
+    """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again."""
+    found: dict[str, Document] = {}
+    if before is None:
+        return found
+    for stored in before.manifest.documents:
+        entry = before.entries.get(stored.path)
+        if entry is None or stored.category not in ("master", "media"):
+            continue
+        try:
+            data = before.read(stored.path)
+        except HlsdlError:
+            continue  # gone or no plain file: as good as damaged
+        if hashlib.sha256(data).hexdigest() == entry.sha256:
+            found[stored.url] = Document(data=data, url=stored.url, final_url=stored.final_url)
+    return found
+
+
+def lay_out(writer: BundleWriter, contents: Contents, *, artwork: Path | None = None) -> None:
+    """Put the source playlists and the plan on disk, before the first segment is asked for."""
+    for path, document, _ in _documents_of(contents):
+        if not writer.is_stored(path):
+            writer.put(path, document.data)
+    if artwork is not None:
+        _store_artwork(writer, artwork)
+    writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
+
+
+def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> None:
+    """Write the local playlists and the package files, and declare the bundle complete.
+
+    Args:
+        writer: the open bundle.
+        contents: what it holds.
+        absent: paths of segments that the origin no longer had and that become gaps.
+
+    Raises:
+        IntegrityError: something of the plan is not stored.
+    """
+    for path, text in _local_playlists(writer.entries, contents, absent).items():
+        writer.write_text_file(path, text.encode())
+    manifest = _manifest(writer, contents, absent=absent)
+    for path, data in package_files(contents.plan, manifest, writer.entries).items():
+        writer.write_text_file(path, data)
+    writer.seal(manifest)
+
+
+def _documents_of(contents: Contents) -> Iterable[tuple[str, Document, str]]:
+    """(path, document, category) of every source playlist."""
+    if contents.root.master is not None:
+        yield MASTER_PATH, contents.root.document, "master"
+    for stream in contents.plan.streams:
+        is_root = contents.root.master is None
+        document = contents.root.document if is_root else contents.documents.known(stream.source.url)
+        yield f"{stream.id}/{layout.SOURCE_PLAYLIST}", document, "media"
+
+
+def _store_artwork(writer: BundleWriter, artwork: Path) -> None:
+    try:
+        data = artwork.read_bytes() if artwork.stat().st_size <= MOST_ARTWORK_BYTES else b""
+    except OSError:
+        raise UsageError(f"the artwork `{artwork}` cannot be read") from None
+    kind = next((name for start, name in ARTWORK_TYPES.items() if data.startswith(start)), None)
+    if kind is None:
+        raise UsageError(f"`{artwork}` is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
+    writer.put(f"{layout.DATA}/artwork.{kind}", data)
+
+
+def _local_playlists(entries: Mapping[str, Entry], contents: Contents, absent: frozenset[str]) -> dict[str, str]:
+    written: dict[str, str] = {}
+    for stream in contents.plan.streams:
+        names = {path.rpartition("/")[2] for path in absent if path.startswith(f"{stream.id}/")}
+        written[f"{stream.id}/{layout.INDEX}"] = local_media_playlist(stream, absent=names)
+    master = contents.root.master
+    if master is None:
+        stream = contents.plan.streams[0]
+        peak, average = _measured(stream, entries)
+        written[layout.INDEX] = measured_multivariant_playlist(
+            f"{stream.id}/{layout.INDEX}", peak=peak, average=average
+        )
+    else:
+        playlists = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
+        stored = (*contents.plan.keys, *contents.plan.data)
+        files = {resource.url: resource.path for resource in stored if resource.path in entries}
+        written[layout.INDEX] = local_multivariant_playlist(master, playlists, files)
+    return written
+
+
+def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, int]:
+    """Peak and average bits per second of what is stored (RFC 8216 §4.3.4.2)."""
+    sizes = [
+        (entries[resource.path].size, float(resource.duration))
+        for resource in stream.resources
+        if resource.kind == "segment" and resource.path in entries and resource.duration > 0
+    ]
+    if not sizes:
+        return 0, 0
+    peak = max(size * 8 / duration for size, duration in sizes)
+    average = sum(size for size, _ in sizes) * 8 / sum(duration for _, duration in sizes)
+    return round(peak), round(average)
+
+
+def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
+    before: dict[str, Any] = {}
+    if writer.manifest is not None:
+        before = {"id": writer.manifest.id, "created": writer.manifest.created}
+    documents = [
+        StoredDocument(path=path, url=document.url, final_url=document.final_url, category=category)
+        for path, document, category in _documents_of(contents)
+    ]
+    documents += [
+        StoredDocument(path=item.path, url=item.url, final_url=item.url, category="session-data")
+        for item in contents.plan.data
+        if writer.is_stored(item.path)
+    ]
+    documents += [
+        StoredDocument(path=path, url="", final_url="", category="artwork")
+        for path in writer.entries
+        if path.startswith(f"{layout.DATA}/artwork.")
+    ]
+    return Manifest(
+        **before,
+        title=contents.title,
+        source_url=contents.source.url,
+        final_url=contents.root.document.final_url,
+        hlsdl_version=__version__,
+        choices={
+            "wishes": [asdict(wish) for wish in contents.wishes],
+            **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
+        },
+        streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
+        documents=tuple(documents),
+        keys=tuple(StoredKey(path=key.path, url=key.url) for key in contents.plan.keys),
+        warnings=contents.warnings(),
+    )
+
+
+def _stored_stream(
+    stream: StreamPlan, contents: Contents, entries: Mapping[str, Entry], absent: frozenset[str]
+) -> StoredStream:
+    source = stream.source
+    wanted = [resource for resource in stream.resources if resource.path not in absent]
+    stored = [entries[resource.path].size for resource in wanted if resource.path in entries]
+    is_root = contents.root.master is None
+    document = contents.root.document if is_root else contents.documents.known(source.url)
+    declared = source.bandwidth or (_measured(stream, entries)[0] if is_root else 0)
+    return StoredStream(
+        id=stream.id,
+        kind=source.kind,
+        playlist=f"{stream.id}/{layout.INDEX}",
+        source_url=source.url,
+        final_url=document.final_url,
+        bandwidth=declared,
+        average_bandwidth=source.average_bandwidth,
+        resolution=source.resolution,
+        frame_rate=source.frame_rate,
+        codecs=source.codecs,
+        video_range=source.video_range,
+        language=source.language,
+        name=source.name,
+        group=source.group,
+        channels=source.channels,
+        default=source.default,
+        forced=source.forced,
+        characteristics=source.characteristics,
+        encryption=stream.protection.encryption,
+        protected=not stream.protection.is_playable,
+        segments=sum(resource.kind == "segment" for resource in wanted),
+        gaps=stream.gaps + sum(path.startswith(f"{stream.id}/") for path in absent),
+        bytes=sum(stored),
+        duration=float(stream.playlist.duration),
+        complete=len(stored) == len(wanted),
+    )

@@ -1,0 +1,47 @@
+"""The front door: fetch, plan, inspect and repair, as the command line and `keywords` call them.
+
+Each function takes what a person would type and gives back a value that can write its own JSON document (contract §3).
+The work itself is in `download`, `presentation` and `restoration`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.description import StreamDescription, describe
+from hlsdl.session.download import Downloaded, download
+from hlsdl.session.events import Emit, ignore
+from hlsdl.session.outline import PlanOutcome, outline
+from hlsdl.session.restoration import restore
+from hlsdl.session.sources import parse_source
+from hlsdl.verification.findings import Report
+
+
+async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> Downloaded:
+    """Fetch one source into a sealed bundle; run again, it goes on where it stopped.
+
+    Args:
+        source: an http(s) URL, or the path of a playlist file.
+        options: what to store and how to get it.
+        emit: hears every event.
+
+    Raises:
+        HlsdlError: with the exit code that says what stopped it.
+    """
+    return await download(parse_source(source, base_url=options.base_url), options, emit)
+
+
+async def plan(source: str, options: FetchOptions) -> PlanOutcome:
+    """Choose, and say what would be downloaded and why; no segment is asked for."""
+    return await outline(parse_source(source, base_url=options.base_url), options)
+
+
+async def inspect(source: str, options: FetchOptions) -> StreamDescription:
+    """Everything the stream offers."""
+    return await describe(parse_source(source, base_url=options.base_url), options)
+
+
+async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> Report:
+    """Fetch again what `verify` finds damaged or missing, and verify once more."""
+    return await restore(path, options, emit)

@@ -1,0 +1,55 @@
+"""The front door for scripts: the flags of `hlsdl fetch` as keywords, re-exported as `hlsdl.fetch` and so on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hlsdl.bundle.reading import Bundle
+from hlsdl.session import front
+from hlsdl.session.configuration import options_from
+from hlsdl.session.description import StreamDescription
+from hlsdl.session.events import Emit, ignore
+from hlsdl.session.outline import PlanOutcome
+
+
+async def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
+    """Fetch a stream for offline use.
+
+    Args:
+        source: an http(s) URL, or the path of a playlist file.
+        output: a folder, in which the bundle is named after its title, or a path that ends in `.movpkg`.
+            Default: the current folder.
+        emit: hears every `hlsdl.session.events.Event`.
+        flags: the flags of `hlsdl fetch` with underscores: `min_bitrate=2_000_000`, `audio=["en", "fr"]`,
+            `max_size=(1920, 1080)`, `headers={"Authorization": "…"}`. Numbers are bits or bytes or seconds.
+
+    Returns:
+        The sealed bundle.
+
+    Raises:
+        HlsdlError: with the exit code that says what stopped it.
+
+    Source: AVAssetDownloadURLSession.makeAssetDownloadTask(downloadConfiguration:).
+    """
+    return (await front.fetch(source, options_from(output=output, **flags), emit=emit)).bundle
+
+
+async def plan(source: str, **flags: Any) -> PlanOutcome:
+    """Say what `fetch` with the same flags would store, and why."""
+    return await front.plan(source, options_from(**flags))
+
+
+async def inspect(source: str, **flags: Any) -> StreamDescription:
+    """Say what a stream offers; takes the transfer flags of `fetch`."""
+    return await front.inspect(source, options_from(**flags))
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a bundle for reading.
+
+    Raises:
+        UsageError: there is no bundle at `path`.
+        IntegrityError: its manifest cannot be read.
+    """
+    return Bundle.open(Path(path))

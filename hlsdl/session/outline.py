@@ -1,0 +1,123 @@
+"""A plan for people: what a download would store, how large it is, and why (`hlsdl plan`, `hlsdl.plan/1`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hlsdl.errors import redact
+from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan, stream_estimate
+from hlsdl.planning.reasons import Choice
+from hlsdl.planning.selection import StreamSource
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_unfinished
+from hlsdl.session.sources import Source, title_of
+from hlsdl.transfer.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOutcome:
+    """What would be downloaded."""
+
+    title: str
+    source: str = field(repr=False)
+    choices: tuple[Choice, ...]
+    plan: DownloadPlan
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def streams(self) -> tuple[StreamSource, ...]:
+        """The streams that would be stored, in play order."""
+        return tuple(stream.source for stream in self.plan.streams)
+
+    @property
+    def segments(self) -> int:
+        """Media segments to fetch."""
+        return self.plan.segments
+
+    @property
+    def estimate(self) -> Estimate:
+        """Bytes to store, and whether that is exact."""
+        return self.plan.estimate()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to store; `bytes_are_exact` says whether every size is known."""
+        return self.estimate.bytes
+
+    @property
+    def bytes_are_exact(self) -> bool:
+        """Whether every object is a byte range, so that its size is known."""
+        return self.estimate.is_exact
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the longest stream."""
+        return float(self.plan.duration)
+
+    def document(self) -> dict[str, Any]:
+        """The plan as `hlsdl.plan/1`."""
+        estimate = self.estimate
+        return {
+            "schema": "hlsdl.plan/1",
+            "source": self.source,
+            "title": self.title,
+            "duration": self.duration,
+            "segments": self.segments,
+            "bytes": estimate.bytes,
+            "bytes_are_exact": estimate.is_exact,
+            "streams": [_stream_document(stream) for stream in self.plan.streams],
+            "choices": [choice.document() for choice in self.choices],
+            "warnings": list(self.warnings),
+        }
+
+
+async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
+    """Read the playlists and make the plan; protected streams are reported, not refused."""
+    async with Client(options.transfer, source.url) as client:
+        documents = Documents(client)
+        root = await read_root(documents, source)
+        selection = choose(root, (options.preferences,))
+        plan = await read_streams(documents, root, selection)
+    refuse_unfinished(plan)
+    obstacles = (
+        f"the {stream.source.kind} stream cannot be played offline here: {stream.protection.obstacle}"
+        for stream in plan.streams
+        if stream.protection.obstacle is not None
+    )
+    return PlanOutcome(
+        title=title_of(source, root.master, options.title),
+        source=source.url,
+        choices=selection.choices,
+        plan=plan,
+        warnings=tuple(dict.fromkeys((*root.playlist.warnings, *obstacles))),
+    )
+
+
+def _stream_document(stream: StreamPlan) -> dict[str, Any]:
+    source = stream.source
+    estimate = stream_estimate(stream)
+    return {
+        "id": source.id,
+        "kind": source.kind,
+        "playlist": f"{source.id}/index.m3u8",
+        "source": redact(source.url),
+        "bandwidth": source.bandwidth,
+        "average_bandwidth": source.average_bandwidth,
+        "resolution": list(source.resolution) if source.resolution else None,
+        "frame_rate": source.frame_rate,
+        "codecs": list(source.codecs),
+        "video_range": source.video_range,
+        "language": source.language,
+        "name": source.name,
+        "group": source.group,
+        "channels": source.channels,
+        "default": source.default,
+        "forced": source.forced,
+        "characteristics": list(source.characteristics),
+        "encryption": stream.protection.encryption,
+        "segments": sum(resource.kind == "segment" for resource in stream.resources),
+        "gaps": stream.gaps,
+        "bytes": estimate.bytes,
+        "duration": float(stream.playlist.duration),
+    }

@@ -1,0 +1,193 @@
+"""Reading a presentation: from the source URL to the parsed playlists of every chosen stream.
+
+Playlists come through `Documents`, which asks the bundle first and the origin second: after an interruption the
+stored copies answer, and the same plan comes out of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hlsdl.errors import ContentKeyError, LimitError, LiveStreamError, PlaylistError
+from hlsdl.planning.plan import DownloadPlan, make_plan
+from hlsdl.planning.preferences import Preferences
+from hlsdl.planning.reasons import Choice
+from hlsdl.planning.selection import Selection, StreamSource, select, select_media
+from hlsdl.playlist.lines import PlaylistLimits
+from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
+from hlsdl.playlist.parsing import parse_playlist
+from hlsdl.session.sources import Source
+from hlsdl.transfer.client import Client
+
+LIMITS = PlaylistLimits()
+MOST_SEGMENTS_OF_A_JOB = 4_000_000
+WEBVTT_SIGNATURE = b"WEBVTT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A playlist as the origin served it."""
+
+    data: bytes = field(repr=False)
+    url: str = field(repr=False)
+    """Where it was asked for."""
+    final_url: str = field(repr=False)
+    """Where it came from, after redirects: the base of its URIs."""
+
+
+class Documents:
+    """Playlists by URL: those already stored, else fetched once."""
+
+    def __init__(self, client: Client, stored: Mapping[str, Document] | None = None) -> None:
+        self._client = client
+        self._known: dict[str, Document] = dict(stored or {})
+
+    async def read(self, url: str) -> Document:
+        """The document at `url`.
+
+        Raises:
+            HlsdlError: it cannot be fetched.
+        """
+        known = self._known.get(url)
+        if known is None:
+            body = await self._client.read(url, kind="playlist", limit=LIMITS.max_bytes)
+            known = self._known[url] = Document(data=body.data, url=url, final_url=body.url)
+        return known
+
+    def known(self, url: str) -> Document:
+        """A document that was read before."""
+        return self._known[url]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """The source's own playlist."""
+
+    document: Document
+    playlist: MultivariantPlaylist | MediaPlaylist
+
+    @property
+    def master(self) -> MultivariantPlaylist | None:
+        """The multivariant playlist, or None when the source is a media playlist."""
+        return self.playlist if isinstance(self.playlist, MultivariantPlaylist) else None
+
+
+async def read_root(documents: Documents, source: Source) -> Root:
+    """Read and parse what the source names."""
+    document = await documents.read(source.url)
+    base = source.base_url or document.final_url
+    playlist = parse_playlist(document.data, base, requested_url=source.url, limits=LIMITS)
+    return Root(document=document, playlist=playlist)
+
+
+def choose(root: Root, wishes: Iterable[Preferences]) -> Selection:
+    """Everything that these wishes together ask for: each is selected by itself, and each stream counts once."""
+    if root.master is None:
+        assert isinstance(root.playlist, MediaPlaylist)  # noqa: S101 - the two kinds are exhaustive
+        return select_media(root.playlist)
+    parts = [select(root.master, preferences) for preferences in wishes]
+    streams = {stream.url: stream for part in reversed(parts) for stream in part.streams}
+    order = dict.fromkeys(stream.url for part in parts for stream in part.streams)
+    return Selection(
+        streams=tuple(streams[url] for url in order),
+        choices=tuple(dict.fromkeys(choice for part in parts for choice in part.choices)),
+        variants=tuple(dict.fromkeys(one for part in parts for one in part.variants)),
+        audio=tuple(dict.fromkeys(one for part in parts for one in part.audio)),
+        subtitles=tuple(dict.fromkeys(one for part in parts for one in part.subtitles)),
+    )
+
+
+async def read_streams(documents: Documents, root: Root, selection: Selection) -> DownloadPlan:
+    """Read the media playlist of every chosen stream, all at once, and make the plan.
+
+    Raises:
+        PlaylistError: one of them is no media playlist.
+        LimitError: the job has more segments than we accept.
+    """
+    if root.master is None:
+        return make_plan([(selection.streams[0], _media(root.playlist, selection.streams[0]))])
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(documents.read(stream.url)) for stream in selection.streams]
+    variables = root.master.variables
+    read = [
+        (stream, _parse_stream(stream, task.result(), variables))
+        for stream, task in zip(selection.streams, tasks, strict=True)
+    ]
+    longest = max((playlist.duration for _, playlist in read if playlist is not None), default=None)
+    streams: list[tuple[StreamSource, MediaPlaylist]] = []
+    for (stream, playlist), task in zip(read, tasks, strict=True):
+        if playlist is not None:
+            streams.append((stream, playlist))
+        elif longest is not None:
+            streams.append((stream, _single_file_playlist(task.result(), longest)))
+    plan = make_plan(streams, root.master)
+    if plan.segments > MOST_SEGMENTS_OF_A_JOB:
+        raise LimitError(f"the chosen streams have more than {MOST_SEGMENTS_OF_A_JOB:,} segments together")
+    return plan
+
+
+def refuse_unfinished(plan: DownloadPlan) -> None:
+    """Only finished streams are stored whole.
+
+    Raises:
+        LiveStreamError: one of the streams is still growing.
+    """
+    for stream in plan.streams:
+        if stream.playlist.is_live:
+            raise LiveStreamError(
+                f"the {stream.source.kind} stream is live: its playlist has no EXT-X-ENDLIST",
+                url=stream.source.url,
+                hint="run it again when the stream has ended",
+            )
+
+
+def refuse_protected(plan: DownloadPlan) -> None:
+    """Say so before the first segment when nothing here could play the result.
+
+    Raises:
+        ContentKeyError: a stream needs a key system.
+    """
+    for stream in plan.streams:
+        if stream.protection.obstacle is not None:
+            raise ContentKeyError(
+                f"the {stream.source.kind} stream cannot be played offline here: {stream.protection.obstacle}",
+                url=stream.source.url,
+                hint="--keep-protected stores the ciphertext as it is, for a player that has the key system",
+            )
+
+
+def _parse_stream(stream: StreamSource, document: Document, variables: Mapping[str, str]) -> MediaPlaylist | None:
+    """The stream's playlist; None for a subtitle rendition that is one bare WebVTT file."""
+    if stream.kind == "subtitles" and document.data.removeprefix(b"\xef\xbb\xbf").startswith(WEBVTT_SIGNATURE):
+        return None
+    playlist = parse_playlist(
+        document.data, document.final_url, requested_url=document.url, imported=variables, limits=LIMITS
+    )
+    return _media(playlist, stream)
+
+
+def _media(playlist: MultivariantPlaylist | MediaPlaylist, stream: StreamSource) -> MediaPlaylist:
+    if isinstance(playlist, MediaPlaylist):
+        return playlist
+    # Depth is exactly two: a multivariant playlist inside another one is a loop or a trick.
+    raise PlaylistError(
+        f"the {stream.kind} stream is a multivariant playlist, where a media playlist must be", url=stream.url
+    )
+
+
+def _single_file_playlist(document: Document, duration: object) -> MediaPlaylist:
+    """A playlist around one WebVTT file for the whole film, which players expect to be in one."""
+    text = (
+        f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:{-(-float(str(duration)) // 1):.0f}\n"
+        f"#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:{duration},\n{document.final_url}\n#EXT-X-ENDLIST\n"
+    )
+    playlist = parse_playlist(text.encode(), document.final_url + "#playlist", limits=LIMITS)
+    assert isinstance(playlist, MediaPlaylist)  # noqa: S101 - the text above has one segment
+    return playlist
+
+
+def choices_of(selection: Selection, what: str) -> Sequence[Choice]:
+    """The decisions about one thing, for events and tables."""
+    return [choice for choice in selection.choices if choice.what == what]
