@@ -74,7 +74,15 @@ class Code(StrEnum):
 
 
 DAMAGED_CODES = frozenset(
-    {Code.MISSING, Code.NOT_REGULAR, Code.UNREADABLE, Code.SIZE_MISMATCH, Code.HASH_MISMATCH, Code.BAD_KEY}
+    {
+        Code.MISSING,
+        Code.NOT_REGULAR,
+        Code.UNREADABLE,
+        Code.SIZE_MISMATCH,
+        Code.HASH_MISMATCH,
+        Code.MALFORMED,
+        Code.BAD_KEY,
+    }
 )
 """Findings about one stored file that fetching or deriving it again can cure."""
 
