@@ -1,0 +1,142 @@
+"""The door: the command tree, and the one place where a command line becomes an exit code.
+
+Typer understands the line and returns a job; the job runs outside of it, so that interrupts and errors are told in
+our words. Heavy rooms are imported by the jobs, never here: `hlsdl --help` must be quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+from typer.main import get_command
+
+from hlsdl.cli import doctor, downloads, shelf
+from hlsdl.cli.failures import usage_error
+from hlsdl.cli.flags import CommonFlags
+from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
+from hlsdl.cli.interrupts import Interruption
+from hlsdl.cli.parameters import Invocation, Job, with_groups
+from hlsdl.cli.terminal import Terminal
+from hlsdl.errors import UsageError
+
+ABOUT = "Keep HLS streams offline: choose, fetch, verify and play, with nothing lost on the way."
+CODES = "Exit codes: 0 done, 2 usage, 3 network, 4 refused by the server … (docs/exit-codes.md)"
+EXAMPLES = f"""\
+hlsdl fetch https://example.com/film/master.m3u8
+hlsdl plan --max-size 1280x720 --audio en,fr https://example.com/film/master.m3u8
+hlsdl play film.movpkg
+
+{CODES}"""
+
+STOPPING = "stopping, and saving what is here; Ctrl-C again stops at once"
+
+COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
+    (
+        downloads.fetch,
+        "Streams",
+        """\
+        hlsdl fetch https://example.com/film/master.m3u8 -P films
+        hlsdl fetch --max-size 1280x720 --audio en,fr --subs all https://example.com/film/master.m3u8
+        hlsdl fetch -H @headers.txt --json - < urls.txt""",
+    ),
+    (
+        downloads.plan,
+        "Streams",
+        """\
+        hlsdl plan --min-bitrate 2M --no-hdr https://example.com/film/master.m3u8
+        hlsdl plan --json https://example.com/film/master.m3u8""",
+    ),
+    (downloads.inspect, "Streams", "hlsdl inspect https://example.com/film/master.m3u8"),
+    (shelf.info, "Bundles", "hlsdl info film.movpkg"),
+    (shelf.verify, "Bundles", "hlsdl verify --deep film.movpkg"),
+    (downloads.repair, "Bundles", "hlsdl repair film.movpkg"),
+    (
+        shelf.play,
+        "Bundles",
+        """\
+        hlsdl play film.movpkg
+        hlsdl play --player none --port 8080 film.movpkg""",
+    ),
+    (doctor.doctor, "This machine", "hlsdl doctor"),
+)
+
+
+def tree() -> HelpfulGroup:
+    """Return the command tree."""
+    app = typer.Typer(
+        cls=HelpfulGroup,
+        help=ABOUT,
+        epilog=EXAMPLES,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(with_groups(_before_the_command))
+    for command, panel, examples in COMMANDS:
+        app.command(
+            command.__name__,
+            cls=HelpfulCommand,
+            epilog=examples,
+            rich_help_panel=panel,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )(with_groups(command))
+    built = get_command(app)
+    assert isinstance(built, HelpfulGroup)  # noqa: S101 - `cls` above says so
+    return built
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; this is the `hlsdl` command."""
+    line = list(sys.argv[1:] if arguments is None else arguments)
+    terminal = Terminal(json=_asks_for_json(line))
+    _let_every_path_through()
+    with Interruption(told=lambda: terminal.note(STOPPING)) as interruption:
+        try:
+            return _run(line, terminal, interruption)
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: told as a sentence, with its code
+            return downloads.report(error, terminal)
+
+
+def _run(line: list[str], terminal: Terminal, interruption: Interruption) -> int:
+    try:
+        understood = tree().main(args=line, prog_name="hlsdl", standalone_mode=False)
+    except typer.TyperException as error:
+        return _refuse(error, line, terminal)
+    if not isinstance(understood, Invocation):
+        # `--help` and `--version` have printed what they are for; Typer hands back their exit code.
+        return int(understood or 0)
+    common = understood.common
+    terminal.json = common.json
+    terminal.progress = common.progress or terminal.progress
+    terminal.quiet = bool(common.quiet)
+    return understood.job(terminal, interruption)
+
+
+def _refuse(error: typer.TyperException, line: Sequence[str], terminal: Terminal) -> int:
+    """Tell why a command line was not understood; a bare `hlsdl` is shown what it can say."""
+    if not line:
+        print(error.format_message(), file=sys.stderr)
+        return UsageError.code
+    named = next((word for word in line if not word.startswith("-")), "")
+    known = named in {command.__name__ for command, _, _ in COMMANDS}
+    terminal.error(usage_error(error, command=f"hlsdl {named}" if known else "hlsdl"))
+    return UsageError.code
+
+
+def _before_the_command(common: CommonFlags) -> None:
+    """Take the common flags that stand before a command's name."""
+
+
+def _asks_for_json(line: Sequence[str]) -> bool:
+    """Whether errors of a line that is not understood yet must be JSON."""
+    return "--json" in (line[: line.index("--")] if "--" in line else line)
+
+
+def _let_every_path_through() -> None:
+    """Print paths that are no valid text as the bytes they are, where the encoding can (PEP 383)."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="surrogateescape" if stream.encoding.lower() == "utf-8" else "backslashreplace")

@@ -1,0 +1,208 @@
+"""The commands that talk to an origin: fetch, plan, inspect, repair.
+
+They turn flags into `FetchOptions`, call `session.front`, and show what came back; the rooms below do the work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hlsdl.cli import reports
+from hlsdl.cli.failures import as_error
+from hlsdl.cli.flags import CommonFlags, PlanFlags, SelectionFlags, SourceFlags, StoreFlags, TransferFlags
+from hlsdl.cli.interrupts import Interruption
+from hlsdl.cli.parameters import Job
+from hlsdl.cli.settings import load
+from hlsdl.cli.sources import read_sources
+from hlsdl.cli.terminal import Terminal
+from hlsdl.errors import Interrupted, UsageError, redact
+
+if TYPE_CHECKING:
+    from hlsdl.session.configuration import FetchOptions
+    from hlsdl.session.events import Emit
+
+RESUME_HINT = "run the same command again to go on from here"
+
+SourceArguments = Annotated[
+    list[str], typer.Argument(metavar="SOURCE…", help="A URL, a playlist file, or `-` for URLs on stdin.")
+]
+BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """The flags of one command that concern an origin; groups that a command does not take keep their defaults."""
+
+    common: CommonFlags
+    transfer: TransferFlags
+    selection: SelectionFlags = field(default_factory=SelectionFlags)
+    source: SourceFlags = field(default_factory=SourceFlags)
+    plan: PlanFlags = field(default_factory=PlanFlags)
+    store: StoreFlags = field(default_factory=StoreFlags)
+
+    def options(self, terminal: Terminal) -> FetchOptions:
+        """Join them with variables and file, and return what the session understands."""
+        from hlsdl.session.configuration import FetchOptions
+
+        groups = (self.selection, self.source, self.plan, self.store, self.transfer)
+        settings = load(terminal, self.common, *groups).settings
+        return FetchOptions(
+            preferences=settings.preferences(variant=self.selection.variant),
+            transfer=settings.transfer_options(),
+            output=self.store.output,
+            directory=settings.dir,
+            title=self.plan.title,
+            artwork=self.store.artwork,
+            base_url=self.source.base_url,
+            force=self.store.force,
+            resume=not self.store.no_resume,
+            keep_protected=settings.keep_protected,
+            allow_gaps=settings.allow_gaps,
+        )
+
+
+Act = Callable[[str, "FetchOptions", Terminal, "Emit"], Awaitable[None]]
+"""What is done with one source; its result is shown before the next source begins."""
+
+
+def fetch(
+    *,
+    sources: SourceArguments,
+    selection: SelectionFlags,
+    store: StoreFlags,
+    plan_flags: PlanFlags,
+    source: SourceFlags,
+    transfer: TransferFlags,
+    common: CommonFlags,
+) -> Job:
+    """Download streams into bundles that play offline; run it again to resume."""
+    wishes = Wishes(common=common, selection=selection, source=source, plan=plan_flags, store=store, transfer=transfer)
+    return _each(sources, wishes, _plan_one) if store.dry_run else _each(sources, wishes, _fetch_one, RESUME_HINT)
+
+
+def plan(
+    *,
+    sources: SourceArguments,
+    selection: SelectionFlags,
+    plan_flags: PlanFlags,
+    source: SourceFlags,
+    transfer: TransferFlags,
+    common: CommonFlags,
+) -> Job:
+    """Say what would be downloaded and why; downloads no segment."""
+    wishes = Wishes(common=common, selection=selection, source=source, plan=plan_flags, transfer=transfer)
+    return _each(sources, wishes, _plan_one)
+
+
+def inspect(*, sources: SourceArguments, source: SourceFlags, transfer: TransferFlags, common: CommonFlags) -> Job:
+    """Show everything a stream offers: variants, renditions, keys, I-frames."""
+    return _each(sources, Wishes(common=common, source=source, transfer=transfer), _inspect_one)
+
+
+def repair(*, bundle: BundleArgument, transfer: TransferFlags, common: CommonFlags) -> Job:
+    """Fetch again only what `verify` found damaged or missing."""
+
+    def job(terminal: Terminal, interruption: Interruption) -> int:
+        options = Wishes(common=common, transfer=transfer).options(terminal)
+        return _run(terminal, interruption, lambda emit: _repair_one(bundle, options, terminal, emit), RESUME_HINT)
+
+    return job
+
+
+def _each(arguments: Sequence[str], wishes: Wishes, act: Act, hint: str | None = None) -> Job:
+    """Return the job that does `act` with every source; `hint` says what an interrupted user can do."""
+
+    def job(terminal: Terminal, interruption: Interruption) -> int:
+        options = wishes.options(terminal)
+        sources = read_sources(arguments, sys.stdin)
+        if len(sources) > 1 and options.output is not None:
+            raise UsageError("`-o` names one bundle, and there are several sources", hint="`-P` names their folder")
+        return _run(
+            terminal, interruption, lambda emit: _one_after_another(sources, options, terminal, act, emit), hint
+        )
+
+    return job
+
+
+def _run(
+    terminal: Terminal, interruption: Interruption, work: Callable[[Emit], Awaitable[int]], hint: str | None
+) -> int:
+    """Run asynchronous work with a listener for its events; an interrupt says what was kept."""
+    from hlsdl.cli.progress import listener_for
+
+    async def listened() -> int:
+        with listener_for(terminal) as emit:
+            return await work(emit)
+
+    try:
+        return interruption.run(listened())
+    except Interrupted as error:
+        raise Interrupted("interrupted; what is stored is kept" if hint else "interrupted", hint=hint) from error
+
+
+async def _one_after_another(
+    sources: Sequence[str], options: FetchOptions, terminal: Terminal, act: Act, emit: Emit
+) -> int:
+    """Do every source in order; a failure is reported and does not stop the others. Return the first failure's code."""
+    first = 0
+    for source in sources:
+        try:
+            await act(source, options, terminal, emit)
+        except Exception as error:  # noqa: BLE001 - reported, and its code is returned: the other sources still count
+            code = report(error, terminal, source=redact(source) if len(sources) > 1 else None)
+            first = first or code
+    return first
+
+
+def report(error: BaseException, terminal: Terminal, *, source: str | None = None) -> int:
+    """Tell an error and return its exit code; with HLSDL_DEBUG and `-v -v` a traceback comes first."""
+    if terminal.verbose > 1 and terminal.environment.get("HLSDL_DEBUG"):
+        import traceback
+
+        terminal.log("debug", "".join(traceback.format_exception(error)))
+    ours = as_error(error)
+    terminal.error(ours, source=source)
+    return ours.code
+
+
+async def _fetch_one(source: str, options: FetchOptions, terminal: Terminal, emit: Emit) -> None:
+    from hlsdl.session import front
+
+    outcome = await front.fetch(source, options, emit=emit)
+    if terminal.json:
+        terminal.document(outcome.document())
+    else:
+        terminal.data(str(outcome.bundle.path))
+
+
+async def _plan_one(source: str, options: FetchOptions, terminal: Terminal, _emit: Emit) -> None:
+    from hlsdl.session import front
+
+    document = (await front.plan(source, options)).document()
+    if terminal.json:
+        terminal.document(document)
+    else:
+        terminal.show(reports.plan_blocks(document))
+
+
+async def _inspect_one(source: str, options: FetchOptions, terminal: Terminal, _emit: Emit) -> None:
+    from hlsdl.session import front
+
+    document = (await front.inspect(source, options)).document()
+    if terminal.json:
+        terminal.document(document)
+    else:
+        terminal.show(reports.stream_blocks(document))
+
+
+async def _repair_one(bundle: Path, options: FetchOptions, terminal: Terminal, emit: Emit) -> int:
+    from hlsdl.cli.shelf import show_report
+    from hlsdl.session import front
+
+    return show_report(await front.repair(bundle, options, emit=emit), terminal)

@@ -1,0 +1,91 @@
+"""Ctrl-C and SIGTERM: the first stops the work and lets it save, the second ends the process at once.
+
+What saving means is the engine's business: it sees an ordinary `CancelledError`. Outside asyncio the first signal is a
+`KeyboardInterrupt`, as everywhere in Python.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from hlsdl.errors import Interrupted
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+def end_at_once() -> None:
+    """Leave without saving anything (the bundle's journal makes that safe); bars hide the cursor, so it is shown."""
+    if os.isatty(2):
+        os.write(2, SHOW_CURSOR)
+    os._exit(Interrupted.code)
+
+
+class Interruption:
+    """Catches the signals while it is entered; one for each process."""
+
+    def __init__(self, *, told: Callable[[], None], end: Callable[[], None] = end_at_once) -> None:
+        """`told` is called on the event loop when the first signal stops a running task; `end` on the second."""
+        self.count = 0
+        self._told = told
+        self._end = end
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Install the handlers, and remember those that were there."""
+        self._before = {number: signal.signal(number, self._caught) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the earlier handlers back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end.
+
+        Raises:
+            Interrupted: a signal cancelled it, and it has saved what it had.
+        """
+
+        import asyncio
+
+        async def watched() -> T:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            return await work
+
+        try:
+            with asyncio.Runner() as runner:
+                return runner.run(watched())
+        except asyncio.CancelledError:
+            raise Interrupted("interrupted") from None
+        finally:
+            self._task = None
+            work.close()
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            self._end()
+        elif self._task is None or self._loop is None or self._task.done():
+            raise KeyboardInterrupt
+        else:
+            # The handler runs between two bytecodes of anything, a write to stderr included: act on the loop instead.
+            self._loop.call_soon_threadsafe(self._stop, self._task)
+
+    def _stop(self, task: asyncio.Task[Any]) -> None:
+        self._told()
+        task.cancel()

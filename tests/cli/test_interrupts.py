@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: the first one saves, the second one leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from hlsdl.cli.interrupts import Interruption
+from hlsdl.errors import Interrupted
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent to this process")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_cancels_the_work_and_lets_it_save(number: int) -> None:
+    told: list[str] = []
+    saved: list[str] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            saved.append("saved")
+
+    with Interruption(told=lambda: told.append("told")) as interruption, pytest.raises(Interrupted):
+        interruption.run(work())
+    assert (told, saved) == (["told"], ["saved"])
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    ended: list[str] = []
+    done = asyncio.Event()
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            os.kill(os.getpid(), signal.SIGINT)
+            await done.wait()
+            raise
+
+    def end() -> None:
+        ended.append("ended")
+        done.set()
+
+    with Interruption(told=lambda: None, end=end) as interruption, pytest.raises(Interrupted):
+        interruption.run(work())
+    assert ended == ["ended"]
+
+
+def test_outside_of_a_task_it_is_a_keyboard_interrupt() -> None:
+    with Interruption(told=lambda: None), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_handlers_that_were_there_come_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with Interruption(told=lambda: None):
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_work_that_ends_by_itself_gives_its_value() -> None:
+    async def work() -> str:
+        return "value"
+
+    with Interruption(told=lambda: None) as interruption:
+        assert interruption.run(work()) == "value"
+        assert interruption.count == 0
