@@ -90,10 +90,10 @@ class translating:  # noqa: N801 - reads as a verb in a `with` line
 class Folder:
     """An open folder; names are single parts. Raises OSError: callers stand in `translating`."""
 
-    __slots__ = ("_descriptor", "path")
+    __slots__ = ("_descriptor", "_path")
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path
+    def __init__(self, path: str, descriptor: int | None) -> None:
+        self._path = path
         self._descriptor = descriptor
 
     @classmethod
@@ -102,18 +102,19 @@ class Folder:
         if not _HAS_DESCRIPTORS:
             if not path.is_dir() or (path.is_symlink() and not follow):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            return cls(path, None)
+            return cls(str(path), None)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        return cls(path, os.open(path, flags if follow else flags | _NO_FOLLOW))
+        return cls(str(path), os.open(path, flags if follow else flags | _NO_FOLLOW))
 
     def child(self, name: str, *, create: bool = False) -> Folder:
         """Open a folder in this one; with `create`, make it (0700) when it is not there."""
         while True:
             try:
+                path = f"{self._path}/{name}"
                 if self._descriptor is None:
-                    return Folder.open(self.path / name)
+                    return Folder.open(Path(path))
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | _NO_FOLLOW
-                return Folder(self.path / name, os.open(name, flags, dir_fd=self._descriptor))
+                return Folder(path, os.open(name, flags, dir_fd=self._descriptor))
             except FileNotFoundError:
                 if not create:
                     raise
@@ -133,7 +134,7 @@ class Folder:
 
     def again(self) -> Folder:
         """A second handle on this folder, closed on its own."""
-        return Folder(self.path, None if self._descriptor is None else os.dup(self._descriptor))
+        return Folder(self._path, None if self._descriptor is None else os.dup(self._descriptor))
 
     def create(self, name: str) -> int:
         """Open a new file for writing, 0600; never an existing one, never through a link."""
@@ -157,13 +158,13 @@ class Folder:
 
     def identity(self) -> tuple[int, int]:
         """(device, inode) of this folder."""
-        here = self.path.stat() if self._descriptor is None else os.fstat(self._descriptor)
+        here = Path(self._path).stat() if self._descriptor is None else os.fstat(self._descriptor)
         return here.st_dev, here.st_ino
 
     @contextmanager
     def scan(self) -> Iterator[Iterator[os.DirEntry[str]]]:
         """The entries of this folder, in the order of the file system."""
-        with os.scandir(self.path if self._descriptor is None else self._descriptor) as entries:
+        with os.scandir(self._path if self._descriptor is None else self._descriptor) as entries:
             yield entries
 
     def rename(self, old: str, new: str) -> None:
@@ -204,8 +205,8 @@ class Folder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _at(self, name: str) -> str | Path:
-        return self.path / name if self._descriptor is None else name
+    def _at(self, name: str) -> str:
+        return f"{self._path}/{name}" if self._descriptor is None else name
 
 
 def sync_directory(path: Path) -> None:

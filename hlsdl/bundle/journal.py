@@ -23,6 +23,7 @@ LONGEST_VALIDATOR = 1024
 """Characters of an ETag or Last-Modified that are kept; a longer one is not a validator worth having."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _HEADER = 9
 """Bytes of the CRC and the space after it."""
 
@@ -73,7 +74,7 @@ class JournalState:
 
 def encode_line(record: Mapping[str, object]) -> bytes:
     """Return one journal line for `record`, line end included."""
-    body = json.dumps(record, separators=(",", ":")).encode()
+    body = _to_json(record).encode()
     return b"%08x %b\n" % (crc32(body), body)
 
 
