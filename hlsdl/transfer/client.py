@@ -1,0 +1,268 @@
+"""Client: one job's HTTP. It puts the pieces of this room together and is all that other rooms need of it.
+
+Rules are decided in `policy`, `credentials`, `ranges` and `content`; bytes are moved by `fetching` and `documents`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.planning.plan import Resource
+from hlsdl.transfer import content
+from hlsdl.transfer.cookies import Cookie, read_cookies_txt
+from hlsdl.transfer.credentials import CookieJar, Credentials
+from hlsdl.transfer.documents import Body, DocumentKind, Reading
+from hlsdl.transfer.doors import Door, Timeouts
+from hlsdl.transfer.exchange import Exchange
+from hlsdl.transfer.fetching import Fetch, RateLimit, Tap, not_what_was_asked
+from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
+from hlsdl.transfer.options import DEFAULT_USER_AGENT, TransferOptions
+from hlsdl.transfer.patience import Clock, Patience, SystemClock
+from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
+from hlsdl.transfer.proxies import ProxyRules
+from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
+from hlsdl.transfer.sink import Sink
+from hlsdl.transfer.trust import make_tls_context
+from hlsdl.transfer.urls import read_url
+
+MOST_COOKIE_BYTES = 16 * 1024 * 1024
+
+
+class Client:
+    """Brings everything that one source needs, by one set of rules.
+
+        async with Client(TransferOptions(), "https://example.com/master.m3u8") as client:
+            body = await client.read(url, kind="playlist", limit=32 * MIB)
+            await client.fetch_all(plan.resources, make_sink, finished, on_bytes=progress.add)
+
+    Args:
+        options: what the user said.
+        source_url: the URL that the user typed. Its host may be private, its origin gets the credentials; a `file:` URL
+            allows local children.
+        base_url: where a local playlist's relative URIs point (`--base-url`): typed by the user just the same.
+        transport: an `httpx.AsyncBaseTransport` to use instead of our own connections. Names that it resolves are then
+            not vetted; literal addresses and well-known names are.
+        door: a door of another kind; wins over `transport`.
+        limits, retry, clock, resolver, environment: for tests and unusual programs; `environment` (proxies) is by
+            default that of the process.
+    """
+
+    def __init__(
+        self,
+        options: TransferOptions,
+        source_url: str,
+        *,
+        base_url: str | None = None,
+        transport: Any = None,
+        door: Door | None = None,
+        limits: Limits | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        resolver: Resolver | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._options = options
+        self._limits = limits or Limits()
+        self._clock = clock or SystemClock()
+        typed = [url for url in (source_url, base_url) if url is not None]
+        self._policy = UrlPolicy.for_typed(
+            typed,
+            allow_private=options.allow_private,
+            require_https=options.require_https,
+            insecure=options.insecure,
+        )
+        self._files = LocalFiles.beside(source_url)
+        self._door = door or self._make_door(transport, resolver or SystemResolver(), environment)
+        self._exchange = Exchange(
+            door=self._door,
+            policy=self._policy,
+            credentials=self._credentials(typed),
+            jar=CookieJar(self._limits),
+            patience=Patience(
+                retry or RetryPolicy(retries=options.retries), self._clock, connections=options.connections
+            ),
+            limits=self._limits,
+            timeouts=Timeouts(
+                connect=options.timeout,
+                first_byte=options.stall_timeout,
+                stall=options.stall_timeout,
+                slowest=self._limits.slowest,
+                slow_after=self._limits.slow_after,
+            ),
+        )
+        self._rate = _rate_limit(options.limit_rate)
+
+    def __repr__(self) -> str:
+        return f"Client({self._options!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._door.close()
+
+    async def read(self, url: str, *, kind: DocumentKind, limit: int) -> Body:
+        """Bring a small document whole; retries inside.
+
+        A playlist may come as gzip and is decoded within bounds; a key has exactly 16 bytes.
+
+        Raises:
+            NetworkError: patience is spent, or the body stays cut.
+            HttpError: the server refuses, or its certificate cannot be trusted.
+            PolicyError: the URL, or one it redirects to, must not be asked for.
+            LimitError: more than `limit` bytes.
+            ContentKeyError: what came is no key.
+            IntegrityError: the body stays encoded in a way that was not asked for.
+        """
+        if is_file_url(url) or is_data_url(url):
+            return await self._read_here(url, kind, limit)
+        if kind == "playlist":
+            self._files.met_remote_playlist = True
+        checked = self._policy.check_url(url)
+        reading = Reading(
+            exchange=self._exchange,
+            url=checked,
+            requested_url=url,
+            kind=kind,
+            limit=limit,
+            tap=Tap(rate=self._rate),
+        )
+        return await self._exchange.patience.persist(checked.host, reading.attempt)
+
+    async def _read_here(self, url: str, kind: DocumentKind, limit: int) -> Body:
+        content_type = None
+        if is_data_url(url):
+            data, content_type = read_data_url(url, limit=limit)
+        else:
+            data = await self._files.read(url, limit=limit)
+        reason = content.why_not_key(data) if kind == "key" else None
+        if reason is not None:
+            raise not_what_was_asked(reason, kind, url)
+        return Body(data=data, url=url, requested_url=url, content_type=content_type)
+
+    async def fetch(self, resource: Resource, sink: Sink, *, on_bytes: Callable[[int], None] | None = None) -> None:
+        """Bring one resource into its sink, with retries, and resuming where that is safe.
+
+        `on_bytes` hears of every byte that comes off the wire, those of failed tries included.
+
+        Raises:
+            NetworkError, HttpError, PolicyError, LimitError: as `read`.
+            IntegrityError: what comes stays something else than media, or contradicts itself.
+            HlsdlError: whatever the sink raises; the disk is never tried again.
+        """
+        tap = Tap(on_bytes=on_bytes, rate=self._rate)
+        if is_file_url(resource.url):
+            await self._files.copy(resource, sink, tap, block=self._limits.block)
+            return
+        checked = self._policy.check_url(resource.url)
+        fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap)
+        await self._exchange.patience.persist(checked.host, fetch.attempt)
+
+    async def fetch_all(
+        self,
+        work: Iterable[Resource],
+        make_sink: Callable[[Resource], Sink],
+        finished: Callable[[Resource, Sink], Awaitable[None]],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        forgive: Callable[[Resource, HlsdlError], bool] | None = None,
+    ) -> None:
+        """Bring all of `work` in the order given, at most `options.connections` at once.
+
+        `finished` is awaited for each resource that is whole in its sink. The first permanent error stops the rest and
+        is raised as it is; `forgive` may say that one resource's error is no reason to stop.
+        """
+        queue = iter(work)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, self._options.connections)):
+                    group.create_task(self._work_off(queue, make_sink, finished, on_bytes, forgive))
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+
+    async def _work_off(
+        self,
+        queue: Iterator[Resource],
+        make_sink: Callable[[Resource], Sink],
+        finished: Callable[[Resource, Sink], Awaitable[None]],
+        on_bytes: Callable[[int], None] | None,
+        forgive: Callable[[Resource, HlsdlError], bool] | None,
+    ) -> None:
+        """One worker: the next resource, and the next, until there are none."""
+        for resource in queue:
+            sink = make_sink(resource)
+            try:
+                await self.fetch(resource, sink, on_bytes=on_bytes)
+            except HlsdlError as error:
+                if forgive is None or not forgive(resource, error):
+                    raise
+            else:
+                await finished(resource, sink)
+
+    def _credentials(self, typed: list[str]) -> Credentials:
+        options = self._options
+        return Credentials.given(
+            sources=[read_url(url) for url in typed if not is_file_url(url)],
+            headers=options.headers,
+            cookies=_cookies(options.cookies_file),
+            trusted_origins=options.trusted_origins,
+            user_agent=options.user_agent or DEFAULT_USER_AGENT,
+            referer=options.referer,
+        )
+
+    def _make_door(self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None) -> Door:
+        # Imported here: an HTTP library is heavy, and reading the options does not need one.
+        from hlsdl.transfer.origin import GenericDoor, open_door
+
+        if transport is not None:
+            return GenericDoor(transport)
+        return open_door(
+            vetting=Vetting(self._policy, resolver),
+            tls=make_tls_context(self._options),
+            proxies=ProxyRules(
+                explicit=self._options.proxy, environment=os.environ if environment is None else environment
+            ),
+            limits=self._limits,
+            http2=self._options.http2,
+        )
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stopped the work: the first one, out of however many groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _rate_limit(rate: int | None) -> RateLimit | None:
+    if rate is None:
+        return None
+    from aiolimiter import AsyncLimiter
+
+    # A quarter of a second's worth at once: smooth, and still few wake-ups.
+    return AsyncLimiter(max(1.0, rate / 4), 0.25)
+
+
+def _cookies(file: Path | None) -> tuple[Cookie, ...]:
+    if file is None:
+        return ()
+    try:
+        if file.stat().st_size > MOST_COOKIE_BYTES:
+            raise UsageError(f"the cookie file `{file}` is too large")
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"the cookie file `{file}` cannot be read: {error.strerror}") from error
+    return read_cookies_txt(text, now=time.time())
+
+
+__all__ = ["Body", "Client", "TransferOptions"]

@@ -1,0 +1,207 @@
+"""The door to the network: what every transport must give us, whatever it is made of.
+
+A door asks one question, a GET without redirects, and brings back the head and then the raw body. It knows nothing
+of retries, ranges or policy beyond its own connections; `exchange` and `fetching` stand on top of it, and the same
+conformance tests run against each door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+from hlsdl.errors import HlsdlError, LimitError, NetworkError
+from hlsdl.transfer.policy import Limits
+from hlsdl.transfer.urls import CheckedUrl
+
+
+class Setback(Exception):
+    """Something failed that another try may heal; never leaves the room.
+
+    Attributes:
+        error: what to raise when patience is spent.
+        retries: the most retries this kind of failure is worth, or None for the policy's own number.
+        progressed: bytes that will not be fetched again were gained, so patience is not used up.
+        wait: seconds to wait that the server asked for, or None.
+    """
+
+    def __init__(
+        self, error: HlsdlError, *, retries: int | None = None, progressed: bool = False, wait: float | None = None
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retries = retries
+        self.progressed = progressed
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds that a door waits; it raises Setback when one has passed."""
+
+    connect: float = 15.0
+    """For name resolution, for each connection attempt and for the TLS handshake."""
+    first_byte: float = 20.0
+    """From the request to the response head."""
+    stall: float = 20.0
+    """Without a byte inside the body."""
+    slowest: int = 1024
+    """Bytes per second, averaged over `slow_after` seconds of waiting, below which the body is given up."""
+    slow_after: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One GET."""
+
+    url: CheckedUrl
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """All but Host, which the door derives from the URL."""
+    timeouts: Timeouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """Status and headers of a response."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+    """Names in lower case, values as Latin-1, in the order received."""
+    http_version: str = "HTTP/1.1"
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The first value of each field; `set-cookie` is to be read from `fields`."""
+        return dict(reversed(self.fields))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all fields together."""
+        return sum(len(name) + len(value) + 4 for name, value in self.fields)
+
+    @property
+    def content_length(self) -> int | None:
+        """The declared length of the body, or None when it is chunked, absent or unreadable."""
+        value = self.headers.get("content-length", "")
+        if "transfer-encoding" in self.headers or not (value.isascii() and value.isdecimal() and len(value) < 20):
+            return None
+        return int(value)
+
+    @property
+    def has_marked_end(self) -> bool:
+        """Whether a cut body can be told from a whole one."""
+        return self.content_length is not None or "transfer-encoding" in self.headers or self.http_version == "HTTP/2"
+
+
+class Reply(Protocol):
+    """A response whose body is still on the wire."""
+
+    @property
+    def head(self) -> Head:
+        """Status and headers."""
+        ...
+
+    async def read_block(self) -> bytes:
+        """The next bytes of the raw body, or b"" at its end; Setback when it was cut, stalled or is too slow."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it; a body that was read to its end leaves the connection usable."""
+        ...
+
+
+class Door(Protocol):
+    """Brings replies; safe to use from many tasks of one event loop."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Send a GET and wait for the final response head; redirects are not followed.
+
+        Setback for what another try may heal (resolution, connection, time-out, cut); an HlsdlError for what it cannot
+        (PolicyError for an address, HttpError for a certificate, LimitError for an endless head).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class PaceWatch:
+    """Notices bodies that trickle: fewer than `slowest` bytes for each second of waiting over `slow_after` seconds.
+
+    Only time spent waiting for the origin counts, so that a full disk queue or --limit-rate is never held against it.
+    """
+
+    def __init__(self, timeouts: Timeouts, url: str) -> None:
+        self._timeouts, self._url = timeouts, url
+        self._waited = 0.0
+        self._received = 0
+
+    def note(self, waited: float, received: int) -> None:
+        """Count one wait; Setback when the average over a whole period is too low."""
+        self._waited += waited
+        self._received += received
+        if self._waited < self._timeouts.slow_after:
+            return
+        if self._received < self._timeouts.slowest * self._waited:
+            raise Setback(
+                NetworkError(
+                    f"the server sends less than {self._timeouts.slowest} bytes per second",
+                    url=self._url,
+                    retryable=True,
+                )
+            )
+        self._waited, self._received = 0.0, 0
+
+
+class HeadWatch:
+    """Refuses endless response heads: too many bytes, or too many 1xx responses."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._watching = False
+        self._bytes = self._interim = 0
+        self.answered = False
+        """Whether a byte came back since the last request."""
+
+    def asked(self, *, watch: bool) -> None:
+        """A request goes out: a new head begins."""
+        self._watching = watch
+        self._bytes = self._interim = 0
+        self.answered = False
+
+    def check(self) -> None:
+        """Before reading on: LimitError when the head should have ended by now."""
+        if self._watching and (
+            self._bytes >= self._limits.head_bytes or self._interim > self._limits.interim_responses
+        ):
+            raise LimitError("the response head does not end within its limits")
+
+    def received(self, data: bytes) -> None:
+        """Count what came."""
+        self.answered = self.answered or bool(data)
+        if self._watching:
+            self._bytes += len(data)
+            self._interim += data.count(b"HTTP/1.1 1")
+
+    def head_complete(self) -> None:
+        """Stop counting: what follows is the body."""
+        self._watching = False
+
+
+async def discard(reply: Reply, *, most: int = 65_536, within: float = 0.5) -> None:
+    """Let go of a reply; a short body is read to its end first, so that the connection can be used again."""
+    length = reply.head.content_length
+    try:
+        if length is not None and length <= most:
+            async with asyncio.timeout(within):
+                left = length + 1
+                while left > 0 and (block := await reply.read_block()):
+                    left -= len(block)
+    except (Setback, TimeoutError):
+        return  # nobody wants this body; the connection that broke or stalled under it is closed below
+    finally:
+        await reply.close()

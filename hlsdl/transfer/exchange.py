@@ -1,0 +1,126 @@
+"""One question, answered for good: redirects followed, every hop checked, statuses judged.
+
+Our own redirect loop, since credentials, the URL gate and the host's pause are decided anew at each hop. Bodies are
+`fetching`'s business, retries are `patience`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
+from hlsdl.transfer.credentials import CookieJar, Credentials
+from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
+from hlsdl.transfer.patience import Patience
+from hlsdl.transfer.policy import (
+    Limits,
+    StatusClass,
+    UrlPolicy,
+    class_of_status,
+    hint_for_status,
+    read_retry_after,
+)
+from hlsdl.transfer.urls import CheckedUrl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A reply with a status that says success (or 416 to a range), its body still to be read."""
+
+    reply: Reply
+    url: CheckedUrl
+    """Where it came from in the end."""
+
+    @property
+    def head(self) -> Head:
+        """Status and headers."""
+        return self.reply.head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Everything that a job's requests have in common."""
+
+    door: Door
+    policy: UrlPolicy
+    credentials: Credentials
+    jar: CookieJar
+    patience: Patience
+    limits: Limits
+    timeouts: Timeouts
+
+    async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...]) -> Opened:
+        """Ask for `url` with these headers besides the credentials, and follow redirects.
+
+        Setback for a status or failure that another try may heal, HttpError for a refusal, PolicyError for a hop that
+        must not be made, LimitError for a head that is too large.
+        """
+        here = url
+        for _ in range(self.limits.redirects + 1):
+            await self.patience.wait_for(here.host)
+            reply = await self.door.ask(self._question(here, headers))
+            try:
+                location = self._judge(here, reply.head, headers)
+            except (HlsdlError, Setback):
+                await discard(reply)
+                raise
+            if location is None:
+                return Opened(reply=reply, url=here)
+            await discard(reply)
+            here = self.policy.check_redirect(here, location)
+        raise PolicyError(f"the server redirects more than {self.limits.redirects} times", url=url.text)
+
+    def _question(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...]) -> Question:
+        given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=self.jar.cookies_of(url))
+        names = {name.lower() for name, _ in given}
+        accept = () if "accept" in names else (("Accept", "*/*"),)
+        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts)
+
+    def _judge(self, url: CheckedUrl, head: Head, asked: tuple[tuple[str, str], ...]) -> str | None:
+        """Return the Location to follow, or None when the body is what was asked for; raises for anything else."""
+        if head.size > self.limits.head_bytes or len(head.fields) > self.limits.head_fields:
+            raise LimitError(
+                f"the response head has {len(head.fields)} fields and {head.size} bytes, more than allowed",
+                url=url.text,
+            )
+        set_cookies = [value for name, value in head.fields if name == "set-cookie"]
+        if set_cookies:
+            self.jar.store(url, set_cookies, now=self.patience.clock.wall())
+        kind = class_of_status(head.status)
+        if kind is StatusClass.SUCCESS:
+            return None
+        if head.status == 416 and any(name == "Range" for name, _ in asked):
+            return None
+        location = head.headers.get("location")
+        if kind is StatusClass.REDIRECT and location:
+            return location
+        if kind is StatusClass.RETRY:
+            raise self._passing_failure(url, head)
+        raise HttpError(
+            f"the server answers {head.status}",
+            url=url.text,
+            http_status=head.status,
+            hint=hint_for_status(head.status),
+        )
+
+    def _passing_failure(self, url: CheckedUrl, head: Head) -> Setback:
+        wait = None
+        if head.status in {429, 503}:
+            wait = self.patience.throttled(
+                url.host,
+                retry_after=read_retry_after(
+                    head.headers.get("retry-after"),
+                    date=head.headers.get("date"),
+                    now=self.patience.clock.wall(),
+                ),
+                url=url.text,
+                status=head.status,
+            )
+        error = NetworkError(
+            f"the server answers {head.status}",
+            url=url.text,
+            http_status=head.status,
+            hint="run the same command again later; what is stored stays",
+            retryable=True,
+        )
+        return Setback(error, wait=wait)

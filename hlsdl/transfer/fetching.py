@@ -1,0 +1,315 @@
+"""Fetching: bring one resource from its origin into a sink, or one small document into memory.
+
+What an answer means is decided in `ranges` and `content`; `exchange` brings it, `patience` waits between tries. Here
+the bytes are moved: counted, bounded, looked at before the first is written, and joined into blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
+from hlsdl.transfer import content, ranges
+from hlsdl.transfer.doors import Setback, discard
+from hlsdl.transfer.exchange import Exchange, Opened
+from hlsdl.transfer.policy import MIB
+from hlsdl.transfer.ranges import Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
+from hlsdl.transfer.sink import Sink
+from hlsdl.transfer.urls import CheckedUrl
+
+if TYPE_CHECKING:
+    from hlsdl.planning.plan import Resource
+
+PLAIN = (("Accept-Encoding", "identity"),)
+
+HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
+
+
+class RateLimit(Protocol):
+    """Holds bytes back (`aiolimiter.AsyncLimiter` fits)."""
+
+    max_rate: float
+
+    async def acquire(self, amount: float = 1) -> None:
+        """Wait until `amount` bytes, at most `max_rate`, may pass."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Tap:
+    """What watches and slows the bytes of a job as they come off the wire."""
+
+    on_bytes: Callable[[int], None] | None = None
+    rate: RateLimit | None = None
+
+    async def pass_on(self, size: int) -> None:
+        """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
+        if self.on_bytes is not None:
+            self.on_bytes(size)
+        if self.rate is not None:
+            while size > 0:
+                part = min(size, self.rate.max_rate)
+                await self.rate.acquire(part)
+                size -= int(part)
+
+
+@dataclass(slots=True, kw_only=True)
+class Fetch:
+    """One resource on its way into its sink; lives as long as the tries for it."""
+
+    exchange: Exchange
+    url: CheckedUrl
+    resource: Resource
+    sink: Sink
+    tap: Tap
+    by_range: bool = True
+    total: int | None = None
+    _taken: int = field(default=0, init=False)
+    """Bytes of the body that this try took."""
+
+    async def attempt(self) -> None:
+        """Try once: nothing is missing afterwards, or Setback or an HlsdlError says why."""
+        held = self.sink.size
+        try:
+            while not await self._ask():
+                pass  # a legal 206 may bring less than was asked for
+        except Setback as setback:
+            gained = self.sink.size - held
+            kept = ranges.may_resume(self.sink.size, self.sink.validator, least=self.exchange.limits.resume_from)
+            setback.progressed = kept and gained > 0 and gained * 4 >= (self.total or self.sink.size)
+            raise
+
+    async def _ask(self) -> bool:
+        """Ask for what is missing and take the answer; returns whether the resource is whole now."""
+        wanted = await self._wanted()
+        opened = await self.exchange.open(self.url, (*PLAIN, *wanted.headers()))
+        try:
+            decision = ranges.read_range_answer(
+                wanted,
+                status=opened.head.status,
+                headers=opened.head.headers,
+                content_length=opened.head.content_length,
+                slice_limit=self.exchange.limits.slice,
+            )
+            whole = await self._obey(decision, opened)
+        except BaseException:
+            await opened.reply.close()
+            raise
+        await discard(opened.reply)
+        return whole
+
+    async def _obey(self, decision: Decision, opened: Opened) -> bool:
+        match decision:
+            case Complete():
+                return True
+            case TooLargeToSlice(total=total):
+                raise self._too_large_to_slice(total)
+            case Discard():
+                raise await self._discarded(decision, opened)
+            case Take():
+                self._refuse_encoded(opened)
+                await self._take(decision, opened)
+                return decision.whole
+
+    async def _wanted(self) -> Wanted:
+        """What to ask for: the rest when it is safe and worth it, else all of it, the sink emptied."""
+        sink = self.sink
+        # A part that an earlier answer of this very try left (a short 206) may be small; it is continued all the same.
+        least = min(self.exchange.limits.resume_from, self._taken or self.exchange.limits.resume_from)
+        if sink.size and not (self.by_range and ranges.may_resume(sink.size, sink.validator, least=least)):
+            await sink.restart()
+        self._taken = 0
+        return Wanted(
+            byte_range=self.resource.byte_range,
+            held=sink.size,
+            validator=sink.validator,
+            total=self.total,
+            by_range=self.by_range,
+        )
+
+    async def _take(self, take: Take, opened: Opened) -> None:
+        """Move the body into the sink; Setback when it is cut, empty or no media."""
+        if take.restart and self.sink.size:
+            await self.sink.restart()
+        self.total = take.total if take.total is not None else self.total
+        limit = self.limit
+        if take.body_length is not None and take.length is None and self.sink.size + take.body_length > limit:
+            raise LimitError(
+                f"the server announces {take.body_length} bytes, more than the {limit} allowed", url=self._url
+            )
+        body = _Body(fetch=self, take=take, opened=opened)
+        await body.move()
+        self._taken = body.taken
+        body.check_end()
+
+    @property
+    def limit(self) -> int:
+        """The most bytes accepted; a key may be longer, so that an error page in its place is recognised as one."""
+        return (
+            max(self.resource.limit, content.LONGEST_ERROR_PAGE) if self.resource.kind == "key" else self.resource.limit
+        )
+
+    @property
+    def _url(self) -> str:
+        return self.resource.url
+
+    def _refuse_encoded(self, opened: Opened) -> None:
+        encoding = opened.head.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise Setback(
+                IntegrityError(f"the server compresses ({encoding[:40]}) though it was asked not to", url=self._url),
+                retries=1,
+            )
+
+    async def _discarded(self, decision: Discard, opened: Opened) -> Setback:
+        await self.sink.restart()
+        part = self.resource.byte_range
+        can_do_without = part is None or part.end <= self.exchange.limits.slice
+        self.by_range = decision.by_range or not can_do_without
+        if opened.head.status == 416:
+            error = HttpError(f"the server {decision.reason}", url=self._url, http_status=416)
+            return Setback(error, retries=1)
+        return Setback(IntegrityError(f"the server {decision.reason}", url=self._url))
+
+    def _too_large_to_slice(self, total: int | None) -> LimitError:
+        size = "of unknown size" if total is None else f"of {total} bytes"
+        return LimitError(
+            f"the server ignores byte ranges, and the resource {size} is too large to fetch for a part of it",
+            url=self._url,
+            hint=f"up to {self.exchange.limits.slice // MIB} MiB are fetched whole; another CDN host may honour ranges",
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Body:
+    """One response body on its way: skipped, cut to length, looked at, joined, written."""
+
+    fetch: Fetch
+    take: Take
+    opened: Opened
+    received: int = 0
+    taken: int = 0
+    _described: bool = False
+    _pending: list[bytes] = field(default_factory=list)
+    _pending_size: int = 0
+    _ending: content.Ending | None = None
+
+    async def move(self) -> None:
+        """Read the body to its end, or to the end of the slice."""
+        if not self.opened.head.has_marked_end:
+            self._ending = content.Ending()
+        limit = self.fetch.limit - self.fetch.sink.size
+        block_size = self.fetch.exchange.limits.block
+        reply = self.opened.reply
+        stop = None if self.take.length is None else self.take.skip + self.take.length
+        while (stop is None or self.received < stop) and (block := await reply.read_block()):
+            await self.fetch.tap.pass_on(len(block))
+            block = self._cut_to_slice(block)
+            if not block:
+                continue
+            self.taken += len(block)
+            if self.taken > limit:
+                raise LimitError(
+                    f"the server sends more than the {self.fetch.resource.limit} bytes allowed",
+                    url=self.fetch.resource.url,
+                )
+            self._pending.append(block)
+            self._pending_size += len(block)
+            if self._pending_size >= block_size:
+                await self._write(least=block_size)
+        self._check_length()
+        await self._write(least=1)
+
+    def _cut_to_slice(self, block: bytes) -> bytes:
+        before = self.received
+        self.received += len(block)
+        if self.take.skip == 0 and self.take.length is None:
+            return block
+        end = self.take.skip + self.take.length if self.take.length is not None else self.received
+        return block[max(0, self.take.skip - before) : max(0, end - before)]
+
+    async def _write(self, *, least: int) -> None:
+        """Write what is pending in blocks of at most `Limits.block`, as long as `least` bytes are there."""
+        joined = b"".join(self._pending)
+        size = self.fetch.exchange.limits.block
+        while len(joined) >= least:
+            await self._write_block(joined[:size])
+            joined = joined[size:]
+        self._pending, self._pending_size = [joined] if joined else [], len(joined)
+
+    async def _write_block(self, block: bytes) -> None:
+        if not self._described:
+            self._look_at(block)
+            self._describe()
+        if self._ending is not None:
+            self._ending.feed(block)
+        await self.fetch.sink.write(block)
+
+    def _describe(self) -> None:
+        self._described = True
+        self.fetch.sink.describe(
+            validator=ranges.read_validator(self.opened.head.headers),
+            length_verified=self.opened.head.has_marked_end,
+        )
+
+    def _look_at(self, beginning: bytes) -> None:
+        """Refuse what is no media (or no key) before a byte of it is written."""
+        resource = self.fetch.resource
+        if self.fetch.sink.size:
+            return
+        reason = None
+        if resource.kind in {"segment", "init", "subtitle-file"}:
+            kind = self.opened.head.headers.get("content-type")
+            empty_is_fine = content.is_webvtt(resource.path, self.opened.url.path, content_type=kind)
+            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)
+        elif resource.kind == "key":
+            reason = content.why_not_key(beginning)
+        if reason is not None:
+            raise Setback(not_what_was_asked(reason, resource.kind, resource.url))
+
+    def _check_length(self) -> None:
+        expected = self.take.body_length if self.take.length is None else self.take.skip + self.take.length
+        if expected is not None and self.received < expected:
+            raise Setback(
+                NetworkError(
+                    f"the connection ended after {self.received} of {expected} bytes",
+                    url=self.fetch.resource.url,
+                    hint=HINT_CUT,
+                    retryable=True,
+                )
+            )
+        if expected is not None and self.take.length is None and self.received > expected:
+            error = IntegrityError("the server sends more than it announced", url=self.fetch.resource.url)
+            raise Setback(error)
+
+    def check_end(self) -> None:
+        """Judge what only the whole body shows: that it is not empty, and not visibly cut."""
+        if not self._described:
+            self._look_at(b"")
+            self._describe()
+        if self._ending is not None and self._ending.looks_cut:
+            raise Setback(
+                NetworkError(
+                    f"the body ends in the middle of a packet after {self.taken} bytes",
+                    url=self.fetch.resource.url,
+                    hint=HINT_CUT,
+                    retryable=True,
+                )
+            )
+
+
+def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | ContentKeyError:
+    """The error for a body that is something else; `reason` is what it is."""
+    if kind == "key":
+        return ContentKeyError(
+            f"the server sends {reason} where a key of {content.KEY_BYTES} bytes was asked for",
+            url=url,
+            hint="the key server may want a sign-in: give it with --cookies FILE or -H",
+        )
+    return IntegrityError(
+        f"the server sends {reason} where a media segment was asked for",
+        url=url,
+        hint="the server may want a sign-in, or the URL may have expired: open the page again for a fresh one",
+    )

@@ -1,0 +1,124 @@
+"""Local sources: files beside a playlist on this machine, and `data:` URLs.
+
+Only a source that is itself a local playlist file has local children; nothing that came over the network can name a
+file here. Files are read in a worker thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
+
+from anyio.to_thread import run_sync as in_thread
+
+from hlsdl.errors import DiskError, LimitError, PolicyError
+from hlsdl.planning.plan import Resource
+from hlsdl.transfer.fetching import Tap
+from hlsdl.transfer.policy import MIB
+from hlsdl.transfer.sink import Sink, Validator
+
+
+def is_file_url(url: str) -> bool:
+    """Whether `url` names a local file."""
+    return url[:5].lower() == "file:"
+
+
+def is_data_url(url: str) -> bool:
+    """Whether `url` carries its content itself (RFC 2397)."""
+    return url[:5].lower() == "data:"
+
+
+def path_of(url: str) -> Path:
+    """The path that a `file:` URL means; PolicyError for one on another machine."""
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"}:
+        raise PolicyError("a `file:` URL names another machine", url=url)
+    if "\0" in unquote(parts.path):
+        raise PolicyError("a `file:` URL holds a null character", url=url)
+    return Path(url2pathname(parts.path))
+
+
+def read_data_url(url: str, *, limit: int) -> tuple[bytes, str]:
+    """The content and media type of a `data:` URL; PolicyError when it is malformed."""
+    head, comma, body = url[5:].partition(",")
+    if not comma:
+        raise PolicyError("a `data:` URL has no content", url=url)
+    kind, marked, _ = head.partition(";base64")
+    try:
+        data = base64.b64decode(unquote_to_bytes(body), validate=True) if marked else unquote_to_bytes(body)
+    except (binascii.Error, ValueError) as error:
+        raise PolicyError("a `data:` URL is not valid base64", url=url) from error
+    if len(data) > limit:
+        raise LimitError(f"a `data:` URL holds {len(data)} bytes, more than the {limit} allowed", url=url)
+    return data, kind or "text/plain"
+
+
+@dataclass(slots=True)
+class LocalFiles:
+    """The files that a job may read.
+
+    `source`: the local playlist that the user named, or None: then there are none. Once a playlist has come over the
+    network, only files below the source's own folder are readable: a remote playlist must not name any other.
+    """
+
+    source: Path | None
+    met_remote_playlist: bool = False
+
+    @classmethod
+    def beside(cls, source_url: str) -> LocalFiles:
+        """The files that belong to a source."""
+        return cls(path_of(source_url).resolve() if is_file_url(source_url) else None)
+
+    def permitted(self, url: str) -> Path:
+        """The path of a `file:` URL that may be read; PolicyError when it may not."""
+        if self.source is None:
+            raise PolicyError("a `file:` URL was refused: only a local playlist may name local files", url=url)
+        path = path_of(url).resolve()
+        if self.met_remote_playlist and not path.is_relative_to(self.source.parent):
+            raise PolicyError("a `file:` URL was refused: it leaves the folder of the local playlist", url=url)
+        return path
+
+    async def read(self, url: str, *, limit: int) -> bytes:
+        """The whole of a small file."""
+        path = self.permitted(url)
+        return await in_thread(_read, path, 0, None, limit, url)
+
+    async def copy(self, resource: Resource, sink: Sink, tap: Tap, *, block: int = MIB) -> None:
+        """Bring a file, or the part of it that a byte range names, into a sink."""
+        path = self.permitted(resource.url)
+        if sink.size:
+            await sink.restart()
+        offset = resource.byte_range.offset if resource.byte_range else 0
+        length = resource.byte_range.length if resource.byte_range else None
+        sink.describe(validator=Validator(), length_verified=True)
+        moved = 0
+        while length is None or moved < length:
+            wanted = block if length is None else min(block, length - moved)
+            data = await in_thread(_read, path, offset + moved, wanted, None, resource.url)
+            if not data:
+                break
+            moved += len(data)
+            if moved > resource.limit:
+                raise LimitError(f"the file has more than the {resource.limit} bytes allowed", url=resource.url)
+            await tap.pass_on(len(data))
+            await sink.write(data)
+        if length is not None and moved < length:
+            raise DiskError(f"the file ends after {moved} of {length} bytes of the byte range", url=resource.url)
+
+
+def _read(path: Path, offset: int, length: int | None, limit: int | None, url: str) -> bytes:
+    """Read from a regular file; DiskError when it is none or cannot be read."""
+    if not path.is_file():
+        raise DiskError("a local file of the stream is not there, or is no regular file", url=url)
+    try:
+        if limit is not None and path.stat().st_size > limit:
+            raise LimitError(f"a local file has more than the {limit} bytes allowed", url=url)
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(-1 if length is None else length)
+    except OSError as error:
+        raise DiskError(f"a local file cannot be read: {error.strerror}", url=url) from error

@@ -1,0 +1,47 @@
+"""TransferOptions: everything a user can say about the network, as one value.
+
+A plain value without behaviour, so that the command line can build it before anything that speaks HTTP is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_USER_AGENT = "hlsdl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferOptions:
+    """How to talk to origins; the defaults are those of the command line. `repr` shows no secrets."""
+
+    connections: int = 8
+    """Most requests at once."""
+    retries: int = 8
+    """Tries after the first, for each resource."""
+    timeout: float = 15.0
+    """Seconds for each connection attempt, name resolution and TLS included."""
+    stall_timeout: float = 20.0
+    """Seconds without a byte, before the head of a response as well as inside its body."""
+    limit_rate: int | None = None
+    """Bytes per second over all connections together."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent to the source's origin and to the trusted ones, to nobody else."""
+    cookies_file: Path | None = None
+    """A Netscape `cookies.txt`; the same rule as for headers."""
+    user_agent: str | None = None
+    referer: str | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    """`http://`, `https://`, `socks5://` or `socks5h://`; None: as the environment says; empty: none at all."""
+    cacert: Path | None = None
+    """A PEM file of the authorities to trust instead of the system's."""
+    client_cert: Path | None = None
+    """A PEM file with a client certificate and its key."""
+    insecure: bool = False
+    """Do not verify certificates, and follow redirects from https to http."""
+    require_https: bool = False
+    allow_private: bool = False
+    """Allow loopback, RFC 1918 and ULA addresses for hosts that were not typed."""
+    http2: bool = False
+    trusted_origins: tuple[str, ...] = ()
+    """Hosts that also get the headers and cookies given for the source."""

@@ -1,0 +1,211 @@
+"""Patience: waiting between tries, and leaving a host alone that asks for it.
+
+How long is decided in `policy`; this module counts, waits and remembers. One `Patience` serves a whole job, so that a
+dead host costs a bounded number of requests however many resources are left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
+
+from hlsdl.errors import NetworkError
+from hlsdl.transfer.doors import Setback
+from hlsdl.transfer.policy import RetryPolicy
+
+T = TypeVar("T")
+
+SUCCESSES_TO_GROW = 20
+"""Successes in a row after which a throttled host gets one more request at once."""
+
+
+class Clock(Protocol):
+    """Time and chance, so that tests need neither."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def chance(self) -> float:
+        """A random number in [0, 1)."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        ...
+
+
+class SystemClock:
+    """The real one."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def chance(self) -> float:
+        """Jitter; not a secret."""
+        return random.random()  # noqa: S311 - spreads retries, protects nothing
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        await asyncio.sleep(seconds)
+
+
+class HostPace:
+    """What one host can take: a pause that it asked for, and how many requests at once.
+
+    A 429 or 503 pauses the host for every resource of the job and halves the number of requests at once; twenty
+    successes in a row give one back (additive increase, multiplicative decrease).
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.allowed = most
+        self.busy = 0
+        self.paused_until = 0.0
+        self.fruitless = 0
+        """Pauses in a row that no success followed."""
+        self._successes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Wait for a free place."""
+        while self.busy >= self.allowed:
+            place = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            try:
+                await place
+            except BaseException:
+                # Cancelled with the place already given: it goes to the next one in line.
+                if place.done() and not place.cancelled():
+                    self._wake()
+                raise
+            finally:
+                if place in self._waiting:
+                    self._waiting.remove(place)
+        self.busy += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.busy -= 1
+        self._wake()
+
+    def _wake(self) -> None:
+        free = self.allowed - self.busy
+        for place in list(self._waiting)[: max(0, free)]:
+            if not place.done():
+                place.set_result(None)
+
+    def throttle(self, *, until: float) -> None:
+        """Pause, and halve; answers that were under way when the pause began do not count again."""
+        self.paused_until = max(self.paused_until, until)
+        self.allowed = max(1, self.allowed // 2)
+        self._successes = 0
+
+    def succeed(self) -> None:
+        """Count a success."""
+        self.fruitless = 0
+        if self.allowed < self.most:
+            self._successes += 1
+            if self._successes >= SUCCESSES_TO_GROW:
+                self._successes = 0
+                self.allowed += 1
+                self._wake()
+
+
+class Patience:
+    """Retries for a whole job.
+
+    Each resource may fail `RetryPolicy.retries` times. The job has `tokens` for retries, which successes refill; when
+    they are spent, retries happen one at a time and far apart, so that a sick origin is not hammered.
+    """
+
+    def __init__(self, policy: RetryPolicy, clock: Clock, *, connections: int) -> None:
+        self._policy, self._clock, self._connections = policy, clock, connections
+        self._tokens = policy.tokens
+        self._hosts: dict[str, HostPace] = {}
+        self._slow_lane = asyncio.Lock()
+
+    @property
+    def clock(self) -> Clock:
+        """The job's clock."""
+        return self._clock
+
+    def host(self, name: str) -> HostPace:
+        """The pace of one host."""
+        pace = self._hosts.get(name)
+        if pace is None:
+            pace = self._hosts[name] = HostPace(self._connections)
+        return pace
+
+    async def wait_for(self, name: str) -> None:
+        """Wait until the host called `name` may be asked again."""
+        pace = self._hosts.get(name)
+        while pace is not None and (left := pace.paused_until - self._clock.now()) > 0:
+            await self._clock.sleep(left)
+
+    def throttled(self, name: str, *, retry_after: float | None, url: str, status: int) -> float:
+        """Note a 429 or 503: returns the seconds to wait; NetworkError when the server asks for too many."""
+        pace = self.host(name)
+        if retry_after is not None and retry_after > self._policy.longest_retry_after:
+            raise NetworkError(
+                f"the server asks to be left alone for {retry_after:.0f} seconds",
+                hint="run the same command again after that time",
+                url=url,
+                http_status=status,
+            )
+        now = self._clock.now()
+        if retry_after is None:
+            if pace.paused_until > now:
+                return pace.paused_until - now  # others have begun this pause already
+            retry_after = self._policy.pause(pace.fruitless)
+            pace.fruitless += 1
+        pace.throttle(until=now + retry_after)
+        return retry_after
+
+    async def persist(self, host: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make attempts until one succeeds; raises the last Setback's error when patience is spent."""
+        failures = 0
+        pace = self.host(host)
+        while True:
+            try:
+                async with self._lane(slow=failures > 0 and self._tokens < 1):
+                    await pace.enter()
+                    try:
+                        result = await attempt()
+                    finally:
+                        pace.leave()
+            except Setback as setback:
+                failures += not setback.progressed
+                most = self._policy.retries
+                if failures > (most if setback.retries is None else min(most, setback.retries)):
+                    raise setback.error from setback.__cause__
+                self._tokens = max(0.0, self._tokens - 1)
+                if setback.wait is None and failures:
+                    await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
+            else:
+                self._tokens = min(self._policy.tokens, self._tokens + self._policy.refund)
+                pace.succeed()
+                return result
+
+    @asynccontextmanager
+    async def _lane(self, *, slow: bool) -> AsyncIterator[None]:
+        if not slow:
+            yield
+            return
+        async with self._slow_lane:
+            await self._clock.sleep(self._clock.chance() * self._policy.slow_delay)
+            yield

@@ -1,0 +1,42 @@
+"""Whom TLS believes: the system's authorities, or those that the user names; never fewer checks than asked for."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from hlsdl.errors import UsageError
+from hlsdl.transfer.options import TransferOptions
+
+
+def make_tls_context(options: TransferOptions) -> ssl.SSLContext:
+    """Build the one TLS context of a job; UsageError when a certificate file cannot be read.
+
+    The system's store is used (and `SSL_CERT_FILE`, as OpenSSL does); where a system has none, certifi's list is.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(options.cacert) if options.cacert else None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"the authorities in `{options.cacert}` cannot be read", hint="give a PEM file") from error
+    if options.cacert is None and not _has_system_store():
+        import certifi  # only where the system knows no authority at all
+
+        context.load_verify_locations(certifi.where())
+    if options.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.client_cert is not None:
+        try:
+            context.load_cert_chain(str(options.client_cert))
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"the client certificate `{options.client_cert}` cannot be read",
+                hint="give one PEM file with the certificate and its key, not encrypted",
+            ) from error
+    return context
+
+
+def _has_system_store() -> bool:
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    return paths.cafile is not None or (folder is not None and any(folder.iterdir()))

@@ -1,0 +1,119 @@
+"""One reading of a URL, shared by every check and by the connection that follows.
+
+Pure. Security holes between two URL parsers cannot open when there is one: what is judged here, scheme, host, port
+and request target, is exactly what is put on the wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from urllib.parse import quote, urljoin
+
+from hlsdl.errors import LimitError, PolicyError
+from hlsdl.transfer.addresses import read_host
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(.*)", re.DOTALL)
+_AUTHORITY = re.compile(r"//([^/?#\\]*)([^#]*)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class SourceOrigin(NamedTuple):
+    """Scheme, host and port: what RFC 6454 calls an origin."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedUrl:
+    """A URL that was read and found well formed; `policy` says whether we may go there."""
+
+    text: str = field(repr=False)
+    """Normalised host, no fragment, spaces and non-ASCII percent-encoded, everything else as written."""
+    scheme: str
+    host: str
+    """A name in lower-case ASCII, dotted IPv4, or IPv6 without brackets."""
+    port: int
+    target: str = field(repr=False)
+    """Path and query: the request target of HTTP/1.1."""
+
+    @property
+    def origin(self) -> SourceOrigin:
+        """Where credentials belong to."""
+        return SourceOrigin(self.scheme, self.host, self.port)
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only when it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+
+def read_url(url: str, *, longest: int = 8192) -> CheckedUrl:
+    """Read an absolute http(s) URL.
+
+    Raises PolicyError for another scheme, control characters, user info or a malformed host or port, and
+    LimitError when it is longer than `longest` characters. None of the messages holds the URL's secrets.
+    """
+    if len(url) > longest:
+        raise LimitError(f"a URL has {len(url)} characters, more than the {longest} allowed")
+    if _CONTROL.search(url):
+        raise PolicyError("a URL contains control characters")
+    found = _URL.fullmatch(url.strip(" "))
+    scheme = found[1].lower() if found else ""
+    if found is None or scheme not in DEFAULT_PORTS:
+        shown = f"`{scheme}:`" if scheme else "no scheme"
+        raise PolicyError(f"a URL has {shown}, and only `http:` and `https:` are allowed", url=url)
+    parts = _AUTHORITY.match(found[2])
+    if parts is None or found[2][parts.end(1) :].startswith("\\"):
+        raise PolicyError("a URL has no readable host", url=url)
+    if "@" in parts[1]:
+        raise PolicyError(
+            "a URL contains user info", url=url, hint="give credentials with -H 'Authorization: …' instead"
+        )
+    host, port = _read_authority(parts[1], scheme, url)
+    target = quote(parts[2], safe=_SAFE, errors="surrogatepass")
+    if not target.startswith("/"):
+        target = "/" + target
+    checked = CheckedUrl(text="", scheme=scheme, host=host, port=port, target=target)
+    text = f"{scheme}://{checked.authority}{target}"
+    return CheckedUrl(text=text, scheme=scheme, host=host, port=port, target=target)
+
+
+_SAFE = "".join(map(chr, range(0x21, 0x7F)))
+"""Everything printable stays as written: signed URLs depend on their exact spelling."""
+
+
+def _read_authority(authority: str, scheme: str, url: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{0,5}))?", authority)
+    try:
+        if found is None:
+            raise ValueError("no readable host and port")
+        host = read_host(found[1])
+        port = int(found[2]) if found[2] else DEFAULT_PORTS[scheme]
+        if not 0 < port < 65_536:
+            raise ValueError("no valid port")
+    except ValueError as error:
+        raise PolicyError(f"the host of a URL is malformed: {error}", url=url) from error
+    return host, port
+
+
+def join_location(base: CheckedUrl, location: str) -> str:
+    """Resolve a Location header (RFC 9110 §10.2.2), which is UTF-8 more often than the Latin-1 it was read as."""
+    with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):  # then it really was Latin-1, or text already
+        location = location.encode("latin-1").decode("utf-8")
+    try:
+        return urljoin(base.text, location.strip(" \t"))
+    except ValueError as error:
+        raise PolicyError("the server redirects to a malformed URL", url=base.text) from error
