@@ -90,10 +90,11 @@ class translating:  # noqa: N801 - reads as a verb in a `with` line
 class Folder:
     """An open folder; names are single parts. Raises OSError: callers stand in `translating`."""
 
-    __slots__ = ("_descriptor", "_path")
+    __slots__ = ("_descriptor", "path")
 
     def __init__(self, path: str, descriptor: int | None) -> None:
-        self._path = path
+        self.path = path
+        """Where it was when it was opened: for messages, and for systems without directory descriptors."""
         self._descriptor = descriptor
 
     @classmethod
@@ -110,7 +111,7 @@ class Folder:
         """Open a folder in this one; with `create`, make it (0700) when it is not there."""
         while True:
             try:
-                path = f"{self._path}/{name}"
+                path = f"{self.path}/{name}"
                 if self._descriptor is None:
                     return Folder.open(Path(path))
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | _NO_FOLLOW
@@ -134,7 +135,7 @@ class Folder:
 
     def again(self) -> Folder:
         """A second handle on this folder, closed on its own."""
-        return Folder(self._path, None if self._descriptor is None else os.dup(self._descriptor))
+        return Folder(self.path, None if self._descriptor is None else os.dup(self._descriptor))
 
     def create(self, name: str) -> int:
         """Open a new file for writing, 0600; never an existing one, never through a link."""
@@ -158,13 +159,13 @@ class Folder:
 
     def identity(self) -> tuple[int, int]:
         """(device, inode) of this folder."""
-        here = Path(self._path).stat() if self._descriptor is None else os.fstat(self._descriptor)
+        here = Path(self.path).stat() if self._descriptor is None else os.fstat(self._descriptor)
         return here.st_dev, here.st_ino
 
     @contextmanager
     def scan(self) -> Iterator[Iterator[os.DirEntry[str]]]:
         """The entries of this folder, in the order of the file system."""
-        with os.scandir(self._path if self._descriptor is None else self._descriptor) as entries:
+        with os.scandir(self.path if self._descriptor is None else self._descriptor) as entries:
             yield entries
 
     def rename(self, old: str, new: str) -> None:
@@ -206,7 +207,7 @@ class Folder:
         self.close()
 
     def _at(self, name: str) -> str:
-        return f"{self._path}/{name}" if self._descriptor is None else name
+        return f"{self.path}/{name}" if self._descriptor is None else name
 
 
 def sync_directory(path: Path) -> None:

@@ -21,7 +21,7 @@ SCHEMA: Literal["hlsdl.manifest/1"] = "hlsdl.manifest/1"
 LARGEST_MANIFEST = 64 * 1024 * 1024
 """Bytes; a manifest has no line per segment, so a larger one is not ours."""
 
-StreamKind = Literal["video", "audio", "subtitles", "iframes", "images"]
+StreamKind = Annotated[str, Field(pattern=r"^(video|audio|subtitles|iframes|images)$")]
 State = Literal["partial", "complete"]
 KeyPolicy = Literal["stored", "sealed", "clear"]
 

@@ -55,7 +55,7 @@ class Bundle:
         """Look into a bundle. UsageError when there is none, IntegrityError when its manifest is unreadable."""
         root = _open_bundle(path)
         with root, translating(str(path)):
-            manifest = Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
+            manifest = _decode_manifest(root)
             has_journal = root.status(JOURNAL) is not None
             journal = durable.read_file(root, JOURNAL, limit=LARGEST_JOURNAL) if has_journal else b""
         length, sha256 = manifest.journal_bytes, manifest.journal_sha256
@@ -176,7 +176,11 @@ class Bundle:
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest alone, which is quick however many segments there are; raises as `Bundle.open` does."""
     with _open_bundle(path) as root, translating(str(path)):
-        return Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
+        return _decode_manifest(root)
+
+
+def _decode_manifest(root: Folder) -> Manifest:
+    return Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
 
 
 def _open_bundle(path: Path) -> Folder:
