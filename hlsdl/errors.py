@@ -53,7 +53,7 @@ class HlsdlError(Exception):
 
     Attributes:
         message: one sentence, without a full stop.
-        hint: what the person can do about it, or None.
+        hint: what the person can do about it: the raiser's own words, else those of the kind.
         url: the redacted URL concerned, or None.
         http_status: the HTTP status that caused it, or None.
         retryable: whether the same request may work if made again at once.
@@ -65,6 +65,7 @@ class HlsdlError(Exception):
     code: int = 1
     kind: str = "internal"
     resumable: bool = False
+    usual_hint: str | None = None
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class HlsdlError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_hint
         self.url = redact(url) if url is not None else None
         self.http_status = http_status
         self.retryable = retryable
@@ -87,18 +88,21 @@ class UsageError(HlsdlError):
     """What was asked for makes no sense: a wrong flag, a path that is no bundle."""
 
     code, kind = 2, "usage"
+    usual_hint = "`hlsdl --help` and `hlsdl COMMAND --help` show what is possible"
 
 
 class NetworkError(HlsdlError):
     """Connections failed, stalled or were cut more often than patience allows."""
 
     code, kind, resumable = 3, "network", True
+    usual_hint = "run the same command again to go on where it stopped"
 
 
 class HttpError(HlsdlError):
     """The server answered, and the answer is a permanent no; `http_status` says which."""
 
     code, kind = 4, "http-permanent"
+    usual_hint = "check the address, and whether the server wants a login (--cookies, -H)"
 
 
 class PlaylistError(HlsdlError):
@@ -110,6 +114,7 @@ class PlaylistError(HlsdlError):
     """
 
     code, kind = 5, "playlist"
+    usual_hint = "check that the address is an HLS playlist and not a web page; a login may need --cookies or -H"
 
     def __init__(
         self, reason: str, *, line: int | None = None, url: str | None = None, hint: str | None = None
@@ -123,51 +128,60 @@ class SelectionError(HlsdlError):
     """A language, codec, ceiling or variant was asked for that the stream does not have."""
 
     code, kind = 6, "selection"
+    usual_hint = "`hlsdl inspect` shows what the stream offers"
 
 
 class ContentKeyError(HlsdlError):
     """A content key is missing, malformed, wrong, or belongs to a DRM system."""
 
     code, kind = 7, "key"
+    usual_hint = "keys may need the login of the player: --cookies, -H, and --trust-origin for another host"
 
 
 class IntegrityError(HlsdlError):
     """Bytes are damaged, truncated, or not what they must be."""
 
     code, kind = 8, "integrity"
+    usual_hint = "`hlsdl verify` says what is damaged, `hlsdl repair` fetches it again"
 
 
 class DiskError(HlsdlError):
     """The file system refused: full, read-only, over quota, an I/O error."""
 
     code, kind, resumable = 9, "disk", True
+    usual_hint = "make room or choose another folder, then run the same command again"
 
 
 class PolicyError(HlsdlError):
     """A rule about where we may go, or what may be written, says no."""
 
     code, kind = 10, "policy"
+    usual_hint = "--allow-private and --insecure widen what is allowed; use them for servers you trust"
 
 
 class LockedError(HlsdlError):
     """Another process holds this bundle's lock."""
 
     code, kind = 11, "locked"
+    usual_hint = "wait until the other process has ended"
 
 
 class LimitError(HlsdlError):
     """A named limit on size, count or depth was reached; hostile or broken input."""
 
     code, kind = 12, "limit"
+    usual_hint = "the limit guards against broken or hostile servers"
 
 
 class LiveStreamError(HlsdlError):
     """The stream is live, and a finished one was asked for."""
 
     code, kind = 13, "live"
+    usual_hint = "run it again when the stream has ended"
 
 
 class Interrupted(HlsdlError):
     """The user stopped the work; what is on disk is sound."""
 
     code, kind, resumable = 130, "interrupted", True
+    usual_hint = "run the same command again to go on where it stopped"

@@ -82,7 +82,7 @@ class StreamDescription:
 
 async def describe(source: Source, options: FetchOptions) -> StreamDescription:
     """Read the source's playlist and one media playlist of it."""
-    async with Client(options.transfer, source.url) as client:
+    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client)
         root = await read_root(documents, source)
         sample = await _sample(documents, root)

@@ -6,7 +6,6 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +38,7 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.progress import Progress
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
+from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.sink import Sink
 
@@ -81,7 +81,7 @@ async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -
     before = _bundle_before(existing, options)
     if before is not None and before.state == "complete" and same_wishes(before.manifest, options.preferences):
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
-    async with Client(options.transfer, source.url) as client:
+    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client, stored_documents(before))
         root = await read_root(documents, source)
         wishes = wishes_of(before, options.preferences)
@@ -135,10 +135,7 @@ async def _fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan) 
         body = await client.read(key.url, kind="key", limit=key.limit)
         await in_thread(writer.put, key.path, body.data)
 
-    async with asyncio.TaskGroup() as group:
-        for key in plan.keys:
-            if not writer.is_stored(key.path):
-                group.create_task(fetch(key))
+    await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:

@@ -74,7 +74,7 @@ class PlanOutcome:
 
 async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
     """Read the playlists and make the plan; protected streams are reported, not refused."""
-    async with Client(options.transfer, source.url) as client:
+    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client)
         root = await read_root(documents, source)
         selection = choose(root, (options.preferences,))

@@ -6,7 +6,6 @@ stored copies answer, and the same plan comes out of them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from hlsdl.playlist.lines import PlaylistLimits
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
 from hlsdl.playlist.parsing import parse_playlist
 from hlsdl.session.sources import Source
+from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 
 LIMITS = PlaylistLimits()
@@ -108,20 +108,18 @@ async def read_streams(documents: Documents, root: Root, selection: Selection) -
     """
     if root.master is None:
         return make_plan([(selection.streams[0], _media(root.playlist, selection.streams[0]))])
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(documents.read(stream.url)) for stream in selection.streams]
+    texts = await together(documents.read(stream.url) for stream in selection.streams)
     variables = root.master.variables
     read = [
-        (stream, _parse_stream(stream, task.result(), variables))
-        for stream, task in zip(selection.streams, tasks, strict=True)
+        (stream, _parse_stream(stream, text, variables)) for stream, text in zip(selection.streams, texts, strict=True)
     ]
     longest = max((playlist.duration for _, playlist in read if playlist is not None), default=None)
     streams: list[tuple[StreamSource, MediaPlaylist]] = []
-    for (stream, playlist), task in zip(read, tasks, strict=True):
+    for (stream, playlist), text in zip(read, texts, strict=True):
         if playlist is not None:
             streams.append((stream, playlist))
         elif longest is not None:
-            streams.append((stream, _single_file_playlist(task.result(), longest)))
+            streams.append((stream, _single_file_playlist(text, longest)))
     plan = make_plan(streams, root.master)
     if plan.segments > MOST_SEGMENTS_OF_A_JOB:
         raise LimitError(f"the chosen streams have more than {MOST_SEGMENTS_OF_A_JOB:,} segments together")

@@ -24,13 +24,13 @@ def presentations(corpus: Path) -> list[Path]:
 
 
 def is_live(folder: Path) -> bool:
-    texts = [path.read_text() for path in folder.glob("*.m3u8") if "#EXTINF" in path.read_text()]
+    texts = [path.read_text() for path in folder.rglob("*.m3u8") if "#EXTINF" in path.read_text()]
     return any("#EXT-X-ENDLIST" not in text and "#EXT-X-PLAYLIST-TYPE:VOD" not in text for text in texts)
 
 
 def is_bound_to_drm(folder: Path) -> bool:
     """A media playlist whose keys are all of some key system."""
-    for path in folder.glob("*.m3u8"):
+    for path in folder.rglob("*.m3u8"):
         formats = re.findall(r"#EXT-X-KEY:(?!METHOD=NONE)(.*)", path.read_text())
         if formats and not any('KEYFORMAT="identity"' in one or "KEYFORMAT=" not in one for one in formats):
             return True
@@ -52,7 +52,7 @@ async def test_every_finished_presentation_is_kept_byte_for_byte(corpus: Path, t
         assert bundle.is_playable_offline, folder.name
         by_path = {stream.playlist: stream for stream in bundle.manifest.streams}
         playlists = local_playlists(bundle.path)
-        assert len(playlists) == len(by_path) == len(list(folder.glob("*.m3u8"))) - 1, folder.name
+        assert len(playlists) == len(by_path) == len(list(folder.rglob("*.m3u8"))) - 1, folder.name
         for playlist in playlists:
             stream = by_path[str(playlist.relative_to(bundle.path))]
             assert judge(bundle.path, playlist, stream.final_url, truth) > 0
