@@ -11,7 +11,7 @@ import re
 from decimal import Decimal
 
 from hlsdl.errors import PlaylistError
-from hlsdl.playlist.lines import PlaylistLimits, attributes_in, over_limit
+from hlsdl.playlist.lines import BLANKS, PlaylistLimits, attributes_in, over_limit
 from hlsdl.playlist.notes import Notes, shown
 
 LONGEST_NUMBER = 64
@@ -20,6 +20,7 @@ LONGEST_NUMBER = 64
 UNKNOWN_DURATION = -1
 """What M3U files from before HLS write for a duration they do not know."""
 
+_PLAIN_ATTRIBUTE = re.compile(r"""([A-Z0-9-]+)=(?:"([^"]*)"|([^"',\s]+))(?:,|$)""")
 _INTEGER = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _DURATION = re.compile(_NUMBER.pattern + r"(?=[,; \t]|$)")
@@ -37,7 +38,10 @@ def read_attributes(line: str, index: int, notes: Notes) -> dict[str, str]:
     An unclosed quote, and a name that occurs twice with different values, are a PlaylistError: either
     could hide which URI or key is meant.
     """
-    values: dict[str, str] = {}
+    values = _plain_list(line)
+    if values is not None:
+        return values
+    values = {}
     for item in attributes_in(line):
         raw = line[item.value_start : item.value_end]
         value = _unquoted(raw, item.name, index, notes)
@@ -45,6 +49,25 @@ def read_attributes(line: str, index: int, notes: Notes) -> dict[str, str]:
             raise PlaylistError(f"attribute `{shown(item.name)}` is given twice", line=index + 1)
         if item.end > item.value_end and line[item.value_end : item.end].strip():
             notes.add(f"text after the closing quote of `{shown(item.name)}` is ignored", index)
+    return values
+
+
+def _plain_list(line: str) -> dict[str, str] | None:
+    """The attributes of a list that follows the grammar to the letter, as nearly all do; else None.
+
+    A playlist may hold 100,000 different keys, and this takes a third of the time.
+    """
+    position, last = line.find(":") + 1, len(line.rstrip(BLANKS))
+    values: dict[str, str] = {}
+    while position < last:
+        match = _PLAIN_ATTRIBUTE.match(line, position, last)
+        if match is None:
+            return None
+        name, quoted, bare = match.groups()
+        if name in values:
+            return None
+        values[name] = bare if quoted is None else quoted
+        position = match.end()
     return values
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from hlsdl.errors import LimitError, PlaylistError, redact
 
@@ -30,8 +30,8 @@ class PlaylistLimits:
     max_segments: int = 1_000_000
     max_renditions: int = 500
     """Variants, renditions and trick-play entries together."""
-    max_duration: int = 3600
-    """Seconds of one segment."""
+    max_duration: int = 24 * 3600
+    """Seconds of one segment; a film's subtitles are often a single one."""
     max_total_duration: int = 100 * 24 * 3600
     """Seconds of all segments together."""
     max_url: int = 8192
@@ -73,7 +73,7 @@ BLANKS = " \t\r\n"
 """What may stand around a line's content without a meaning."""
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_TAG = re.compile(r"#(EXT[^ \t\r\n:]*)[ \t]*:?")
+_TAG = re.compile(r"#(EXT[^ \t\n:]*)[ \t]*:?")
 _ATTRIBUTE = re.compile(r'([^=,"]*)=[ \t]*("[^"]*"|[^,]*)')
 _NAMELESS = re.compile(r'[^,"]*(?:"[^"]*")?')
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -131,13 +131,10 @@ def is_uri(line: str) -> bool:
 
 def tag_value(line: str) -> str:
     """What stands after the tag's colon, without blanks around it; empty when there is nothing."""
-    text = line.strip(BLANKS)
-    match = _TAG.match(text)
-    return text[match.end() :].strip(BLANKS) if match else ""
+    return line.partition(":")[2].strip(BLANKS)
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One `NAME=value` of an attribute list (RFC 8216 §4.2), by its place in the line."""
 
     name: str

@@ -85,7 +85,8 @@ class _Reader:
             return False
         index = lineno - 1
         source = self._lines[index]
-        handler = _HANDLERS.get(tag_name(source) or "")
+        # Nearly every tag begins its line and has a colon; `tag_name` knows the rest.
+        handler = _HANDLERS.get(source.partition(":")[0][1:]) or _HANDLERS.get(tag_name(source) or "")
         if handler is not None:
             handler(self, source, index)
         return True

@@ -73,6 +73,7 @@ TRICK_PLAY = frozenset({"EXT-X-I-FRAME-STREAM-INF", "EXT-X-IMAGE-STREAM-INF"})
 """Variants whose URI is an attribute; m3u8 cannot take one without it, and neither can a player."""
 
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_NAME = re.compile(r"[A-Z0-9-]+")
 _FLAGS = {
     name: f"#{name}"
     for name in (
@@ -132,6 +133,7 @@ class _Walk:
         self._limits = limits
         self._notes = notes
         self._waiting: str | None = None
+        self._announced = 0
         self._orphan: int | None = None
         self._renditions = 0
         self._numbers: dict[str, str] = {}
@@ -158,7 +160,7 @@ class _Walk:
             self.found.copy.append(flag)
             return
         handler = _HANDLERS.get(name)
-        self.found.copy.append(HIDDEN if handler is None else handler(self, name, value.strip(BLANKS), text, index))
+        self.found.copy.append(HIDDEN if handler is None else handler(self, name, value.strip(" \t"), text, index))
 
     def finish(self) -> Survey:
         found = self.found
@@ -177,13 +179,13 @@ class _Walk:
             last = found.entries[self._waiting][-1]
             raise PlaylistError("`EXT-X-STREAM-INF` has no URI line", line=last + 1)
         if self._waiting == "EXTINF":
-            self._notes.add("`EXTINF` without a URI line is ignored")
+            self._notes.add("`EXTINF` without a URI line is ignored", self._announced)
         return found
 
     def extinf(self, _name: str, value: str, _text: str, index: int) -> str:
         if self._waiting == "EXTINF":
-            self._notes.add("`EXTINF` without a URI line is ignored", index)
-        self._waiting = "EXTINF"
+            self._notes.add("`EXTINF` without a URI line is ignored", self._announced)
+        self._waiting, self._announced = "EXTINF", index
         head = value.partition(",")[0]
         line = self._seen_durations.get(head)
         if line is None:
@@ -244,7 +246,9 @@ class _Walk:
             attributes["BANDWIDTH"] = "0"
         if name in TRICK_PLAY and not attributes.get("URI"):
             raise PlaylistError(f"`{name}` has no `URI`", line=index + 1)
-        written = (self._attribute(key, value, index) for key, value in attributes.items())
+        # m3u8 folds names, so `AVERAGE_BANDWIDTH`, which nobody knows, would become one that it does.
+        known = ((key, value) for key, value in attributes.items() if _NAME.fullmatch(key))
+        written = (self._attribute(key, value, index) for key, value in known)
         return f"#{name}:" + ",".join(item for item in written if item)
 
     def _attribute(self, key: str, value: str, index: int) -> str | None:
