@@ -50,7 +50,8 @@ class DecodedStream:
     frames: int
     """Decoded pictures or audio frames; packets for subtitles."""
     duration: float
-    """Seconds: the sum of the frames' own durations, so that holes in the timeline do not count."""
+    """Seconds: the sum of the frames' own durations. A hole in the timeline does not count, unless the container's
+    reader takes it for one long frame, as with fragmented MP4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

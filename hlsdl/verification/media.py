@@ -31,7 +31,7 @@ __all__ = ["decode_findings", "find_ffmpeg", "pieces_of", "tolerance"]
 EDGE_TOLERANCE = 0.5
 """Seconds by which a decoded stream may differ from its playlist: priming, the last audio frame, a late start."""
 ROUNDED_TOLERANCE = 0.5
-"""Seconds more for each segment whose EXTINF is a whole number (all of them were, before protocol version 3)."""
+"""Seconds more for each segment whose EXTINF has no decimals (none had, before protocol version 3)."""
 EXACT_TOLERANCE = 0.02
 """Seconds more for each other segment: packagers cut audio at frames and round."""
 
@@ -96,8 +96,7 @@ def pieces_of(stream: StoredStream, playlist: MediaPlaylist, stored: Collection[
 
 def tolerance(segments: Iterable[Segment]) -> float:
     """How many seconds the decoded duration may differ from the sum of these EXTINF values."""
-    each = (ROUNDED_TOLERANCE if one.duration == one.duration.to_integral() else EXACT_TOLERANCE for one in segments)
-    return EDGE_TOLERANCE + sum(each)
+    return EDGE_TOLERANCE + sum(EXACT_TOLERANCE if "." in str(one.duration) else ROUNDED_TOLERANCE for one in segments)
 
 
 async def _decode_stream(
@@ -111,7 +110,8 @@ async def _decode_stream(
         return [error(Code.UNDECODABLE, stream.playlist, problem.message)]
     if stream.kind in _FRAME_BY_FRAME:
         return list(_frame_findings(stream, reports))
-    return list(_judge(stream, playlist, pieces, reports))
+    findings = list(_judge(stream, pieces, reports))
+    return [_doubtful(one) for one in findings] if _is_sample_encrypted(playlist) else findings
 
 
 async def _decode_piece(
@@ -133,41 +133,47 @@ def _frame_findings(stream: StoredStream, reports: list[DecodedReport]) -> Itera
         yield warning(Code.DECODE_ERRORS, stream.playlist, message)
 
 
-def _judge(
-    stream: StoredStream, playlist: MediaPlaylist, pieces: tuple[Piece, ...], reports: list[DecodedReport]
-) -> Iterator[Finding]:
+def _judge(stream: StoredStream, pieces: tuple[Piece, ...], reports: list[DecodedReport]) -> Iterator[Finding]:
     complaints = [complaint for report in reports for complaint in report.complaints]
     count = sum(report.complaint_count for report in reports)
     first = f": {complaints[0].message}" if complaints else ""
-    frames = sum(report.frames for report in reports)
-    if pieces and not frames and stream.kind != "subtitles":
-        if _has_no_decoder(complaints):
+    is_text = stream.kind == "subtitles"  # a forced track may have no cue at all
+    streams, frames = (sum(len(report.streams) for report in reports), sum(report.frames for report in reports))
+    if pieces and not (streams if is_text else frames):
+        if is_text or _has_no_decoder(complaints):
             yield warning(Code.DECODE_ERRORS, stream.playlist, f"this ffmpeg cannot decode the {stream.kind}{first}")
         else:
             yield error(Code.UNDECODABLE, stream.playlist, f"ffmpeg decodes nothing of the {stream.kind}{first}")
         return
     if count:
-        yield warning(
-            Code.DECODE_ERRORS, stream.playlist, f"ffmpeg complains {count} times about the {stream.kind}{first}"
-        )
-    if stream.kind != "subtitles":
-        yield from _duration_findings(stream, playlist, pieces, sum(report.duration for report in reports))
+        times = "once" if count == 1 else f"{count} times"
+        yield warning(Code.DECODE_ERRORS, stream.playlist, f"ffmpeg complains {times} about the {stream.kind}{first}")
+    if not is_text:
+        yield from _duration_findings(stream, pieces, sum(report.duration for report in reports))
+
+
+def _is_sample_encrypted(playlist: MediaPlaylist) -> bool:
+    return any(key.method.startswith("SAMPLE-AES") for key in playlist.keys)
+
+
+def _doubtful(finding: Finding) -> Finding:
+    """ffmpeg undoes sample encryption for some codecs in some containers: its failure proves nothing."""
+    return warning(finding.code, finding.path, f"{finding.message}; ffmpeg cannot undo every kind of sample encryption")
 
 
 def _has_no_decoder(complaints: list[Complaint]) -> bool:
     return any(_NO_DECODER.search(complaint.message) for complaint in complaints)
 
 
-def _duration_findings(
-    stream: StoredStream, playlist: MediaPlaylist, pieces: tuple[Piece, ...], decoded: float
-) -> Iterator[Finding]:
+def _duration_findings(stream: StoredStream, pieces: tuple[Piece, ...], decoded: float) -> Iterator[Finding]:
     segments = [segment for piece in pieces for segment in piece.segments]
     expected, allowed = float(sum(segment.duration for segment in segments)), tolerance(segments)
     if abs(decoded - expected) <= allowed:
         return
     message = f"{decoded:.2f} s of {stream.kind} decode, the playlist says {expected:.2f} s (tolerance {allowed:.2f} s)"
-    # Whole segments that give nothing are damage; less than one is a matter of cutting and rounding.
-    if expected - decoded > max(allowed, float(playlist.target_duration or 0)):
+    # A whole segment that gives nothing is damage; less than one is a matter of cutting and rounding.
+    longest = max((float(segment.duration) for segment in segments), default=0.0)
+    if expected - decoded >= max(allowed, longest - EDGE_TOLERANCE):
         yield error(Code.UNDECODABLE, stream.playlist, message)
     else:
         yield warning(Code.DURATION_MISMATCH, stream.playlist, message)
