@@ -78,8 +78,8 @@ def format_bytes(count: float) -> str:
 
 
 def format_bitrate(bits: int | None) -> str:
-    """Return a bitrate for people: `800 kbit/s`, `5.2 Mbit/s`."""
-    if bits is None:
+    """Return a bitrate for people: `800 kbit/s`, `5.2 Mbit/s`; unknown, which playlists also write as 0, is `-`."""
+    if not bits:
         return "-"
     return f"{bits / 1000:.0f} kbit/s" if bits < 1_000_000 else f"{bits / 1_000_000:.1f} Mbit/s"
 

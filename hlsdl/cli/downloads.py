@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hlsdl.cli import reports
-from hlsdl.cli.failures import as_error
+from hlsdl.cli.failures import as_error, interrupted
 from hlsdl.cli.flags import CommonFlags, PlanFlags, SelectionFlags, SourceFlags, StoreFlags, TransferFlags
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
@@ -26,8 +26,6 @@ from hlsdl.errors import Interrupted, UsageError, redact
 if TYPE_CHECKING:
     from hlsdl.session.configuration import FetchOptions
     from hlsdl.session.events import Emit
-
-RESUME_HINT = "run the same command again to go on from here"
 
 SourceArguments = Annotated[
     list[str], typer.Argument(metavar="SOURCE…", help="A URL, a playlist file, or `-` for URLs on stdin.")
@@ -83,7 +81,7 @@ def fetch(
 ) -> Job:
     """Download streams into bundles that play offline; run it again to resume."""
     wishes = Wishes(common=common, selection=selection, source=source, plan=plan_flags, store=store, transfer=transfer)
-    return _each(sources, wishes, _plan_one) if store.dry_run else _each(sources, wishes, _fetch_one, RESUME_HINT)
+    return _each(sources, wishes, _plan_one) if store.dry_run else _each(sources, wishes, _fetch_one, resumes=True)
 
 
 def plan(
@@ -110,13 +108,13 @@ def repair(*, bundle: BundleArgument, transfer: TransferFlags, common: CommonFla
 
     def job(terminal: Terminal, interruption: Interruption) -> int:
         options = Wishes(common=common, transfer=transfer).options(terminal)
-        return _run(terminal, interruption, lambda emit: _repair_one(bundle, options, terminal, emit), RESUME_HINT)
+        return _run(terminal, interruption, lambda emit: _repair_one(bundle, options, terminal, emit), resumes=True)
 
     return job
 
 
-def _each(arguments: Sequence[str], wishes: Wishes, act: Act, hint: str | None = None) -> Job:
-    """Return the job that does `act` with every source; `hint` says what an interrupted user can do."""
+def _each(arguments: Sequence[str], wishes: Wishes, act: Act, *, resumes: bool = False) -> Job:
+    """Return the job that does `act` with every source; `resumes` when an interrupted one can be gone on with."""
 
     def job(terminal: Terminal, interruption: Interruption) -> int:
         options = wishes.options(terminal)
@@ -124,14 +122,17 @@ def _each(arguments: Sequence[str], wishes: Wishes, act: Act, hint: str | None =
         if len(sources) > 1 and options.output is not None:
             raise UsageError("`-o` names one bundle, and there are several sources", hint="`-P` names their folder")
         return _run(
-            terminal, interruption, lambda emit: _one_after_another(sources, options, terminal, act, emit), hint
+            terminal,
+            interruption,
+            lambda emit: _one_after_another(sources, options, terminal, act, emit),
+            resumes=resumes,
         )
 
     return job
 
 
 def _run(
-    terminal: Terminal, interruption: Interruption, work: Callable[[Emit], Awaitable[int]], hint: str | None
+    terminal: Terminal, interruption: Interruption, work: Callable[[Emit], Awaitable[int]], *, resumes: bool
 ) -> int:
     """Run asynchronous work with a listener for its events; an interrupt says what was kept."""
     from hlsdl.cli.progress import listener_for
@@ -143,7 +144,7 @@ def _run(
     try:
         return interruption.run(listened())
     except Interrupted as error:
-        raise Interrupted("interrupted; what is stored is kept" if hint else "interrupted", hint=hint) from error
+        raise (Interrupted("interrupted; what is stored is kept") if resumes else interrupted()) from error
 
 
 async def _one_after_another(

@@ -18,13 +18,20 @@ def as_error(error: BaseException) -> HlsdlError:
     if isinstance(error, HlsdlError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("interrupted")
+        return interrupted()
     if isinstance(error, BaseExceptionGroup):
         parts = [as_error(part) for part in error.exceptions]
         return next((part for part in parts if part.code != HlsdlError.code), parts[0])
     if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
         return DiskError(f"the disk refused: {error.strerror}")
     return HlsdlError(f"hlsdl has a defect: `{type(error).__name__}` {_place(error)}", hint=REPORT_HINT)
+
+
+def interrupted() -> Interrupted:
+    """Return the interrupt of something that leaves nothing to go on with, so that it must not say so."""
+    error = Interrupted("interrupted")
+    error.hint = None
+    return error
 
 
 def usage_error(error: Exception, *, command: str) -> UsageError:

@@ -1,7 +1,9 @@
-"""The `hlsdl` command as a process of its own, with no setting of this machine in it."""
+"""The `hlsdl` command, in this process or in one of its own, with no setting of this machine in it."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from hlsdl.cli.app import main
 
 LONGEST_RUN = 60.0
 
@@ -48,7 +53,22 @@ def arguments(*line: str | Path) -> list[str]:
 
 
 def hlsdl(*line: str | Path, home: Path, stdin: str = "", environment: Mapping[str, str] | None = None) -> Outcome:
-    """Run `hlsdl LINE…` in the folder `home` and wait for its end."""
+    """Run `hlsdl LINE…` in the folder `home`, inside this process: the same as a process of its own, sooner."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(home),
+        mock.patch.dict(os.environ, clean_environment(home, environment), clear=True),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = main([str(word) for word in line])
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def hlsdl_process(*line: str | Path, home: Path, stdin: str = "") -> Outcome:
+    """Run `hlsdl LINE…` in the folder `home` as a process of its own, and wait for its end."""
     done = subprocess.run(
         arguments(*line),
         input=stdin,
@@ -56,9 +76,8 @@ def hlsdl(*line: str | Path, home: Path, stdin: str = "", environment: Mapping[s
         text=True,
         encoding="utf-8",
         cwd=home,
-        env=clean_environment(home, environment),
+        env=clean_environment(home),
         timeout=LONGEST_RUN,
         check=False,
     )
-    assert "Traceback" not in done.stderr, done.stderr
     return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)

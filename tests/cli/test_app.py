@@ -18,6 +18,7 @@ from hlsdl.config import Settings
 
 COMMANDS = ("fetch", "plan", "inspect", "info", "verify", "repair", "play", "doctor")
 ROOT = Path(app.__file__).parent.parent.parent
+USUAL = errors.UsageError.usual_hint
 HEAVY = ("httpx", "rich", "pydantic", "starlette", "uvicorn", "asyncio", "m3u8", "cryptography", "webbrowser")
 
 
@@ -86,11 +87,15 @@ class TestUsage:
             (["fetch"], "missing argument `SOURCE…`", "`hlsdl fetch --help` shows how it is used"),
             (["fetch", "-N"], "option `-N` requires an argument", "`hlsdl fetch --help` shows how it is used"),
             (["info", "a", "b"], "too many arguments: `b`", "`hlsdl info --help` shows how it is used"),
-            (["fetch", "x", "--retries", "many"], "`--retries`: `many` is not a whole number", None),
-            (["fetch", "x", "--connections", "0"], "`--connections`: input should be greater than or equal to 1", None),
-            (["plan", "x", "--max-size", "720p"], "`--max-size`: `720p` is not a size such as `1280x720`", None),
-            (["plan", "x", "--audio", "all,en"], "`--audio`: `all` stands alone, without other languages", None),
-            (["fetch", "x", "-H", "nothing"], "`--header`: a header is written `Name: value`, or `@file`", None),
+            (["fetch", "x", "--retries", "many"], "`--retries`: `many` is not a whole number", USUAL),
+            (
+                ["fetch", "x", "--connections", "0"],
+                "`--connections`: input should be greater than or equal to 1",
+                USUAL,
+            ),
+            (["plan", "x", "--max-size", "720p"], "`--max-size`: `720p` is not a size such as `1280x720`", USUAL),
+            (["plan", "x", "--audio", "all,en"], "`--audio`: `all` stands alone, without other languages", USUAL),
+            (["fetch", "x", "-H", "nothing"], "`--header`: a header is written `Name: value`, or `@file`", USUAL),
             (
                 ["fetch", "x", "--progress", "loud"],
                 "invalid value for `--progress`: `loud` is not one of `auto`, `bar`, `lines`, `json`, `none`",
@@ -101,16 +106,16 @@ class TestUsage:
                 "`-o` names one bundle, and there are several sources",
                 "`-P` names their folder",
             ),
-            (["fetch", "x", "--config", "none.toml"], "there is no configuration file `none.toml`", None),
+            (["fetch", "x", "--config", "none.toml"], "there is no configuration file `none.toml`", USUAL),
         ],
     )
     def test_wrong_usage_is_a_sentence_a_hint_and_2(
-        self, line: list[str], message: str, hint: str | None, capsys: pytest.CaptureFixture[str]
+        self, line: list[str], message: str, hint: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(line) == 2
         shown = capsys.readouterr()
         assert shown.out == ""
-        assert shown.err == f"error: {message}\n" + (f"hint: {hint}\n" if hint else "")
+        assert shown.err == f"error: {message}\nhint: {hint}\n"
 
     @pytest.mark.parametrize(
         "line", [["--json", "fetch"], ["fetch", "--json"], ["fetch", "--json", "--max-size", "1", "x"]]

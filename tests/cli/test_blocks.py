@@ -61,6 +61,6 @@ def test_durations_are_told_as_clocks(seconds: float | None, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-@pytest.mark.parametrize(("bits", "text"), [(800_000, "800 kbit/s"), (5_200_000, "5.2 Mbit/s"), (None, "-")])
+@pytest.mark.parametrize(("bits", "text"), [(800_000, "800 kbit/s"), (5_200_000, "5.2 Mbit/s"), (None, "-"), (0, "-")])
 def test_bitrates_are_told_in_bits(bits: int | None, text: str) -> None:
     assert format_bitrate(bits) == text

@@ -76,8 +76,8 @@ def test_quiet_leaves_only_errors() -> None:
     terminal = piped(quiet=True)
     terminal.note("a")
     terminal.warn("b")
-    terminal.error(PlaylistError("c"))
-    assert err(terminal) == "error: c\n"
+    terminal.error(PlaylistError("c", hint="d"))
+    assert err(terminal) == "error: c\nhint: d\n"
 
 
 def test_with_progress_json_every_line_on_stderr_is_an_object() -> None:
