@@ -283,7 +283,7 @@ def _stream_findings(shelf: _Shelf) -> Iterator[Finding]:
         if shelf.is_sealed:
             yield from streams.check_sealed(stream, local.media)
         yield from _order_findings(shelf, stream, local.media.segments, variables)
-        yield from _unused_findings(shelf, stream)
+    yield from _unused_findings(shelf)
 
 
 def _order_findings(
@@ -308,16 +308,17 @@ def _order_findings(
         yield from streams.check_order(stream, segments, source, keeps_keys=keeps_keys)
 
 
-def _unused_findings(shelf: _Shelf, stream: StoredStream) -> Iterator[Finding]:
+def _unused_findings(shelf: _Shelf) -> Iterator[Finding]:
+    readable = {stream.id for stream in shelf.manifest.streams if shelf.playlists[stream.playlist].media is not None}
     for path in shelf.entries:
-        if split_path(path)[0] == stream.id and is_media(path) and path not in shelf.uses:
+        if is_media(path) and path not in shelf.uses and split_path(path)[0] in readable:
             yield warning(Code.UNUSED, path, "the local playlist does not play this file")
 
 
 def _variables(shelf: _Shelf) -> Mapping[str, str]:
     """What media playlists may IMPORT: the variables of the stored multivariant playlist."""
     for document in shelf.manifest.documents:
-        if document.path not in shelf.entries or not document.path.endswith(".m3u8"):
+        if document.category != "master" or document.path not in shelf.entries:
             continue
         try:
             data = shelf.bundle.read(document.path, limit=DEFAULT_LIMITS.max_bytes)
