@@ -35,7 +35,7 @@ _DATE_TIME = re.compile(
 def read_attributes(line: str, index: int, notes: Notes) -> dict[str, str]:
     """The attribute list of a tag we know, NAME -> value without quotes (RFC 8216 §4.2).
 
-    An unclosed quote, and a name that occurs twice with different values, are a PlaylistError: either
+    An unclosed or stray quote, and a name that occurs twice with different values, are a PlaylistError: either
     could hide which URI or key is meant.
     """
     values = _plain_list(line)
@@ -72,10 +72,10 @@ def _plain_list(line: str) -> dict[str, str] | None:
 
 
 def _unquoted(raw: str, name: str, index: int, notes: Notes) -> str:
-    if raw.startswith('"'):
-        if len(raw) < 2 or not raw.endswith('"'):
-            raise PlaylistError(f"attribute `{shown(name)}` has an unclosed quote", line=index + 1)
+    if len(raw) >= 2 and raw[0] == raw[-1] == '"':
         return raw[1:-1]
+    if '"' in raw:
+        raise PlaylistError(f"attribute `{shown(name)}` has an unclosed quote", line=index + 1)
     if len(raw) >= 2 and raw[0] == raw[-1] == "'":
         notes.add(f"attribute `{shown(name)}` is in single quotes, read as double ones", index)
         return raw[1:-1]

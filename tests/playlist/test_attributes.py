@@ -65,6 +65,7 @@ def test_oddities_of_attribute_lists_are_noted(text: str, expected: dict[str, st
     [
         pytest.param('A="x,B=1', "attribute `A` has an unclosed quote", id="unclosed"),
         pytest.param('A="', "attribute `A` has an unclosed quote", id="only-a-quote"),
+        pytest.param('A=x",B=1', "attribute `A` has an unclosed quote", id="stray"),
         pytest.param("A=1,A=2", "attribute `A` is given twice", id="twice"),
     ],
 )
