@@ -41,11 +41,10 @@ def this_opening(root: Folder) -> Opening:
 
 def load_journal(root: Folder) -> JournalState:
     """Replay the journal of a bundle; an empty state when there is none."""
-    try:
-        data = read_file(root, JOURNAL, limit=LARGEST_JOURNAL)
-    except FileNotFoundError:
-        return JournalState()
-    return replay(data)
+    with translating(JOURNAL):
+        if root.status(JOURNAL) is None:
+            return JournalState()
+        return replay(read_file(root, JOURNAL, limit=LARGEST_JOURNAL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,16 +133,13 @@ class Temporary:
 
     def discard(self) -> None:
         """Close and remove what is left; after `commit` only the folder's handle is left."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
         name, self._name = self._name, ""
-        try:
+        with translating(self.path), self._folder:
+            if descriptor >= 0:
+                os.close(descriptor)
             if name:
-                with translating(self.path):
-                    self._folder.unlink(name)
-        finally:
-            self._folder.close()
+                self._folder.unlink(name)
 
 
 class PartialFile:

@@ -51,10 +51,12 @@ def test_a_wrong_field_is_an_integrity_error(place: tuple[object, ...], value: o
         Manifest.decode(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"title":"x","source_url":"","final_url":""}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"\xff\xfe", b'{"title":"x","source_url":"","final_url":""}', b"[" * 9999]
+)
 def test_what_is_no_manifest_is_an_integrity_error(data: bytes) -> None:
     """Bytes that are no manifest at all are refused in one way."""
-    with pytest.raises(IntegrityError, match="manifest.json"):
+    with pytest.raises(IntegrityError, match=r"manifest\.json"):
         Manifest.decode(data)
 
 

@@ -106,9 +106,7 @@ def test_stream_info_lists_segments_with_alphabetical_attributes() -> None:
         '<SEG Dur="4.0" Len="1001" Off="4096" PATH="000000001.m4s" SeqNum="1" Tim="10.0"'
         ' URL="https://cdn.example/1.m4s?a=1&amp;b=2" />'
     ) in text
-    assert (
-        '<ISEG Len="700" Off="0" PATH="000000000.init.mp4" SeqNum="0" URL="https://cdn.example/i.mp4" />'
-    ) in text
+    assert ('<ISEG Len="700" Off="0" PATH="000000000.init.mp4" SeqNum="0" URL="https://cdn.example/i.mp4" />') in text
     root = fromstring(text)
     assert root.tag == f"{INFO}StreamInfo"
     assert root.findtext(f"{INFO}Complete") == "YES"

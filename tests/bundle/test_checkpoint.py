@@ -1,0 +1,156 @@
+"""Checkpoints: what a `ckpt` line promises was flushed before it was written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hlsdl.bundle import checkpoint as checkpoint_module
+from hlsdl.bundle.checkpoint import Checkpointer
+from hlsdl.bundle.durable import Folder
+from hlsdl.bundle.journal import JournalState
+from hlsdl.bundle.ledger import Ledger, load_journal
+from hlsdl.bundle.partial import ObjectStore
+from hlsdl.errors import DiskError
+
+from .shelves import VIDEO, body, segment_path
+
+
+class Desk:
+    """A bundle's folder with a ledger, a checkpointer and a store."""
+
+    def __init__(self, path: Path) -> None:
+        self.root = Folder.open(path)
+        self.ledger = Ledger(self.root, JournalState())
+        self.checkpointer = Checkpointer(self.root, self.ledger)
+        self.objects = ObjectStore(self.root, self.ledger, self.checkpointer)
+
+    def store(self, number: int) -> None:
+        self.objects.store(segment_path(number), body(number), None, length_verified=True)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.checkpointer.stop()
+    made.ledger.close()
+    made.root.close()
+
+
+def test_objects_folders_and_journal_are_flushed_in_order(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First each object, then its folder, then the bundle's folder, and the journal last."""
+    order: list[str] = []
+
+    def name_of(descriptor: int) -> str:
+        return os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path)
+
+    real_sync = Folder.sync
+
+    def sync(folder: Folder) -> None:
+        order.append(os.path.relpath(folder.path, tmp_path))
+        real_sync(folder)
+
+    from hlsdl.bundle import ledger as ledger_module
+
+    monkeypatch.setattr(checkpoint_module, "flush", lambda fd: order.append(name_of(fd)))
+    monkeypatch.setattr(ledger_module, "flush", lambda fd: order.append(name_of(fd)))
+    monkeypatch.setattr(Folder, "sync", sync)
+    desk.store(1)
+    desk.store(2)
+    desk.checkpointer.checkpoint()
+    assert order == [segment_path(1), segment_path(2), VIDEO, ".", "journal.jsonl"]
+    assert load_journal(desk.root).unsynced == frozenset()
+
+
+def test_nothing_new_means_nothing_to_do(desk: Desk, tmp_path: Path) -> None:
+    """A second checkpoint writes no second line, and an empty one makes no journal."""
+    desk.checkpointer.checkpoint()
+    assert not (tmp_path / "journal.jsonl").exists()
+    desk.store(1)
+    desk.checkpointer.checkpoint()
+    length = (tmp_path / "journal.jsonl").stat().st_size
+    desk.checkpointer.checkpoint()
+    assert (tmp_path / "journal.jsonl").stat().st_size == length
+
+
+def test_an_object_whose_flush_fails_is_not_complete(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed and dropped, the error is told, no checkpoint is claimed, and no descriptor is flushed twice."""
+    flushed: list[int] = []
+
+    def fail_second(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        if len(flushed) == 2:
+            raise OSError(errno.EIO, "broken")
+
+    for number in range(3):
+        desk.store(number)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_module, "flush", fail_second)
+        with pytest.raises(DiskError, match="I/O error"):
+            desk.checkpointer.checkpoint()
+    assert len(set(flushed)) == len(flushed) == 2
+    state = load_journal(desk.root)
+    assert set(state.entries) == set(desk.ledger.entries) == {segment_path(0), segment_path(2)}
+    assert state.unsynced == set(state.entries)
+    assert not (tmp_path / segment_path(1)).exists()
+    desk.checkpointer.checkpoint()
+    assert load_journal(desk.root).unsynced == frozenset()
+
+
+def test_a_vanished_object_is_dropped_and_the_rest_goes_on(desk: Desk, tmp_path: Path) -> None:
+    """A file that someone deleted meanwhile is not vouched for."""
+    for number in range(3):
+        desk.store(number)
+    (tmp_path / segment_path(1)).unlink()
+    desk.checkpointer.checkpoint()
+    assert set(desk.ledger.entries) == {segment_path(0), segment_path(2)}
+    assert load_journal(desk.root).unsynced == frozenset()
+
+
+def test_thirty_two_objects_make_a_checkpoint_by_themselves(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The background thread wakes without being asked, long before its five seconds."""
+    made = threading.Event()
+    mark = desk.ledger.mark_checkpoint
+    monkeypatch.setattr(desk.ledger, "mark_checkpoint", lambda batch: (mark(batch), made.set()))
+    for number in range(checkpoint_module.EVERY_OBJECTS):
+        desk.store(number)
+    assert made.wait(4)
+
+
+def test_time_alone_makes_a_checkpoint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single object is flushed after the interval, however few follow it."""
+    made = threading.Event()
+    mark = desk.ledger.mark_checkpoint
+    monkeypatch.setattr(checkpoint_module, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(desk.ledger, "mark_checkpoint", lambda batch: (mark(batch), made.set()))
+    desk.store(1)
+    assert made.wait(4)
+
+
+def test_a_background_failure_stops_the_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the background thread met is raised by the next object that is stored."""
+    tried = threading.Event()
+
+    def fail(_: int) -> None:
+        tried.set()
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(checkpoint_module, "flush", fail)
+    monkeypatch.setattr(checkpoint_module, "EVERY_SECONDS", 0.01)
+    desk.store(1)
+    assert tried.wait(4)
+    thread = desk.checkpointer._thread
+    assert thread is not None
+    thread.join(4)
+    with pytest.raises(DiskError, match="I/O error"):
+        desk.store(2)

@@ -1,0 +1,177 @@
+"""The ledger: lines and names change together, and a failure leaves nothing half said."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hlsdl.bundle import ledger as ledger_module
+from hlsdl.bundle.durable import Folder
+from hlsdl.bundle.journal import JournalState, entry_line, replay
+from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
+from hlsdl.errors import DiskError
+
+from .shelves import body, entry_for
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Folder]:
+    with Folder.open(tmp_path) as folder:
+        yield folder
+
+
+def store(ledger: Ledger, root: Folder, name: str) -> None:
+    """A whole temporary, committed."""
+    descriptor = root.create(f".{name}.0badcafe.part")
+    os.write(descriptor, body(1))
+    os.close(descriptor)
+    ledger.commit(entry_for(name, body(1)), root, f".{name}.0badcafe.part")
+
+
+def journal(tmp_path: Path) -> bytes:
+    return (tmp_path / "journal.jsonl").read_bytes()
+
+
+def test_a_commit_writes_the_line_and_gives_the_name(root: Folder, tmp_path: Path) -> None:
+    """After a commit there is the final name, the `open` line, and one entry that awaits a checkpoint."""
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "a")
+    state = load_journal(root)
+    assert (tmp_path / "a").read_bytes() == body(1)
+    assert state.entries == dict(ledger.entries)
+    assert state.opening == this_opening(root)
+    assert state.unsynced == {"a"}
+    assert ledger.pending == 1
+    ledger.close()
+
+
+def test_the_line_stands_before_the_name(root: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the moment of the rename the journal already has the entry: a kill between the two loses nothing."""
+    seen: list[set[str]] = []
+    rename = Folder.rename
+
+    def spy(folder: Folder, old: str, new: str) -> None:
+        seen.append(set(replay(journal(tmp_path)).entries))
+        rename(folder, old, new)
+
+    monkeypatch.setattr(Folder, "rename", spy)
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "a")
+    ledger.close()
+    assert seen == [{"a"}]
+
+
+def test_a_refused_rename_is_taken_back(root: Folder, tmp_path: Path) -> None:
+    """When the name cannot be given, the journal says so, and the entry is gone."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "foreign").write_bytes(b"")
+    ledger = Ledger(root, JournalState())
+    with pytest.raises(DiskError):
+        store(ledger, root, "a")
+    assert "a" not in ledger.entries
+    assert load_journal(root).entries == {}
+    ledger.close()
+
+
+def test_a_torn_line_is_closed_off(root: Folder, tmp_path: Path) -> None:
+    """The first line after a torn tail begins on its own."""
+    (tmp_path / "journal.jsonl").write_bytes(entry_line(entry_for("a", b"")) + b'deadbeef {"t":"seg","pa')
+    ledger = Ledger(root, load_journal(root))
+    store(ledger, root, "b")
+    ledger.close()
+    assert set(load_journal(root).entries) == {"a", "b"}
+
+
+def test_a_full_disk_in_the_journal_tears_one_line_only(
+    root: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that was half written is refused, closed off, and the next one is read."""
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "a")
+
+    def half(descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module, "write_all", half)
+        with pytest.raises(DiskError, match="full"):
+            store(ledger, root, "b")
+    assert set(ledger.entries) == {"a"}
+    store(ledger, root, "c")
+    ledger.close()
+    assert set(load_journal(root).entries) == {"a", "c"}
+
+
+def test_a_checkpoint_speaks_only_of_what_has_its_name(
+    root: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch taken while an object is between line and name waits for the name, or leaves the object out."""
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "a")
+    rename, reached, release = Folder.rename, threading.Event(), threading.Event()
+
+    def slow(folder: Folder, old: str, new: str) -> None:
+        reached.set()
+        assert release.wait(5)
+        rename(folder, old, new)
+
+    monkeypatch.setattr(Folder, "rename", slow)
+    writer = threading.Thread(target=store, args=(ledger, root, "b"))
+    writer.start()
+    assert reached.wait(5)
+    batches: list[tuple[str, ...]] = []
+    taker = threading.Thread(target=lambda: batches.append(ledger.take_batch().paths))
+    taker.start()
+    assert batches == []
+    release.set()
+    writer.join()
+    taker.join()
+    assert batches == [("a", "b")]
+    ledger.close()
+
+
+def test_a_hard_linked_backup_of_the_journal_is_left_alone(root: Folder, tmp_path: Path) -> None:
+    """Appending to a journal with a second name changes this bundle's copy only."""
+    original = entry_line(entry_for("a", b""))
+    (tmp_path / "journal.jsonl").write_bytes(original)
+    os.link(tmp_path / "journal.jsonl", tmp_path / "backup")
+    ledger = Ledger(root, load_journal(root))
+    store(ledger, root, "b")
+    ledger.close()
+    assert (tmp_path / "backup").read_bytes() == original
+    assert set(load_journal(root).entries) == {"a", "b"}
+
+
+def test_what_recovery_found_is_written_before_the_opening(root: Folder) -> None:
+    """`settle` writes no `open` line: its boot id would vouch for what was not judged in that boot."""
+    ledger = Ledger(root, JournalState())
+    ledger.settle(dropped=["x"], adopted=[entry_for("a", b"")])
+    assert load_journal(root).opening is None
+    store(ledger, root, "b")
+    assert load_journal(root).opening == this_opening(root)
+    ledger.close()
+
+
+def test_compaction_keeps_the_entries_and_ends_cleanly(root: Folder, tmp_path: Path) -> None:
+    """The compact journal is what its hash says, and later changes open it anew."""
+    import hashlib
+
+    ledger = Ledger(root, JournalState())
+    for name in ("b", "a", "b"):
+        store(ledger, root, name)
+    length, sha256 = ledger.compact()
+    text = journal(tmp_path)
+    assert (len(text), hashlib.sha256(text).hexdigest()) == (length, sha256)
+    assert replay(text).is_clean
+    assert set(replay(text).entries) == {"a", "b"}
+    store(ledger, root, "c")
+    assert journal(tmp_path).startswith(text)
+    assert set(load_journal(root).entries) == {"a", "b", "c"}
+    assert not load_journal(root).is_clean
+    ledger.close()
