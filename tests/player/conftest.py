@@ -54,16 +54,16 @@ def connect(serving: Serving) -> Iterator[Callable[[], socket.socket]]:
         connection.close()
 
 
-@pytest.fixture
-def tool() -> Callable[[str], str]:
-    """Return the path of a program; skip when it is not installed, but fail in CI, where it must be."""
+@pytest.fixture(scope="session")
+def any_tool() -> Callable[..., str]:
+    """Return the path of the first program that is installed; skip when none is, but fail in CI, where one must be."""
 
-    def find(name: str) -> str:
-        path = shutil.which(name)
+    def find(*names: str) -> str:
+        path = next(filter(None, map(shutil.which, names)), None)
         if path is None and os.environ.get("CI"):
-            pytest.fail(f"`{name}` is not installed")
+            pytest.fail(f"`{names[0]}` is not installed")
         if path is None:
-            pytest.skip(f"`{name}` is not installed")
+            pytest.skip(f"`{names[0]}` is not installed")
         return path
 
     return find

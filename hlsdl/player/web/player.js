@@ -9,15 +9,21 @@ const byId = (id) => document.getElementById(id);
 const video = byId("video");
 
 let about = { title: "", state: "" };
-let tryAgain = () => location.reload();
 
-function say(title, text, detail = "", isFinal = true) {
+// Shows a message. When there is no picture to go on with, it takes the place of the picture.
+function say(title, text, { detail = "", canRetry = true } = {}) {
   byId("message-title").textContent = title;
   byId("message-text").textContent = text;
   byId("message-detail").textContent = detail;
+  byId("retry").hidden = !canRetry;
   byId("message").hidden = false;
-  document.body.classList.toggle("failed", isFinal);
-  if (isFinal) byId("elsewhere").open = true;
+  const hasPicture = video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+  document.body.classList.toggle("failed", !hasPicture);
+  byId("elsewhere").open = !hasPicture;
+}
+
+function sayServerStopped() {
+  say("The server has stopped", "“hlsdl play” is no longer running. Start it again, and open the new address.");
 }
 
 function unsay() {
@@ -25,12 +31,18 @@ function unsay() {
   document.body.classList.remove("failed");
 }
 
+// Returns whether the server is still there.
 async function readAbout() {
-  const answer = await fetch("page/about.json");
-  about = await answer.json();
+  try {
+    about = await (await fetch("page/about.json")).json();
+  } catch {
+    sayServerStopped();
+    return false;
+  }
   document.title = about.title;
   byId("title").textContent = about.title;
   byId("growing").hidden = about.state !== "partial";
+  return true;
 }
 
 // What the stored playlists declare, for messages: codecs, and protection that needs a licence.
@@ -46,45 +58,56 @@ async function readDeclared() {
 
 async function explain(error) {
   const { Category, Code } = shaka.util.Error;
-  const detail = `Shaka Player error ${error.code}`;
+  const number = error.code ? `Shaka Player error ${error.code}` : String(error);
   if (error.code === Code.HTTP_ERROR || error.code === Code.TIMEOUT) {
-    say("The server has stopped", "“hlsdl play” is no longer running. Start it again, and open the new address.", detail);
+    sayServerStopped();
     return;
   }
   if (error.code === Code.BAD_HTTP_STATUS) {
     const name = String(error.data?.[0] ?? "").split("/").slice(4).join("/");
-    say("A part of this stream is not stored", "Run “hlsdl fetch” again to complete the bundle, or “hlsdl repair” to mend it.", `Missing: ${name}`);
+    say(
+      "A part of this stream is not stored",
+      "Run “hlsdl fetch” again to complete the bundle, or “hlsdl repair” to mend it.",
+      { detail: `Missing: ${name}` },
+    );
     return;
   }
-  const declared = await readDeclared();
-  const codecs = declared.codecs.length ? `Codecs: ${declared.codecs.join(", ")}. ` : "";
+  // What the browser's own decryption throws when the padding is wrong.
+  if (error.name === "OperationError") {
+    say("This stream cannot be decrypted", "A stored key does not fit. “hlsdl verify” says more.", { detail: number });
+    return;
+  }
+  // Only to say more: when even that cannot be read, the message does without.
+  const declared = await readDeclared().catch(() => ({ codecs: [], isProtected: false }));
+  const detail = (declared.codecs.length ? `Codecs: ${declared.codecs.join(", ")}. ` : "") + number;
   if (declared.isProtected || error.category === Category.DRM || error.code === Code.HLS_KEYFORMATS_NOT_SUPPORTED) {
-    say("This stream is protected", "Its keys belong to a DRM system, and this page cannot ask for a licence.", detail);
+    say("This stream is protected", "Its keys belong to a DRM system, and this page cannot ask for a licence.", { detail });
   } else if (error.category === Category.MANIFEST || error.category === Category.MEDIA) {
-    say("This browser cannot play this stream", "It may lack a codec that the stream uses. Another browser or player may have it.", codecs + detail);
+    say(
+      "This browser cannot play this stream",
+      "It may lack a codec that the stream uses. Another browser or player may have it.",
+      { detail },
+    );
   } else {
-    say("Playing failed", "Try again, or use another player.", codecs + detail);
+    say("Playing failed", "Try again, or use another player.", { detail });
   }
 }
 
 // A bundle that is still being fetched lacks the parts that come later: wait for them.
 function waitForMore(player) {
-  say("Waiting for the download", "The next part is not stored yet; playing goes on when it is.", "", false);
-  byId("retry").hidden = true;
+  say("Waiting for the download", "The next part is not stored yet; playing goes on when it is.", { canRetry: false });
   setTimeout(async () => {
-    await readAbout();
-    player.retryStreaming();
+    if (await readAbout()) player.retryStreaming();
   }, RETRY_SECONDS * 1000);
 }
 
 function onPlayerError(player, error) {
-  if (error.severity !== shaka.util.Error.Severity.CRITICAL) return;
+  if (error.severity === shaka.util.Error.Severity.RECOVERABLE) return;
   if (error.code === shaka.util.Error.Code.BAD_HTTP_STATUS && about.state === "partial") {
     waitForMore(player);
-    return;
+  } else {
+    explain(error);
   }
-  byId("retry").hidden = false;
-  explain(error);
 }
 
 // Stored renditions are told apart by the names their source gave them, where it gave any.
@@ -133,11 +156,16 @@ async function playWithShaka() {
 
 function playNatively(why) {
   video.controls = true;
-  video.addEventListener("error", () => say("This browser cannot play this stream", `${why} Use another player:`, video.error?.message));
   if (!video.canPlayType("application/vnd.apple.mpegurl")) {
-    say("This page has no player", `${why} Use another player:`);
+    say("This page has no player", `${why} Another player can open the address below.`, { canRetry: false });
     return;
   }
+  video.addEventListener("error", () => {
+    say("This browser cannot play this stream", `${why} Another player can open the address below.`, { detail: video.error.message });
+  });
+  video.addEventListener("loadeddata", () => {
+    say("The browser’s own player is used", `${why} The menus for quality and languages may be missing.`, { canRetry: false });
+  });
   video.src = PLAYLIST;
   document.body.dataset.ready = "native";
 }
@@ -148,7 +176,7 @@ byId("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText(PLAYLIST);
   byId("copy").textContent = "Copied";
 });
-byId("retry").addEventListener("click", () => tryAgain());
+byId("retry").addEventListener("click", () => location.reload());
 
 readAbout();
 if (window.shaka) {
