@@ -63,9 +63,11 @@ def judge(bundle: Path, playlist: Path, source_url: str, origin: Origin) -> int:
             assert stored == origin.bytes_at(urljoin(source_url, uri), wanted), f"{playlist}: {after}"
             assert "BYTERANGE" not in after
             compared += 1
-        elif before.startswith("#EXT-X-KEY") and "identity" in before + 'KEYFORMAT="identity"' and "http" in before:
-            key = playlist.parent / URI.findall(after)[0]
-            assert len(key.read_bytes()) == 16
+        elif before.startswith("#EXT-X-KEY") and _has_fetched_key(before):
+            uri, local_uri = URI.findall(before)[0], URI.findall(after)[0]
+            assert after == before.replace(uri, local_uri), f"{playlist}: {before!r} became {after!r}"
+            key = playlist.parent / local_uri
+            assert key.read_bytes() == origin.bytes_at(urljoin(source_url, uri), None)
             assert key.stat().st_mode & 0o777 == 0o600
         elif before and not before.startswith("#"):
             if not gap:
@@ -77,6 +79,12 @@ def judge(bundle: Path, playlist: Path, source_url: str, origin: Origin) -> int:
             assert after == before, f"{playlist}: {before!r} became {after!r}"
             gap = gap or before.startswith("#EXT-X-GAP")
     return compared
+
+
+def _has_fetched_key(line: str) -> bool:
+    """An identity key with an address: neither a key system's nor a `data:` URI."""
+    uri = URI.findall(line)
+    return bool(uri) and not uri[0].startswith("data:") and ("KEYFORMAT=" not in line or 'KEYFORMAT="identity"' in line)
 
 
 def _lines(path: Path) -> list[str]:

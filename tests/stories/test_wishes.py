@@ -1,0 +1,200 @@
+"""Running the command again: the same wish is done, another one adds, and nothing stored is fetched twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import hlsdl
+from oracle import local_playlists
+
+import hlsdl as library
+from hlsdl.errors import UsageError
+from hlsdl.session import events
+from hlsdl.testing import Redirect, ScriptedOrigin, Status
+
+
+@pytest.fixture
+def origin(film: Path) -> Iterator[ScriptedOrigin]:
+    with ScriptedOrigin() as server:
+        server.add_folder(film, at="/film")
+        yield server
+
+
+def kinds(bundle: library.Bundle) -> list[tuple[str, str | None]]:
+    return [(one.kind, one.language) for one in bundle.streams]
+
+
+async def test_the_library_fetches_with_the_flags_as_keywords(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    heard: list[events.Event] = []
+    bundle = await library.fetch(
+        origin.url("/film/master.m3u8"), hdr=False, audio=["fr"], multichannel=False, output=tmp_path, emit=heard.append
+    )
+    assert bundle.path == tmp_path / "A film.movpkg"
+    assert bundle.is_playable_offline
+    assert kinds(bundle) == [("video", None), ("audio", "fr")]
+    assert library.open(bundle.path).title == "A film"
+    names = [one.name for one in heard]
+    assert names[0] == "will-download-to"
+    assert names[-1] == "did-finish-downloading-to"
+    assert names.count("progress") >= 2
+    last = [one for one in heard if isinstance(one, events.Progressed)][-1]
+    assert (last.segments_done, last.fraction) == (last.segments_total, 1.0)
+
+
+async def test_another_wish_adds_and_fetches_only_what_is_new(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url = origin.url("/film/master.m3u8")
+    first = await library.fetch(url, hdr=False, multichannel=False, output=tmp_path)
+    origin.clear_requests()
+    second = await library.fetch(url, hdr=False, multichannel=False, audio=["en", "fr"], output=tmp_path)
+    assert second.path == first.path
+    asked = {request.path.split("/")[2] for request in origin.requests}
+    assert asked == {"aac-fr"}
+    assert ("audio", "fr") in kinds(second)
+    index = (second.path / "index.m3u8").read_text()
+    assert index.count("TYPE=AUDIO") == 2
+    assert second.is_playable_offline
+
+
+async def test_the_same_wish_again_asks_for_nothing(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url = origin.url("/film/master.m3u8")
+    await library.fetch(url, hdr=False, output=tmp_path)
+    origin.clear_requests()
+    assert (await library.fetch(url, hdr=False, output=tmp_path)).is_playable_offline
+    assert origin.requests == []
+
+
+async def test_force_starts_over(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url = origin.url("/film/master.m3u8")
+    await library.fetch(url, hdr=False, audio=["fr"], multichannel=False, output=tmp_path)
+    origin.clear_requests()
+    again = await library.fetch(url, hdr=False, multichannel=False, output=tmp_path, force=True)
+    assert kinds(again)[1] == ("audio", "en")
+    assert ("audio", "fr") not in kinds(again)
+    assert origin.count("/film/master.m3u8") == 1
+
+
+async def test_a_plan_downloads_no_segment_and_says_why(origin: ScriptedOrigin) -> None:
+    plan = await library.plan(origin.url("/film/master.m3u8"), max_size=(320, 180), hdr=False)
+    document = plan.document()
+    assert document["schema"] == "hlsdl.plan/1"
+    assert document["streams"][0]["resolution"] == [320, 180]
+    variant = document["choices"][0]
+    assert variant["because"]
+    assert all(one["because"] for one in variant["rejected"])
+    assert not [request for request in origin.requests if request.path.endswith((".m4s", ".mp4", ".vtt"))]
+
+
+async def test_inspect_says_what_is_offered(origin: ScriptedOrigin) -> None:
+    offered = (await library.inspect(origin.url("/film/master.m3u8"))).document()
+    assert offered["kind"] == "multivariant"
+    assert (len(offered["variants"]), len(offered["renditions"]), len(offered["iframes"])) == (12, 9, 2)
+    assert offered["duration"] == pytest.approx(10, abs=0.5)
+    assert not offered["live"]
+
+
+async def test_an_unknown_keyword_is_a_usage_error(origin: ScriptedOrigin) -> None:
+    with pytest.raises(UsageError):
+        await library.fetch(origin.url("/film/master.m3u8"), quality="best")
+
+
+async def test_a_media_playlist_is_a_source_with_a_measured_bandwidth(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await library.fetch(origin.url("/film/sdr-180/index.m3u8"), output=tmp_path)
+    assert bundle.path.name == "sdr-180.movpkg"
+    index = (bundle.path / "index.m3u8").read_text()
+    sizes = [len((origin_file).read_bytes()) for origin_file in sorted(bundle.path.glob("0-*/0*.m4s"))]
+    peak = int(index.split("BANDWIDTH=")[1].split(",")[0])
+    assert peak == pytest.approx(max(sizes) * 8 / 2, rel=0.05)
+    assert len(local_playlists(bundle.path)) == 1
+
+
+async def test_a_playlist_file_on_this_machine_is_a_source(film: Path, tmp_path: Path) -> None:
+    bundle = await library.fetch(str(film / "master.m3u8"), hdr=False, output=tmp_path)
+    assert bundle.is_playable_offline
+
+
+async def test_a_playlist_file_may_have_its_children_elsewhere(
+    origin: ScriptedOrigin, film: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copied.m3u8"
+    copy.write_bytes((film / "master.m3u8").read_bytes())
+    bundle = await library.fetch(
+        str(copy), hdr=False, output=tmp_path, base_url=origin.url("/film/master.m3u8"), title="Elsewhere"
+    )
+    assert bundle.is_playable_offline
+    assert origin.count("/film/sdr-360/index.m3u8") == 1
+
+
+async def test_children_are_relative_to_where_a_redirect_led(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.add("/short", b"")
+    origin.always("/short", Redirect(origin.url("/film/master.m3u8")))
+    bundle = await library.fetch(origin.url("/short"), hdr=False, output=tmp_path)
+    assert bundle.is_playable_offline
+    assert bundle.manifest.source_url.endswith("/short")
+    assert bundle.manifest.final_url.endswith("/film/master.m3u8")
+
+
+async def test_a_lost_segment_becomes_a_gap_when_that_is_allowed(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.always("/film/sdr-360/3.m4s", Status(404))
+    heard: list[events.Event] = []
+    bundle = await library.fetch(
+        origin.url("/film/master.m3u8"), hdr=False, allow_gaps=True, retries=1, output=tmp_path, emit=heard.append
+    )
+    video = bundle.streams[0]
+    assert (video.segments, video.gaps) == (4, 1)
+    text = (bundle.path / video.playlist).read_text()
+    assert "#EXT-X-GAP\n000000003.m4s" in text
+    assert any(isinstance(one, events.Warned) and "gap" in one.message for one in heard)
+    assert hlsdl("verify", bundle.path).code == 0
+
+
+async def test_session_data_comes_along_and_is_optional(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await library.fetch(origin.url("/film/master.m3u8"), hdr=False, output=tmp_path)
+    index = (bundle.path / "index.m3u8").read_text()
+    data = bundle.path / index.split('DATA-ID="com.example.credits",URI="')[1].split('"')[0]
+    assert data.read_bytes().startswith(b"{")
+    origin.always("/film/credits.json", Status(404))
+    heard: list[events.Event] = []
+    other = await library.fetch(
+        origin.url("/film/master.m3u8"), hdr=False, output=tmp_path / "b.movpkg", emit=heard.append
+    )
+    assert other.is_playable_offline
+    assert "com.example.credits" not in (other.path / "index.m3u8").read_text()
+    assert any("session data" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+def test_repair_fetches_only_what_is_damaged(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url = origin.url("/film/master.m3u8")
+    bundle = Path(hlsdl("fetch", url, "--no-hdr", "-P", tmp_path).out.strip())
+    segments = sorted(bundle.glob("0-*/0*.m4s"))
+    before = [one.read_bytes() for one in segments]
+    flipped = bytearray(before[1])
+    flipped[100] ^= 1
+    segments[1].write_bytes(flipped)
+    segments[2].unlink()
+    segments[3].write_bytes(before[3][:50])
+    (bundle / "index.m3u8").write_text("#EXTM3U\nhttps://elsewhere.test/\n")
+    found = hlsdl("verify", bundle, "--json")
+    assert found.code == 8
+    assert {one["path"].rpartition("/")[2] for one in found.document["findings"]} >= {
+        "000000001.m4s",
+        "000000002.m4s",
+        "000000003.m4s",
+        "index.m3u8",
+    }
+    origin.clear_requests()
+    repaired = hlsdl("repair", bundle, "--json")
+    assert repaired.code == 0, repaired.err
+    assert repaired.document["ok"] is True
+    assert sorted(request.path for request in origin.requests) == [f"/film/sdr-360/{n}.m4s" for n in (1, 2, 3)]
+    assert [one.read_bytes() for one in segments] == before
+
+
+def test_several_sources_give_one_line_each_and_the_first_failure_as_code(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    good, bad = origin.url("/film/sdr-180/index.m3u8"), origin.url("/nothing.m3u8")
+    done = hlsdl("fetch", good, bad, origin.url("/film/pq-180/index.m3u8"), "-P", tmp_path, "--retries", "1")
+    assert done.code == 4
+    assert [Path(line).name for line in done.out.splitlines()] == ["sdr-180.movpkg", "pq-180.movpkg"]
