@@ -23,7 +23,7 @@ from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
 from hlsdl.transfer.fetching import Fetch, RateLimit, Tap, not_what_was_asked
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
-from hlsdl.transfer.options import DEFAULT_USER_AGENT, TransferOptions
+from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
 from hlsdl.transfer.proxies import ProxyRules
@@ -215,7 +215,7 @@ class Client:
             headers=options.headers,
             cookies=_cookies(options.cookies_file),
             trusted_origins=options.trusted_origins,
-            user_agent=options.user_agent or DEFAULT_USER_AGENT,
+            user_agent=options.user_agent,
             referer=options.referer,
         )
 

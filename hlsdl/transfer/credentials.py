@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hlsdl.errors import UsageError
 from hlsdl.transfer.cookies import Cookie, read_set_cookie
+from hlsdl.transfer.options import DEFAULT_USER_AGENT
 from hlsdl.transfer.policy import Limits
 from hlsdl.transfer.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin
 
@@ -48,7 +49,7 @@ class Credentials:
     cookies: tuple[Cookie, ...] = field(default=(), repr=False)
     trusted: frozenset[tuple[str, int | None]] = frozenset()
     """(host, port or None for any) of --trust-origin."""
-    user_agent: str = "hlsdl"
+    user_agent: str = DEFAULT_USER_AGENT
     referer: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -59,12 +60,16 @@ class Credentials:
         headers: Sequence[tuple[str, str]] = (),
         cookies: Sequence[Cookie] = (),
         trusted_origins: Iterable[str] = (),
-        user_agent: str = "hlsdl",
+        user_agent: str | None = None,
         referer: str | None = None,
     ) -> Credentials:
-        """Check what the user gave; UsageError for a header that cannot be sent or is not theirs to set."""
-        kept = []
-        for name, value in (*headers, ("User-Agent", user_agent), *([("Referer", referer)] if referer else [])):
+        """Check what the user gave; UsageError for a header that cannot be sent or is not theirs to set.
+
+        A `user_agent` or `referer` of its own wins over one among `headers`.
+        """
+        named = (("User-Agent", user_agent), ("Referer", referer))
+        user_agent, referer, kept = DEFAULT_USER_AGENT, None, []
+        for name, value in (*headers, *((name, value) for name, value in named if value)):
             if not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
                 raise UsageError(
                     f"the header `{name[:40]!a}` cannot be sent: its name or value has forbidden characters"

@@ -1,0 +1,76 @@
+"""The doors that must all behave alike, by name: to test another one, add it here.
+
+Each maker takes what `Client` would give its door and returns an object with `ask` and `close`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from hlsdl.transfer.doors import Door
+from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.origin import GenericDoor, open_door
+from hlsdl.transfer.policy import Limits, UrlPolicy
+from hlsdl.transfer.proxies import ProxyRules
+from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
+from hlsdl.transfer.trust import make_tls_context
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoorSetting:
+    """What a door is built from."""
+
+    policy: UrlPolicy
+    options: TransferOptions = field(default_factory=TransferOptions)
+    limits: Limits = field(default_factory=Limits)
+    resolver: Resolver = field(default_factory=SystemResolver)
+
+
+def direct(setting: DoorSetting) -> Door:
+    """Our own transport behind the generic door: the default."""
+    return open_door(
+        vetting=Vetting(setting.policy, setting.resolver),
+        tls=make_tls_context(setting.options),
+        proxies=ProxyRules(explicit=setting.options.proxy or ""),
+        limits=setting.limits,
+        http2=setting.options.http2,
+    )
+
+
+def plain_httpx(setting: DoorSetting) -> Door:
+    """httpx's own transport behind the generic door, as a program might bring it."""
+    return GenericDoor(httpx.AsyncHTTPTransport(verify=make_tls_context(setting.options), trust_env=False))
+
+
+DOORS: dict[str, Callable[[DoorSetting], Door]] = {"direct": direct, "httpx": plain_httpx}
+VETTING_DOORS = {"direct": direct}
+"""Doors that vet the addresses that names resolve to, and bound response heads while they are read."""
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps; `chance` is always the largest."""
+
+    time: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+    luck: float = 0.5
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return 1_800_000_000.0 + self.time
+
+    def chance(self) -> float:
+        return self.luck
+
+    async def sleep(self, seconds: float) -> Any:
+        import asyncio
+
+        self.slept.append(seconds)
+        self.time += seconds
+        await asyncio.sleep(0)
