@@ -117,6 +117,14 @@ def existing_file(value: object) -> Path:
     return path
 
 
+def folder(value: object) -> Path:
+    """Read the path of a folder, which need not be there yet."""
+    path = Path(str(value)).expanduser()
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"`{path}` is not a folder")
+    return path
+
+
 def _quantity(value: object, units: Mapping[str, int], what: str) -> int:
     return math.ceil(_amount(value, units, what))
 
@@ -169,7 +177,8 @@ Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_languages
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 Headers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(parse_headers)]
 ReadableFile = Annotated[Path, BeforeValidator(existing_file)]
-Folder = Annotated[Path, BeforeValidator(lambda value: Path(str(value)).expanduser())]
+Folder = Annotated[Path, BeforeValidator(folder)]
+Program = Annotated[Path, BeforeValidator(lambda value: Path(str(value)).expanduser())]
 ProgressMode = Literal["auto", "bar", "lines", "json", "none"]
 
 
@@ -215,7 +224,7 @@ class Settings(BaseSettings):
     allow_private: bool = False
     http2: bool = False
     trust_origin: Names = ()
-    ffmpeg: Folder | None = None
+    ffmpeg: Program | None = None
     player: str | None = None
     port: Annotated[Count, Field(ge=0, le=65535)] = 0
     progress: ProgressMode = "auto"

@@ -204,6 +204,12 @@ class TestRefusals:
         with pytest.raises(UsageError, match="there is no file"):
             load_settings({field: str(tmp_path / "none.pem")})
 
+    def test_a_folder_for_bundles_is_no_file(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        assert load_settings({"dir": str(tmp_path / "new")}).settings.dir == tmp_path / "new"
+        with pytest.raises(UsageError, match="is not a folder"):
+            load_settings({"dir": str(tmp_path / "file")})
+
     def test_secrets_are_in_no_repr_and_no_message(self) -> None:
         loaded = load_settings({"header": ["X-Token: s3cret"], "proxy": "http://me:s3cret@proxy:1"})
         assert "s3cret" not in repr(loaded)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hlsdl.cli import reports
 from hlsdl.cli.failures import as_error, interrupted
 from hlsdl.cli.flags import CommonFlags, PlanFlags, SelectionFlags, SourceFlags, StoreFlags, TransferFlags
 from hlsdl.cli.interrupts import Interruption
@@ -56,13 +55,23 @@ class Wishes:
             output=self.store.output,
             directory=settings.dir,
             title=self.plan.title,
-            artwork=self.store.artwork,
+            artwork=_artwork(self.store.artwork),
             base_url=self.source.base_url,
             force=self.store.force,
             resume=not self.store.no_resume,
             keep_protected=settings.keep_protected,
             allow_gaps=settings.allow_gaps,
         )
+
+
+def _artwork(path: Path | None) -> Path | None:
+    """Return the picture to store; one that is not there is noticed before anything is downloaded."""
+    from hlsdl.config import existing_file
+
+    try:
+        return None if path is None else existing_file(path)
+    except ValueError as error:
+        raise UsageError(f"`--artwork`: {error}") from error
 
 
 Act = Callable[[str, "FetchOptions", Terminal, "Emit"], Awaitable[None]]
@@ -118,7 +127,7 @@ def _each(arguments: Sequence[str], wishes: Wishes, act: Act, *, resumes: bool =
 
     def job(terminal: Terminal, interruption: Interruption) -> int:
         options = wishes.options(terminal)
-        sources = read_sources(arguments, sys.stdin)
+        sources = read_sources(arguments, sys.stdin or ())
         if len(sources) > 1 and options.output is not None:
             raise UsageError("`-o` names one bundle, and there are several sources", hint="`-P` names their folder")
         return _run(
@@ -189,7 +198,9 @@ async def _plan_one(source: str, options: FetchOptions, terminal: Terminal, _emi
     if terminal.json:
         terminal.document(document)
     else:
-        terminal.show(reports.plan_blocks(document))
+        from hlsdl.cli.reports import plan_blocks
+
+        terminal.show(plan_blocks(document))
 
 
 async def _inspect_one(source: str, options: FetchOptions, terminal: Terminal, _emit: Emit) -> None:
@@ -199,7 +210,9 @@ async def _inspect_one(source: str, options: FetchOptions, terminal: Terminal, _
     if terminal.json:
         terminal.document(document)
     else:
-        terminal.show(reports.stream_blocks(document))
+        from hlsdl.cli.reports import stream_blocks
+
+        terminal.show(stream_blocks(document))
 
 
 async def _repair_one(bundle: Path, options: FetchOptions, terminal: Terminal, emit: Emit) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, get_type_hints
 
 import typer
@@ -68,7 +68,9 @@ def later_wins(early: CommonFlags, late: CommonFlags) -> CommonFlags:
     return replace(early, **changed)
 
 
+@cache
 def _options(group: type[Any]) -> list[inspect.Parameter]:
+    """The fields of a group as parameters; most groups belong to several commands, and reading their types is slow."""
     hints = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hlsdl.cli.flags import CommonFlags, given
-from hlsdl.cli.logs import show_logs
 from hlsdl.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ def load(terminal: Terminal, common: CommonFlags, *groups: Any, **single: Any) -
     Raises:
         UsageError: a flag, variable or key has a value that makes no sense.
     """
+    from hlsdl.cli.logs import show_logs
     from hlsdl.config import Settings, load_settings
 
     flags = {name: value for name, value in given(common, *groups).items() if name in Settings.model_fields}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
-from hlsdl.cli import reports
 from hlsdl.cli.downloads import BundleArgument
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.interrupts import Interruption
@@ -33,7 +32,9 @@ def info(bundle: BundleArgument, common: CommonFlags) -> Job:
         if terminal.json:
             terminal.document(document)
         else:
-            terminal.show(reports.bundle_blocks(document))
+            from hlsdl.cli.reports import bundle_blocks
+
+            terminal.show(bundle_blocks(document))
         return 0
 
     return job
@@ -61,7 +62,9 @@ def show_report(report: Report, terminal: Terminal) -> int:
     if terminal.json:
         terminal.document(document)
     else:
-        terminal.show(reports.verify_blocks(document))
+        from hlsdl.cli.reports import verify_blocks
+
+        terminal.show(verify_blocks(document))
     return 0 if report.ok else IntegrityError.code
 
 

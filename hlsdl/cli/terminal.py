@@ -23,8 +23,8 @@ RED, YELLOW, BOLD, RESET = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
 class Terminal:
     """Where one run talks to. `json` and `progress` are what the user asked for; the streams are ours to flush."""
 
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    stdout: TextIO = field(default_factory=lambda: sys.stdout or _nowhere())
+    stderr: TextIO = field(default_factory=lambda: sys.stderr or _nowhere())
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     json: bool = False
     progress: str = "auto"
@@ -144,7 +144,7 @@ class Terminal:
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - stands in for a standard stream until exit
+    return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: PTH123 - stands in for a standard stream until exit
 
 
 def sentence(error: HlsdlError) -> str:

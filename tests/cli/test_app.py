@@ -199,6 +199,12 @@ class TestEndings:
         )
         assert (done.returncode, done.stderr) == (0, "")
 
+    def test_closed_standard_streams_are_no_error(self, tmp_path: Path) -> None:
+        for closed in (">&-", "2>&-", ">&- 2>&- <&-"):
+            command = f"{sys.executable} -m hlsdl doctor {closed}"
+            done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=ROOT, timeout=60, check=False)
+            assert (done.returncode, done.stderr) == (0, b"")
+
 
 class TestDocuments:
     def test_the_generated_page_is_fresh(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import hlsdl, hlsdl_process
+from cli.conftest import MEDIA
 from hlsdl.testing import Html, Redirect, ScriptedOrigin, Status
 
 FILM = "/film/master.m3u8"
@@ -97,6 +98,21 @@ class TestFetch:
         assert {"will-download-to", "will-download-variants", "did-finish-downloading-to"} <= {
             one["event"] for one in events
         }
+
+    def test_a_playlist_file_of_this_machine_is_a_source(self, origin: ScriptedOrigin, tmp_path: Path) -> None:
+        here = hlsdl("fetch", MEDIA / "film" / "master.m3u8", "-q", home=tmp_path)
+        assert (here.code, here.out) == (0, "A film.movpkg\n")
+        copy = tmp_path / "copy.m3u8"
+        copy.write_bytes((MEDIA / "muxed-ts" / "master.m3u8").read_bytes())
+        there = hlsdl("fetch", copy, "--base-url", origin.url("/muxed-ts/master.m3u8"), "-q", home=tmp_path)
+        assert (there.code, there.out) == (0, "copy.movpkg\n")
+
+    def test_artwork_that_is_not_there_is_noticed_before_the_first_request(
+        self, origin: ScriptedOrigin, tmp_path: Path
+    ) -> None:
+        ran = hlsdl("fetch", origin.url(FILM), "--artwork", "none.png", home=tmp_path)
+        assert (ran.code, origin.requests, list(tmp_path.glob("*.movpkg"))) == (2, [], [])
+        assert ran.err.startswith("error: `--artwork`: there is no file `none.png`")
 
     def test_quiet_says_nothing_when_all_is_well(self, origin: ScriptedOrigin, tmp_path: Path) -> None:
         assert hlsdl("fetch", origin.url(FILM), "-q", home=tmp_path).err == ""

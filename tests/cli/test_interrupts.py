@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -73,3 +75,29 @@ def test_work_that_ends_by_itself_gives_its_value() -> None:
     with Interruption(told=lambda: None) as interruption:
         assert interruption.run(work()) == "value"
         assert interruption.count == 0
+
+
+STUBBORN = """
+import asyncio
+from hlsdl.cli.interrupts import Interruption
+
+async def work():
+    print("begun", flush=True)
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        print("saving", flush=True)
+        await asyncio.Event().wait()
+
+with Interruption(told=lambda: None) as interruption:
+    interruption.run(work())
+"""
+
+
+def test_a_process_whose_saving_does_not_end_is_ended_by_the_second_signal() -> None:
+    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for word in ("begun\n", "saving\n"):
+            assert process.stdout.readline() == word
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
