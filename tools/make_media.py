@@ -80,7 +80,8 @@ def every_key_frame(options: Options) -> list[str]:
 def x264(options: Options, kbps: int, profile: str = "main") -> list[str]:
     interval = FRAME_RATE * options.segment_seconds
     return [
-        "-c:v", "libx264", "-profile:v", profile, "-preset", "ultrafast" if options.fast else "veryslow", "-pix_fmt", "yuv420p",
+        "-c:v", "libx264", "-profile:v", profile, "-preset", "ultrafast" if options.fast else "veryslow",
+        "-pix_fmt", "yuv420p",
         "-b:v", f"{kbps}k", "-maxrate", f"{kbps * 2}k", "-bufsize", f"{kbps * 2}k",
         "-x264-params", f"keyint={interval}:min-keyint={interval}:scenecut=0:open-gop=0",
         *every_key_frame(options),
@@ -95,7 +96,8 @@ def x265_pq(options: Options, kbps: int) -> list[str]:
     )
     quiet = "log-level=error:info=0" + ("" if options.fast else ":pools=1:frame-threads=1")
     return [
-        "-c:v", "libx265", "-profile:v", "main10", "-preset", "ultrafast" if options.fast else "slow", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1",
+        "-c:v", "libx265", "-profile:v", "main10", "-preset", "ultrafast" if options.fast else "slow",
+        "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1",
         "-b:v", f"{kbps}k", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc",
         "-x265-params",
         f"{quiet}:keyint={interval}:min-keyint={interval}:scenecut=0:open-gop=0:bframes=0:{tags}",
