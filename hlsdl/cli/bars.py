@@ -55,8 +55,8 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        self._terminal.write_through = None
         self._progress.stop()
+        self._terminal.bars_ended()
 
     def __call__(self, event: Event) -> None:
         """Redraw the line of the event's download."""

@@ -6,15 +6,22 @@ They turn flags into `FetchOptions`, call `session.front`, and show what came ba
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hlsdl.cli.failures import as_error, interrupted
-from hlsdl.cli.flags import CommonFlags, PlanFlags, SelectionFlags, SourceFlags, StoreFlags, TransferFlags
+from hlsdl.cli.flags import (
+    BundleArgument,
+    CommonFlags,
+    PlanFlags,
+    SelectionFlags,
+    SourceArguments,
+    SourceFlags,
+    StoreFlags,
+    TransferFlags,
+)
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
@@ -26,10 +33,7 @@ if TYPE_CHECKING:
     from hlsdl.session.configuration import FetchOptions
     from hlsdl.session.events import Emit
 
-SourceArguments = Annotated[
-    list[str], typer.Argument(metavar="SOURCE…", help="A URL, a playlist file, or `-` for URLs on stdin.")
-]
-BundleArgument = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).")]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +120,12 @@ def repair(*, bundle: BundleArgument, transfer: TransferFlags, common: CommonFla
     """Fetch again only what `verify` found damaged or missing."""
 
     def job(terminal: Terminal, interruption: Interruption) -> int:
+        from hlsdl.cli.shelf import show_report
+        from hlsdl.session import front
+
         options = Wishes(common=common, transfer=transfer).options(terminal)
-        return _run(terminal, interruption, lambda emit: _repair_one(bundle, options, terminal, emit), resumes=True)
+        work = _watched(terminal, lambda emit: front.repair(bundle, options, emit=emit))
+        return show_report(_run(interruption, work, resumes=True), terminal)
 
     return job
 
@@ -126,32 +134,33 @@ def _each(arguments: Sequence[str], wishes: Wishes, act: Act, *, resumes: bool =
     """Return the job that does `act` with every source; `resumes` when an interrupted one can be gone on with."""
 
     def job(terminal: Terminal, interruption: Interruption) -> int:
+        from hlsdl.cli.progress import Silence
+
         options = wishes.options(terminal)
         sources = read_sources(arguments, sys.stdin or ())
         if len(sources) > 1 and options.output is not None:
             raise UsageError("`-o` names one bundle, and there are several sources", hint="`-P` names their folder")
-        return _run(
-            terminal,
-            interruption,
-            lambda emit: _one_after_another(sources, options, terminal, act, emit),
-            resumes=resumes,
-        )
+        if resumes:
+            work = _watched(terminal, lambda emit: _one_after_another(sources, options, terminal, act, emit))
+        else:
+            work = _one_after_another(sources, options, terminal, act, Silence(terminal))
+        return _run(interruption, work, resumes=resumes)
 
     return job
 
 
-def _run(
-    terminal: Terminal, interruption: Interruption, work: Callable[[Emit], Awaitable[int]], *, resumes: bool
-) -> int:
-    """Run asynchronous work with a listener for its events; an interrupt says what was kept."""
+async def _watched(terminal: Terminal, work: Callable[[Emit], Awaitable[T]]) -> T:
+    """Do work that tells events, and show them."""
     from hlsdl.cli.progress import listener_for
 
-    async def listened() -> int:
-        with listener_for(terminal) as emit:
-            return await work(emit)
+    with listener_for(terminal) as emit:
+        return await work(emit)
 
+
+def _run(interruption: Interruption, work: Coroutine[Any, Any, T], *, resumes: bool) -> T:
+    """Run asynchronous work; an interrupt says what was kept."""
     try:
-        return interruption.run(listened())
+        return interruption.run(work)
     except Interrupted as error:
         raise (Interrupted("interrupted; what is stored is kept") if resumes else interrupted()) from error
 
@@ -213,10 +222,3 @@ async def _inspect_one(source: str, options: FetchOptions, terminal: Terminal, _
         from hlsdl.cli.reports import stream_blocks
 
         terminal.show(stream_blocks(document))
-
-
-async def _repair_one(bundle: Path, options: FetchOptions, terminal: Terminal, emit: Emit) -> int:
-    from hlsdl.cli.shelf import show_report
-    from hlsdl.session import front
-
-    return show_report(await front.repair(bundle, options, emit=emit), terminal)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from hlsdl import __version__
 
@@ -21,6 +21,12 @@ STORING = "Where and how to store it"
 TRANSFER = "Network"
 GOING = "Where it may go"
 EVERYWHERE = "Everywhere"
+
+
+SourceArguments = Annotated[
+    list[str], Argument(metavar="SOURCE…", help="A URL, a playlist file, or `-` for URLs on stdin.")
+]
+BundleArgument = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).")]
 
 
 def show_version(wanted: bool | None) -> None:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Option
 
-from hlsdl.cli.downloads import BundleArgument
-from hlsdl.cli.flags import CommonFlags
+from hlsdl.cli.flags import BundleArgument, CommonFlags
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load

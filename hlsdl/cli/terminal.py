@@ -34,6 +34,8 @@ class Terminal:
     """The reader of stdout closed it (`| head`): nothing more is written there."""
     write_through: Callable[[str], None] | None = None
     """While bars are drawn: how to print a line above them."""
+    kept_back: list[str] = field(default_factory=list)
+    """Results that wait for the end of the bars, because both are on the same screen."""
 
     def data(self, text: str) -> None:
         """Write one result to stdout and flush it, so that a pipe sees it at once.
@@ -42,6 +44,9 @@ class Terminal:
             DiskError: stdout is a file on a full disk, or the like.
         """
         if self.reader_left:
+            return
+        if self.write_through is not None and self._is_terminal(self.stdout):
+            self.kept_back.append(text)
             return
         try:
             self.stdout.write(text + "\n")
@@ -52,6 +57,13 @@ class Terminal:
         except OSError as error:
             self._silence_stdout()
             raise DiskError(f"standard output cannot be written: {error.strerror}") from error
+
+    def bars_ended(self) -> None:
+        """Write to the screen itself again, beginning with the results that had to wait."""
+        self.write_through = None
+        waiting, self.kept_back = self.kept_back, []
+        for text in waiting:
+            self.data(text)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Write one JSON document to stdout, on one line."""

@@ -128,6 +128,22 @@ def test_messages_while_bars_are_drawn_go_above_them_and_back_to_stderr_after() 
     assert "above" in err(terminal)
 
 
+def test_a_result_on_the_same_screen_waits_for_the_end_of_the_bars() -> None:
+    terminal = on_screen(environment={"NO_COLOR": "1"})
+    with Bars(terminal, width=160) as listener:
+        listener(STORY[0])
+        terminal.data("A film.movpkg")
+        assert out(terminal) == ""
+    assert out(terminal) == "A film.movpkg\n"
+
+
+def test_a_result_in_a_pipe_does_not_wait() -> None:
+    terminal = piped()
+    with Bars(terminal, width=160):
+        terminal.data("A film.movpkg")
+        assert out(terminal) == "A film.movpkg\n"
+
+
 @pytest.mark.parametrize(
     ("asked", "kind"), [({"progress": "none"}, Silence), ({"progress": "json"}, JsonLines), ({}, ProgressLines)]
 )
