@@ -15,7 +15,7 @@ import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -197,8 +197,8 @@ class Folder:
     def close(self) -> None:
         """Let go; using it afterwards is an error (EBADF), never a write elsewhere."""
         if self._descriptor is not None and self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            _let_go(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -324,8 +324,14 @@ class BundleLock:
     def release(self) -> None:
         """Give it back; closing the descriptor does it. The file stays, since deleting it would race."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            _let_go(descriptor)
+
+
+def _let_go(descriptor: int) -> None:
+    """Close a handle that nothing was written through: whatever close answers, no byte depends on it."""
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:

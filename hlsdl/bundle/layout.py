@@ -71,6 +71,11 @@ def is_bundle_name(name: str) -> bool:
     return name in {MANIFEST, JOURNAL}
 
 
+def is_first_moment_name(name: str) -> bool:
+    """Whether a name at the top may be left by a writer that was interrupted before its first manifest or entry."""
+    return name in {LOCK, DATA, KEYS} or is_stream_folder(name) or final_name(name) is not None
+
+
 def is_stream_folder(name: str) -> bool:
     """Whether `name` has the form `<n>-<base32 of a SHA-1>-<bandwidth>`."""
     return _STREAM_FOLDER.fullmatch(name) is not None

@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -65,6 +66,8 @@ class Ledger:
         self._opening = this_opening(root)
         self._entries = dict(state.entries)
         self._pending = dict.fromkeys(state.unsynced)
+        self._superseded: set[str] = set()
+        """Paths that the journal *on the device* may still call checkpointed with bytes that are gone."""
         self._lock = threading.Lock()
         self._is_open = False
         self._is_clean = state.is_clean and state.opening is not None
@@ -88,12 +91,18 @@ class Ledger:
         """Steps 3 and 4 of the write order: the `seg` line, then the final name."""
         name = split_path(entry.path)[1]
         with self._lock, translating(entry.path):
+            was_checkpointed = entry.path in self._entries and entry.path not in self._pending
             self._change(entry_line(entry))
             try:
+                if was_checkpointed or entry.path in self._superseded:
+                    # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
+                    flush(self._file())
                 folder.rename(temporary, name)
             except OSError:
-                # The line promised a name that could not be given; what stood there before is not what it describes.
-                self._entries.pop(entry.path, None)
+                # The line promised a name that could not be given: what stood there before is not what it describes.
+                with suppress(OSError):
+                    folder.unlink(name)
+                self._remove(entry.path)
                 self._change(drop_line(entry.path))
                 raise
             self._entries[entry.path] = entry
@@ -103,8 +112,7 @@ class Ledger:
         """Say that an object is gone; its file must be removed already."""
         with self._lock, translating(path):
             self._change(drop_line(path))
-            self._entries.pop(path, None)
-            self._pending.pop(path, None)
+            self._remove(path)
 
     def settle(self, *, dropped: Iterable[str], adopted: Iterable[Entry]) -> None:
         """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only."""
@@ -115,8 +123,7 @@ class Ledger:
                 self._append(b"".join(lines))
                 self._is_clean = False
             for path in dropped:
-                self._entries.pop(path, None)
-                self._pending.pop(path, None)
+                self._remove(path)
             for entry in adopted:
                 self._entries[entry.path] = entry
                 self._pending[entry.path] = None
@@ -145,8 +152,10 @@ class Ledger:
         with translating(JOURNAL):
             with self._lock:
                 self._change(checkpoint_line(batch.upto))
-                descriptor = self._file()
+                descriptor, superseded = self._file(), set(self._superseded)
             flush(descriptor)
+            with self._lock:
+                self._superseded -= superseded
 
     def compact(self) -> tuple[int, str]:
         """Rewrite the journal, which must be checkpointed, as its shortest form; return (bytes, SHA-256)."""
@@ -166,8 +175,15 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the file; nothing is written."""
-        with self._lock:
+        with self._lock, translating(JOURNAL):
             self._close_file()
+
+    def _remove(self, path: str) -> None:
+        self._entries.pop(path, None)
+        if path in self._pending:
+            del self._pending[path]
+        else:
+            self._superseded.add(path)
 
     def _change(self, lines: bytes) -> None:
         """Append, with the `open` line first when this is the first change."""
@@ -198,5 +214,5 @@ class Ledger:
 
     def _close_file(self) -> None:
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)

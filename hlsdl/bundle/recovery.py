@@ -125,7 +125,7 @@ def recover(root: Folder, ledger: Ledger, state: JournalState, trust: Trust) -> 
         kept=len(ledger.entries),
         hashed=verdicts.hashed,
         rolled_forward=tuple(verdicts.roll),
-        adopted=tuple(entry.path for entry in verdicts.adopt if entry.path not in verdicts.roll),
+        adopted=tuple(entry.path for entry in verdicts.adopt),
         dropped=tuple(verdicts.drop),
         removed=tuple(verdicts.remove),
         damaged_lines=state.damaged,
@@ -150,13 +150,13 @@ def _judge(
     doubtful: set[str] = set()
     for temporary, name in found.temporaries:
         entry = entries.get(name)
-        if entry is None or entry.path in verdicts.roll or not _holds(folder, temporary, entry, verdicts):
+        # A checkpoint speaks only of names that were given, so a temporary beside one belongs to a later attempt.
+        is_due = entry is not None and entry.path in state.unsynced and entry.path not in verdicts.roll
+        if entry is not None and is_due and _holds(folder, temporary, entry, verdicts):
+            verdicts.roll[entry.path] = temporary
+        else:
             verdicts.remove.append(join_path(relative, temporary))
             doubtful.add(name)  # the last line may speak of bytes that never got this name
-            continue
-        verdicts.roll[entry.path] = temporary
-        if entry.path not in state.unsynced:
-            verdicts.adopt.append(entry)  # a checkpoint spoke of a file that this one now replaces
     for name, entry in entries.items():
         if entry.path in verdicts.roll:
             continue

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,7 @@ from hlsdl.bundle.layout import (
     final_name,
     is_bundle_name,
     is_derived,
+    is_first_moment_name,
     is_media,
     is_object_path,
     is_safe_path,
@@ -167,17 +169,16 @@ class BundleWriter:
         if self._is_closed:
             return
         self._is_closed = True
-        try:
+        with ExitStack() as last:  # each of these happens, whatever fails before it
+            last.callback(self._root.close)
+            last.callback(self._lock.release)
+            last.callback(self._ledger.close)
             self._workers.stop()
             self._checkpointer.stop()
             self._store.discard_all()
             if clean and (reason or not self._ledger.is_clean):
                 self.checkpoint()
                 self._ledger.finish(reason)
-        finally:
-            self._ledger.close()
-            self._lock.release()
-            self._root.close()
 
     def __enter__(self) -> Self:
         return self
@@ -277,10 +278,10 @@ def _open_or_make(path: Path) -> Folder:
 
 
 def _require_bundle_or_nothing(path: Path, root: Folder) -> None:
-    """A folder is ours to write when it is a bundle, empty, or was just made by someone who holds the lock."""
+    """A folder is ours to write when it is a bundle, empty, or holds only what the first moments of one leave."""
     with translating(str(path)), root.scan() as entries:
         names = {entry.name for entry in entries}
-    if names - {LOCK} and not any(is_bundle_name(name) for name in names):
+    if not any(is_bundle_name(name) for name in names) and not all(is_first_moment_name(name) for name in names):
         hint = "`hlsdl import` brings in packages made elsewhere" if "boot.xml" in names else None
         raise UsageError(
             f"`{path}` holds other files and is no bundle of hlsdl", hint=hint or "choose another name with `-o`"

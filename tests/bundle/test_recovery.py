@@ -218,14 +218,15 @@ def test_a_doubtful_final_name_is_hashed(shelf: Shelf) -> None:
 
 
 @NEEDS_BOOT_ID
-def test_a_roll_forward_over_a_checkpointed_name_awaits_a_new_checkpoint(shelf: Shelf) -> None:
-    """The temporary that takes a checkpointed name has not been flushed, and the journal must not say so."""
+def test_a_temporary_never_takes_a_checkpointed_name(shelf: Shelf) -> None:
+    """It belongs to a later attempt and has not been flushed, so the checkpoint must not come to speak of it."""
     shelf.opened()
-    shelf.entry(1)
+    shelf.stored(1)
     shelf.checkpoint()
     shelf.file(1, temporary=True)
-    shelf.recover()
-    assert replay((shelf.path / "journal.jsonl").read_bytes()).unsynced == {segment_path(1)}
+    result = shelf.recover()
+    assert (result.rolled_forward, len(result.removed)) == ((), 1)
+    assert shelf.numbers() == {1}
 
 
 @NEEDS_BOOT_ID
