@@ -413,8 +413,11 @@ def test_a_drip_of_header_bytes_does_not_buy_time(
     assert time.monotonic() - started < 5
 
 
-def test_hundreds_of_connections_that_say_nothing_do_not_stop_playback(serving: Serving, ask: Ask) -> None:
+def test_hundreds_of_connections_that_say_nothing_do_not_stop_playback(
+    serving: Serving, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The oldest silent connections make room, so a newcomer is always heard."""
+    monkeypatch.setattr(hlsdl.player.protocol, "HEAD_TIMEOUT", 3600.0)
     crowd: list[socket.socket] = []
     try:
         crowd.extend(socket.create_connection(("127.0.0.1", serving.port), timeout=30) for _ in range(400))
