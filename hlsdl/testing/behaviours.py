@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from threading import Event
 from typing import Literal, Protocol
 
@@ -375,11 +376,16 @@ class GzipBomb:
 
     def apply(self, request: Request, answer: Answer) -> Answer:
         """Replace the body with the bomb."""
-        encoder = zlib.compressobj(9, zlib.DEFLATED, 31)
-        zeros = bytes(1024 * 1024)
-        parts = [encoder.compress(self.prefix)]
-        parts += [encoder.compress(zeros) for _ in range(self.size // len(zeros))]
-        return with_header(replace(answer, body=b"".join(parts) + encoder.flush()), "Content-Encoding", "gzip")
+        return with_header(replace(answer, body=_bomb(self.size, self.prefix)), "Content-Encoding", "gzip")
+
+
+@lru_cache(maxsize=4)
+def _bomb(size: int, prefix: bytes) -> bytes:
+    encoder = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(1024 * 1024)
+    parts = [encoder.compress(prefix)]
+    parts += [encoder.compress(zeros) for _ in range(size // len(zeros))]
+    return b"".join(parts) + encoder.flush()
 
 
 @dataclass(frozen=True, slots=True)

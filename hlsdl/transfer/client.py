@@ -29,7 +29,7 @@ from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
 from hlsdl.transfer.proxies import ProxyRules
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.sink import Sink
-from hlsdl.transfer.trust import make_tls_context
+from hlsdl.transfer.trust import LazyTls
 from hlsdl.transfer.urls import read_url
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
@@ -227,7 +227,7 @@ class Client:
             return GenericDoor(transport)
         return open_door(
             vetting=Vetting(self._policy, resolver),
-            tls=make_tls_context(self._options),
+            tls=LazyTls(self._options),
             proxies=ProxyRules(
                 explicit=self._options.proxy, environment=os.environ if environment is None else environment
             ),

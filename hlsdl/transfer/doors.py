@@ -157,13 +157,18 @@ class PaceWatch:
         self._waited, self._received = 0.0, 0
 
 
+_INTERIM = b"HTTP/1.1 1"
+
+
 class HeadWatch:
-    """Refuses endless response heads: too many bytes, or too many 1xx responses."""
+    """Refuses endless response heads, as they come off the wire: too many bytes, or too many 1xx responses."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._watching = False
         self._bytes = self._interim = 0
+        self._unread: bytes | None = None
+        """What came since the last whole 1xx response; None once the final response has begun."""
         self.answered = False
         """Whether a byte came back since the last request."""
 
@@ -171,21 +176,32 @@ class HeadWatch:
         """A request goes out: a new head begins."""
         self._watching = watch
         self._bytes = self._interim = 0
+        self._unread = b""
         self.answered = False
 
     def check(self) -> None:
         """Before reading on: LimitError when the head should have ended by now."""
-        if self._watching and (
-            self._bytes >= self._limits.head_bytes or self._interim > self._limits.interim_responses
-        ):
-            raise LimitError("the response head does not end within its limits")
+        if self._watching and self._bytes >= self._limits.head_bytes:
+            raise LimitError(f"the response head does not end within {self._limits.head_bytes} bytes")
 
     def received(self, data: bytes) -> None:
-        """Count what came."""
+        """Count what came; LimitError when it holds one 1xx response too many."""
         self.answered = self.answered or bool(data)
-        if self._watching:
-            self._bytes += len(data)
-            self._interim += data.count(b"HTTP/1.1 1")
+        if not self._watching:
+            return
+        self._bytes += len(data)
+        if self._unread is None:
+            return
+        self._unread += data
+        while self._unread.startswith(_INTERIM) and (end := self._unread.find(b"\r\n\r\n")) >= 0:
+            self._unread = self._unread[end + 4 :]
+            self._interim += 1
+            if self._interim > self._limits.interim_responses:
+                raise LimitError(
+                    f"more than {self._limits.interim_responses} interim responses came before the final one"
+                )
+        if not _INTERIM.startswith(self._unread[: len(_INTERIM)]):
+            self._unread = None
 
     def head_complete(self) -> None:
         """Stop counting: what follows is the body."""

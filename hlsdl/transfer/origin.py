@@ -23,6 +23,7 @@ from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, 
 from hlsdl.transfer.policy import Limits
 from hlsdl.transfer.proxies import Proxy, ProxyRules
 from hlsdl.transfer.resolving import SystemResolver, Vetting, first_connected
+from hlsdl.transfer.trust import LazyTls
 from hlsdl.transfer.urls import DEFAULT_PORTS, SourceOrigin
 
 IDLE_CONNECTIONS = 64
@@ -182,7 +183,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, *, vetting: Vetting, tls: ssl.SSLContext, proxies: ProxyRules, limits: Limits, http2: bool = False
+        self, *, vetting: Vetting, tls: LazyTls, proxies: ProxyRules, limits: Limits, http2: bool = False
     ) -> None:
         if http2 and find_spec("h2") is None:
             raise UsageError("HTTP/2 is not installed", hint='install it with: pip install "hlsdl[http2]"')
@@ -193,15 +194,16 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; a keep-alive race is silently tried again on a fresh connection."""
         url = request.url
-        port = url.port or DEFAULT_PORTS.get(url.scheme, 0)
+        extensions = dict(request.extensions)
+        target = extensions.pop("target", url.raw_path)
         asked = httpcore.Request(
             request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=port, target=url.raw_path),
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target),
             headers=request.headers.raw,
             content=request.stream,
-            extensions=request.extensions,
+            extensions=extensions,
         )
-        key = SourceOrigin(url.scheme, url.raw_host.decode("ascii"), port)
+        key = SourceOrigin(url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS.get(url.scheme, 0))
         lane = self._idle[key].pop() if self._idle.get(key) else self._new_lane(key)
         opened = lane.backend.opened
         try:
@@ -230,14 +232,21 @@ class DirectTransport(httpx.AsyncBaseTransport):
         proxy = self._proxies.proxy_for(key)
         backend = PinnedBackend(None if proxy else self._vetting, self._limits)
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._tls,
-            proxy=_httpcore_proxy(proxy) if proxy else None,
+            ssl_context=self._tls.context if key.scheme == "https" else None,
+            proxy=self._httpcore_proxy(proxy) if proxy else None,
             max_connections=1,
             keepalive_expiry=KEEP_ALIVE,
             http2=self._http2,
             network_backend=backend,
         )
         return Lane(pool, backend, key)
+
+    def _httpcore_proxy(self, proxy: Proxy) -> httpcore.Proxy:
+        if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
+            raise UsageError("SOCKS proxies are not installed", hint='install them with: pip install "hlsdl[socks]"')
+        auth = None if proxy.user is None else (proxy.user, proxy.password or "")
+        context = self._tls.context if proxy.scheme == "https" else None
+        return httpcore.Proxy(proxy.url, auth=auth, ssl_context=context)
 
     async def give_back(self, lane: Lane) -> None:
         """Keep a lane whose response was read to its end for the next request to the same origin."""
@@ -254,13 +263,6 @@ class DirectTransport(httpx.AsyncBaseTransport):
         idle, self._idle = self._idle, {}
         for lane in (lane for lanes in idle.values() for lane in lanes):
             await lane.pool.aclose()
-
-
-def _httpcore_proxy(proxy: Proxy) -> httpcore.Proxy:
-    if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
-        raise UsageError("SOCKS proxies are not installed", hint='install them with: pip install "hlsdl[socks]"')
-    auth = None if proxy.user is None else (proxy.user, proxy.password or "")
-    return httpcore.Proxy(proxy.url, auth=auth)
 
 
 class LaneStream(httpx.AsyncByteStream):
@@ -351,10 +353,14 @@ class GenericDoor:
         request = httpx.Request(
             "GET",
             question.url.text,
-            headers=list(question.headers),
-            # The target is sent exactly as the playlist spells it: signed URLs depend on that.
-            extensions={"timeout": patience, "target": question.url.target.encode("ascii")},
+            headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in question.headers],
+            extensions={"timeout": patience},
         )
+        # The target is sent exactly as the playlist spells it, since signed URLs depend on that; httpx may spell it
+        # in another way. (Given always, it would undo the absolute form that a plain proxy needs.)
+        target = question.url.target.encode("ascii")
+        if request.url.raw_path != target:
+            request.extensions["target"] = target
         try:
             # Each wait has its own limit; this one is for a head that trickles in byte by byte.
             async with asyncio.timeout(4 * timeouts.connect + timeouts.first_byte):
@@ -370,7 +376,7 @@ class GenericDoor:
 
 
 def open_door(
-    *, vetting: Vetting, tls: ssl.SSLContext, proxies: ProxyRules, limits: Limits, http2: bool = False
+    *, vetting: Vetting, tls: LazyTls, proxies: ProxyRules, limits: Limits, http2: bool = False
 ) -> GenericDoor:
     """The door of a job: our own transport."""
     return GenericDoor(DirectTransport(vetting=vetting, tls=tls, proxies=proxies, limits=limits, http2=http2))

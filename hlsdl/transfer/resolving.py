@@ -15,7 +15,7 @@ from itertools import chain, zip_longest
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
-from hlsdl.transfer.addresses import AddressKind, kind_of_text
+from hlsdl.transfer.addresses import AddressKind, kind_of_text, literal_address
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.policy import UrlPolicy
 
@@ -83,6 +83,8 @@ class Vetting:
 
         Setback when it does not resolve, PolicyError when none of its addresses is permitted.
         """
+        if literal_address(host) is not None:
+            return self._policy.permitted(host, (host,))
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolver.resolve(host, port)

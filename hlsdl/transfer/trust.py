@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import ssl
+from functools import cached_property
 from pathlib import Path
 
 from hlsdl.errors import UsageError
 from hlsdl.transfer.options import TransferOptions
+
+
+class LazyTls:
+    """One TLS context for a whole job, made when the first https origin is met: reading the authorities takes time.
+
+    What the user named is read at once, so that a wrong file is reported before anything is asked for.
+    """
+
+    def __init__(self, options: TransferOptions) -> None:
+        self._options = options
+        if options.cacert is not None or options.client_cert is not None:
+            _ = self.context
+
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """The context; UsageError when a certificate file cannot be read."""
+        return make_tls_context(self._options)
 
 
 def make_tls_context(options: TransferOptions) -> ssl.SSLContext:

@@ -19,8 +19,9 @@ from transfer.doors import DOORS, DoorSetting, FakeClock
 
 MakeClient = Callable[..., Any]
 
-SHORT = TransferOptions(timeout=2.0, stall_timeout=0.15, proxy="")
-"""Time-outs that a test can wait for."""
+PATIENT = TransferOptions(timeout=5.0, stall_timeout=10.0, proxy="")
+SHORT_STALL = 0.4
+"""A stall time-out that a test can wait for, and a busy machine still keeps."""
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def door_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def make_client(door_name: str, clock: FakeClock) -> AsyncIterator[MakeClient]:
-    """`make_client(source_url, …)`: a client with small time-outs and a clock that never waits."""
+    """`make_client(source_url, …)`: a client with a clock that never waits."""
     async with AsyncExitStack() as stack:
 
         def make(
             source_url: str,
             *,
-            options: TransferOptions = SHORT,
+            options: TransferOptions = PATIENT,
             limits: Limits | None = None,
             retry: RetryPolicy | None = None,
             **changes: Any,

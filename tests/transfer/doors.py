@@ -5,8 +5,11 @@ Each maker takes what `Client` would give its door and returns an object with `a
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -17,7 +20,7 @@ from hlsdl.transfer.origin import GenericDoor, open_door
 from hlsdl.transfer.policy import Limits, UrlPolicy
 from hlsdl.transfer.proxies import ProxyRules
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
-from hlsdl.transfer.trust import make_tls_context
+from hlsdl.transfer.trust import LazyTls, make_tls_context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ def direct(setting: DoorSetting) -> Door:
     """Our own transport behind the generic door: the default."""
     return open_door(
         vetting=Vetting(setting.policy, setting.resolver),
-        tls=make_tls_context(setting.options),
+        tls=LazyTls(setting.options),
         proxies=ProxyRules(explicit=setting.options.proxy or ""),
         limits=setting.limits,
         http2=setting.options.http2,
@@ -43,12 +46,19 @@ def direct(setting: DoorSetting) -> Door:
 
 def plain_httpx(setting: DoorSetting) -> Door:
     """httpx's own transport behind the generic door, as a program might bring it."""
-    return GenericDoor(httpx.AsyncHTTPTransport(verify=make_tls_context(setting.options), trust_env=False))
+    return GenericDoor(httpx.AsyncHTTPTransport(verify=context_for(setting.options), trust_env=False))
+
+
+@lru_cache(maxsize=4)
+def context_for(options: TransferOptions) -> ssl.SSLContext:
+    """Reading the authorities takes longer than most tests."""
+    return make_tls_context(options)
 
 
 DOORS: dict[str, Callable[[DoorSetting], Door]] = {"direct": direct, "httpx": plain_httpx}
-VETTING_DOORS = {"direct": direct}
-"""Doors that vet the addresses that names resolve to, and bound response heads while they are read."""
+OUR_DOORS = ("direct",)
+"""Those over connections of our own making: they vet the addresses that names resolve to, bound response heads while they
+are read, and ask again at once when an idle connection was closed under them."""
 
 
 @dataclass
@@ -69,8 +79,6 @@ class FakeClock:
         return self.luck
 
     async def sleep(self, seconds: float) -> Any:
-        import asyncio
-
         self.slept.append(seconds)
         self.time += seconds
         await asyncio.sleep(0)
