@@ -162,7 +162,7 @@ class PolicyError(HlsdlError):
 class LockedError(HlsdlError):
     """Another process holds this bundle's lock."""
 
-    code, kind = 11, "locked"
+    code, kind, resumable = 11, "locked", True
     usual_hint = "wait until the other process has ended"
 
 

@@ -6,6 +6,7 @@ left to `reading` and `writing`; which object is stored is the journal's busines
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -148,10 +149,20 @@ class Manifest(_Stored):
     """Of the first `journal_bytes` bytes of the journal; set at seal."""
     written_in: WrittenIn | None = None
     warnings: tuple[str, ...] = ()
+    checksum: Sha256 | None = None
+    """SHA-256 of this file's text with `null` here: accidental damage to the manifest itself is found by it."""
 
     def encode(self) -> bytes:
-        """Return the text of `manifest.json`: indented, keys in the order of the format."""
-        return self.model_dump_json(indent=2, by_alias=True).encode() + b"\n"
+        """Return the text of `manifest.json`: indented, keys in the order of the format, its checksum filled in."""
+        return _text(self.model_copy(update={"checksum": self._digest()}))
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the checksum fits; True where an older version wrote none."""
+        return self.checksum is None or self.checksum == self._digest()
+
+    def _digest(self) -> str:
+        return hashlib.sha256(_text(self.model_copy(update={"checksum": None}))).hexdigest()
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -166,6 +177,10 @@ class Manifest(_Stored):
         if "schema_name" not in manifest.model_fields_set:
             raise IntegrityError("`manifest.json` cannot be read: `schema` is missing", hint=hint)
         return manifest
+
+
+def _text(manifest: Manifest) -> bytes:
+    return manifest.model_dump_json(indent=2, by_alias=True).encode() + b"\n"
 
 
 def shortfalls(manifest: Manifest, entries: Mapping[str, Entry], sizes: Mapping[str, int]) -> tuple[str, ...]:

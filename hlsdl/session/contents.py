@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,32 @@ _PREFERENCES = TypeAdapter(tuple[Preferences, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Artwork:
+    """A picture that goes into the bundle."""
+
+    path: str
+    data: bytes = field(repr=False)
+
+
+def read_artwork(picture: Path | None) -> Artwork | None:
+    """Read the picture the user named, before anything else is done.
+
+    Raises:
+        UsageError: it cannot be read, or is no picture of at most 32 MiB.
+    """
+    if picture is None:
+        return None
+    try:
+        data = picture.read_bytes() if picture.stat().st_size <= MOST_ARTWORK_BYTES else b""
+    except OSError:
+        raise UsageError(f"the artwork `{picture}` cannot be read") from None
+    kind = next((name for start, name in ARTWORK_TYPES.items() if data.startswith(start)), None)
+    if kind is None:
+        raise UsageError(f"`{picture}` is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
+    return Artwork(path=f"{layout.DATA}/artwork.{kind}", data=data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """Everything that is known about a bundle before its segments arrive."""
 
@@ -51,6 +77,7 @@ class Contents:
     """What was asked for, in the order it was asked; the bundle holds the union."""
     plan: DownloadPlan
     documents: Documents
+    artwork: Artwork | None = None
 
     def warnings(self) -> tuple[str, ...]:
         """What the playlists tolerated and what cannot be played, one sentence each."""
@@ -105,14 +132,18 @@ def stored_documents(before: Bundle | None) -> dict[str, Document]:
     return found
 
 
-def lay_out(writer: BundleWriter, contents: Contents, *, artwork: Path | None = None) -> None:
-    """Put the source playlists and the plan on disk, before the first segment is asked for."""
+def lay_out(writer: BundleWriter, contents: Contents) -> None:
+    """Put the plan and the source playlists on disk, before the first segment is asked for.
+
+    The manifest comes first: from then on the folder says whose bundle it is, and a second run goes on with it. It lists
+    the playlists before they are there; what has no entry in the journal is simply asked for again.
+    """
+    writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
         if not writer.is_stored(path):
             writer.put(path, document.data)
-    if artwork is not None:
-        _store_artwork(writer, artwork)
-    writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
+    if contents.artwork is not None:
+        writer.put(contents.artwork.path, contents.artwork.data)
 
 
 def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> None:
@@ -142,17 +173,6 @@ def _documents_of(contents: Contents) -> Iterable[tuple[str, Document, str]]:
         is_root = contents.root.master is None
         document = contents.root.document if is_root else contents.documents.known(stream.source.url)
         yield f"{stream.id}/{layout.SOURCE_PLAYLIST}", document, "media"
-
-
-def _store_artwork(writer: BundleWriter, artwork: Path) -> None:
-    try:
-        data = artwork.read_bytes() if artwork.stat().st_size <= MOST_ARTWORK_BYTES else b""
-    except OSError:
-        raise UsageError(f"the artwork `{artwork}` cannot be read") from None
-    kind = next((name for start, name in ARTWORK_TYPES.items() if data.startswith(start)), None)
-    if kind is None:
-        raise UsageError(f"`{artwork}` is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
-    writer.put(f"{layout.DATA}/artwork.{kind}", data)
 
 
 def _local_playlists(entries: Mapping[str, Entry], contents: Contents, absent: frozenset[str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import Contents, lay_out, same_wishes, seal, stored_documents, wishes_of
+from hlsdl.session.contents import Contents, lay_out, read_artwork, same_wishes, seal, stored_documents, wishes_of
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.presentation import (
     Documents,
@@ -77,6 +77,7 @@ async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
     """
     started = time.monotonic()
+    artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
     if before is not None and before.state == "complete" and same_wishes(before.manifest, options.preferences):
@@ -91,11 +92,13 @@ async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -
         if not options.keep_protected:
             refuse_protected(plan)
         title = before.title if before else title_of(source, root.master, options.title)
-        contents = Contents(source=source, root=root, title=title, wishes=wishes, plan=plan, documents=documents)
+        contents = Contents(
+            source=source, root=root, title=title, wishes=wishes, plan=plan, documents=documents, artwork=artwork
+        )
         path = existing or place_for(title, options)
         async with _writing(path, start_over=before is None) as writer:
             _announce(emit, contents, selection, path, resumed=before is not None)
-            await in_thread(partial(lay_out, writer, contents, artwork=options.artwork))
+            await in_thread(partial(lay_out, writer, contents))
             await _fetch_keys(client, writer, plan)
             await _fetch_data(client, writer, contents, emit)
             segments = _Segments(client, writer, contents, options, emit)

@@ -46,12 +46,12 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
 
 
 def _forget_damaged(path: Path, report: Report) -> None:
-    """Drop the objects with findings, and reopen the bundle for work."""
+    """Drop the damaged objects, and reopen the bundle for work."""
     writer = BundleWriter.open(path)
     try:
-        for finding in report.findings:
-            if finding.path is not None and finding.path in writer.entries:
-                writer.forget(finding.path)
+        for damaged in report.damaged:
+            if damaged in writer.entries:
+                writer.forget(damaged)
         if writer.manifest is not None:
             writer.save_manifest(writer.manifest.model_copy(update={"state": "partial"}))
     finally:

@@ -6,12 +6,13 @@ the host. Whether a folder may be used is decided here; creating and locking it 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hlsdl.bundle.layout import SUFFIX, bundle_name
+from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.errors import HlsdlError, UsageError, redact
 from hlsdl.playlist.models import MultivariantPlaylist
@@ -45,7 +46,7 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     """
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in ("http", "https"):
-        if not urlsplit(text).hostname:
+        if not _host(text):
             raise UsageError("the source URL has no host", hint="write it as `https://host/path/master.m3u8`")
         return Source(url=text, base_url=base_url)
     if scheme:
@@ -54,6 +55,13 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     if not path.is_file():
         raise UsageError(f"there is no playlist file `{text}`", hint="a source is a URL or the path of a playlist file")
     return Source(url=path.resolve().as_uri(), base_url=base_url)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def title_of(source: Source, master: MultivariantPlaylist | None, wanted: str | None = None) -> str:
@@ -87,7 +95,7 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
         return _named_bundle(options.output, source)
     title = options.title or title_in_url(source.url)
     for place in _numbered(options.directory, title):
-        if not place.exists():
+        if _is_free(place):
             break
         if _source_there(place) == source.url:
             return place
@@ -104,19 +112,30 @@ def place_for(title: str, options: FetchOptions) -> Path:
     if options.output is not None:
         return options.output
     for place in _numbered(options.directory, title):
-        if not place.exists():
+        if _is_free(place):
             return place
     raise UsageError(f"there are too many bundles called `{bundle_name(title)}`", hint="give another --title or folder")
 
 
 def _named_bundle(output: Path, source: Source) -> Path | None:
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if _is_free(output):
         return None
     there = _source_there(output)
     if there == source.url:
         return output
     what = "the bundle of another source" if there else "something that is no bundle"
     raise UsageError(f"`{output}` holds {what}", hint="choose another -o path, or remove what is there yourself")
+
+
+def _is_free(place: Path) -> bool:
+    """Nothing is there, or only what the first moment of an interrupted run left: the writer takes that over."""
+    if not os.path.lexists(place):
+        return True
+    try:
+        names = {one.name for one in place.iterdir()}
+    except OSError:
+        return False
+    return MANIFEST not in names and all(name == JOURNAL or is_first_moment_name(name) for name in names)
 
 
 def _source_there(place: Path) -> str | None:

@@ -39,6 +39,7 @@ from hlsdl.verification.inventory import Item, Listed, examine_all, scan
 from hlsdl.verification.streams import LocalPlaylist, Use
 
 KEY_BYTES = 16
+FILE_MANAGER_NAMES = frozenset({"thumbs.db", "desktop.ini"})
 _OTHERS = 0o077
 
 
@@ -159,6 +160,8 @@ def _state_findings(shelf: _Shelf) -> Iterator[Finding]:
 
 def _journal_findings(shelf: _Shelf) -> Iterator[Finding]:
     """The sealed beginning is as it was; other lines may be torn by an interruption, which is no damage."""
+    if not shelf.manifest.is_intact:
+        yield error(Code.HASH_MISMATCH, MANIFEST, "the manifest is not as it was written")
     if JOURNAL not in shelf.inventory:
         yield error(Code.MISSING, JOURNAL, "the journal is missing, so nothing proves what was stored")
     elif not shelf.bundle.is_seal_intact:
@@ -177,7 +180,14 @@ def _unlisted_findings(shelf: _Shelf) -> Iterator[Finding]:
         elif not shelf.is_sealed and is_derived(path):
             continue  # listed and hashed when the bundle is sealed
         elif path not in named:  # else told with the playlist that names it
-            yield warning(Code.FOREIGN, path, "this file is not part of the bundle")
+            yield _foreign(path)
+
+
+def _foreign(path: str) -> Finding:
+    """A file that nobody listed: an error, since it may be served; what file managers leave is no more than odd."""
+    name = split_path(path)[1]
+    told = warning if name.startswith(".") or name.lower() in FILE_MANAGER_NAMES else error
+    return told(Code.FOREIGN, path, "this file is not part of the bundle; remove it if you do not know it")
 
 
 # --- what the manifest claims -----------------------------------------------------------------------------------

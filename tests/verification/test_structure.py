@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import IntegrityError, UsageError
 from hlsdl.planning.preferences import Preferences
@@ -84,7 +85,7 @@ def resealed(bundle: Path, file: str, change: Callable[[str], str]) -> Report:
 def remanifested(bundle: Path, change: Callable[[dict[str, object]], None]) -> Report:
     document = json.loads((bundle / "manifest.json").read_bytes())
     change(document)
-    (bundle / "manifest.json").write_text(json.dumps(document))
+    (bundle / "manifest.json").write_bytes(Manifest.decode(json.dumps(document).encode()).encode())
     return verify_bundle(bundle)
 
 
@@ -237,15 +238,32 @@ def test_a_read_error_damages_one_file_and_the_others_are_still_checked(
 # --- what does not belong
 
 
-def test_foreign_files_are_told_and_do_no_harm(film: Path) -> None:
+def test_every_foreign_file_is_told(film: Path) -> None:
     stream = first(film, "0-*/index.m3u8").partition("/")[0]
-    foreign = [".DS_Store", "Data/notes.txt", "new/folder/file.bin", f"{stream}/000000999.m4s"]
+    foreign = ["Data/notes.txt", "new/folder/file.bin", f"{stream}/000000999.m4s"]
     for path in foreign:
         (film / path).parent.mkdir(parents=True, exist_ok=True)
         (film / path).write_bytes(b"x")
     report = verify_bundle(film)
     assert codes(report) == {("foreign", path) for path in foreign}
+    assert not report.ok
+
+
+def test_what_file_managers_leave_is_odd_and_no_damage(film: Path) -> None:
+    for name in (".DS_Store", "Thumbs.db"):
+        (film / name).write_bytes(b"x")
+    report = verify_bundle(film)
+    assert codes(report) == {("foreign", ".DS_Store"), ("foreign", "Thumbs.db")}
     assert report.ok
+
+
+@pytest.mark.parametrize("field", ['"title": "A film"', '"bandwidth": '])
+def test_a_change_in_the_manifest_itself_is_found(film: Path, field: str) -> None:
+    text = (film / "manifest.json").read_text()
+    changed = text.replace(field, field.replace("A film", "B film").replace('h": ', 'h": 1'), 1)
+    assert changed != text
+    (film / "manifest.json").write_text(changed)
+    assert ("hash-mismatch", "manifest.json") in codes(verify_bundle(film))
 
 
 @posix
