@@ -89,13 +89,11 @@ class HostPace:
             try:
                 await place
             except BaseException:
-                # Cancelled with the place already given: it goes to the next one in line.
-                if place.done() and not place.cancelled():
-                    self._wake()
+                self._waiting.remove(place)
+                if not place.cancelled():
+                    self._wake()  # cancelled with the place already given: it goes to the next one in line
                 raise
-            finally:
-                if place in self._waiting:
-                    self._waiting.remove(place)
+            self._waiting.remove(place)
         self.busy += 1
 
     def leave(self) -> None:
@@ -179,10 +177,11 @@ class Patience:
     async def persist(self, host: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Make attempts until one succeeds; raises the last Setback's error when patience is spent."""
         failures = 0
+        slow = False
         pace = self.host(host)
         while True:
             try:
-                async with self._lane(slow=failures > 0 and self._tokens < 1):
+                async with self._lane(slow=slow):
                     await pace.enter()
                     try:
                         result = await attempt()
@@ -193,6 +192,7 @@ class Patience:
                 most = self._policy.retries
                 if failures > (most if setback.retries is None else min(most, setback.retries)):
                     raise setback.error from setback.__cause__
+                slow = self._tokens < 1
                 self._tokens = max(0.0, self._tokens - 1)
                 if setback.wait is None and failures:
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))

@@ -116,19 +116,6 @@ async def test_a_second_answer_cannot_swap_the_address(origin: ScriptedOrigin, r
     assert resolver.asked == ["nas.example"]
 
 
-async def test_a_typed_public_name_that_turns_private_is_rebinding(
-    origin: ScriptedOrigin, resolving: MakeResolving
-) -> None:
-    origin.add("/a.ts", BODY)
-    url = origin.url("/a.ts", host="films.example")
-    # A documentation address would be refused; this one is public and, in a test, not to be reached.
-    resolver = Answers(films_example=[["240.0.0.0", "64:ff9b::808:808"], ["127.0.0.1"]])
-    client = resolving(url, resolver, retries=1, timeout=0.2)
-    with pytest.raises(PolicyError):
-        await fetched(client, url)
-    assert origin.connections == 0
-
-
 async def test_an_address_that_does_not_answer_is_passed_over(origin: ScriptedOrigin, resolving: MakeResolving) -> None:
     origin.add("/a.ts", BODY)
     url = origin.url("/a.ts", host="nas.example")

@@ -1,0 +1,77 @@
+"""A small HTTP/2 origin whose streams end as they are told to: for the faults that HTTP/1.1 cannot have."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("h2", reason="not installed: h2")
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+
+
+class Http2Origin:
+    """Serves one body; `faults` are used up one for each request: `short`, `reset`, `goaway`."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.faults: deque[str] = deque()
+        self.requests = 0
+        self.url = ""
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        try:
+            while True:
+                writer.write(connection.data_to_send())
+                await writer.drain()
+                data = await reader.read(65_536)
+                if not data:
+                    return
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.RequestReceived):
+                        self.requests += 1
+                        if not self.answer(connection, event.stream_id):
+                            writer.write(connection.data_to_send())
+                            await writer.drain()
+                            return
+        finally:
+            writer.close()
+
+    def answer(self, connection: Any, stream: int) -> bool:
+        fault = self.faults.popleft() if self.faults else ""
+        connection.send_headers(stream, [(":status", "200"), ("content-length", str(len(self.body)))])
+        if fault == "short":
+            connection.config.validate_outbound_headers = False
+            connection.send_data(stream, self.body[:-5], end_stream=True)
+        elif fault == "reset":
+            connection.send_data(stream, self.body[:100])
+            connection.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        elif fault == "goaway":
+            connection.send_data(stream, self.body[:100])
+            connection.close_connection(last_stream_id=0)
+            return False
+        else:
+            connection.send_data(stream, self.body, end_stream=True)
+        return True
+
+
+@asynccontextmanager
+async def http2_origin(body: bytes, context: ssl.SSLContext) -> AsyncIterator[Http2Origin]:
+    """Run one on 127.0.0.1."""
+    context.set_alpn_protocols(["h2"])
+    origin = Http2Origin(body)
+    server = await asyncio.start_server(origin.converse, "127.0.0.1", 0, ssl=context)
+    origin.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.ts"
+    async with server:
+        yield origin
+        server.close()

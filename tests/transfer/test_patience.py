@@ -1,0 +1,211 @@
+"""Patience is counted, not guessed: retries, pauses and tokens with a clock that never waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from hlsdl.errors import HlsdlError, IntegrityError, NetworkError
+from hlsdl.transfer.doors import Setback
+from hlsdl.transfer.patience import SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
+from hlsdl.transfer.policy import RetryPolicy
+from transfer.doors import FakeClock
+
+
+def failing(times: int, *, error: HlsdlError | None = None, **fields: object) -> Callable[[], Awaitable[int]]:
+    """An attempt that fails `times` times, then returns how often it was made."""
+    made = 0
+
+    async def attempt() -> int:
+        nonlocal made
+        made += 1
+        if made <= times:
+            raise Setback(error or NetworkError("cut", retryable=True), **fields)  # type: ignore[arg-type]
+        return made
+
+    return attempt
+
+
+def patience(clock: FakeClock, connections: int = 8, **policy: float) -> Patience:
+    return Patience(RetryPolicy(**policy), clock, connections=connections)  # type: ignore[arg-type]
+
+
+async def test_an_attempt_may_fail_as_often_as_the_policy_says_and_no_more(clock: FakeClock) -> None:
+    assert await patience(clock).persist("a", failing(8)) == 9
+    with pytest.raises(NetworkError):
+        await patience(clock).persist("a", failing(9))
+    with pytest.raises(NetworkError):
+        await patience(clock, retries=0).persist("a", failing(1))
+
+
+async def test_some_failures_are_worth_fewer_retries(clock: FakeClock) -> None:
+    error = IntegrityError("compressed")
+    assert await patience(clock).persist("a", failing(1, error=error, retries=1)) == 2
+    with pytest.raises(IntegrityError):
+        await patience(clock).persist("a", failing(2, error=error, retries=1))
+    with pytest.raises(IntegrityError):
+        await patience(clock, retries=0).persist("a", failing(1, error=error, retries=5))
+
+
+async def test_progress_is_no_failure(clock: FakeClock) -> None:
+    assert await patience(clock, retries=0).persist("a", failing(20, progressed=True)) == 21
+    assert clock.slept == []
+
+
+async def test_other_errors_are_never_tried_again(clock: FakeClock) -> None:
+    async def full() -> None:
+        raise IntegrityError("no")
+
+    with pytest.raises(IntegrityError):
+        await patience(clock).persist("a", full)
+    assert clock.slept == []
+
+
+async def test_a_job_without_tokens_retries_one_at_a_time_and_far_apart(clock: FakeClock) -> None:
+    job = patience(clock, retries=3, tokens=2.0, first_delay=0.0)
+    at_once = most = 0
+
+    async def attempt() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        raise Setback(NetworkError("cut"))
+
+    outcomes = await asyncio.gather(*(job.persist("a", attempt) for _ in range(4)), return_exceptions=True)
+    assert all(isinstance(outcome, NetworkError) for outcome in outcomes)
+    most = 0
+    await asyncio.gather(*(job.persist("a", attempt) for _ in range(4)), return_exceptions=True)
+    assert sum(1 for seconds in clock.slept if seconds == 15.0) >= 10
+    first_tries_at_once = 4
+    assert most <= first_tries_at_once
+
+
+async def test_successes_give_tokens_back(clock: FakeClock) -> None:
+    job = patience(clock, tokens=1.0, refund=0.5, first_delay=0.0)
+    await job.persist("a", failing(1))
+    await job.persist("a", failing(0))
+    clock.slept.clear()
+    assert await job.persist("a", failing(1)) == 2
+    assert 15.0 not in clock.slept
+
+
+async def test_a_dead_host_costs_a_bounded_number_of_requests(clock: FakeClock) -> None:
+    job = patience(clock)
+    requests = 0
+
+    async def dead() -> None:
+        nonlocal requests
+        requests += 1
+        raise Setback(NetworkError("dead"))
+
+    outcomes = await asyncio.gather(*(job.persist("a", dead) for _ in range(8)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {NetworkError}
+    assert requests == 72
+
+
+async def test_a_pause_holds_for_every_resource_of_the_host(clock: FakeClock) -> None:
+    job = patience(clock)
+    assert job.throttled("a", retry_after=10.0, url="http://a/", status=429) == 10.0
+    await job.wait_for("b")
+    assert clock.slept == []
+    await job.wait_for("a")
+    assert clock.slept == [10.0]
+    await job.wait_for("a")
+    assert clock.slept == [10.0]
+
+
+async def test_pauses_double_only_while_no_success_follows(clock: FakeClock) -> None:
+    job = patience(clock)
+
+    async def throttle() -> float:
+        seconds = job.throttled("a", retry_after=None, url="http://a/", status=503)
+        await job.wait_for("a")
+        return seconds
+
+    assert [await throttle() for _ in range(4)] == [1.0, 2.0, 4.0, 8.0]
+    await job.persist("a", failing(0))
+    assert await throttle() == 1.0
+
+
+async def test_answers_that_were_under_way_do_not_prolong_a_pause(clock: FakeClock) -> None:
+    job = patience(clock)
+    waits = [job.throttled("a", retry_after=None, url="http://a/", status=503) for _ in range(8)]
+    assert waits == [1.0] * 8
+    assert job.host("a").allowed == 4
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(300.0, True), (300.5, False), (1e18, False)])
+async def test_three_hundred_seconds_are_the_longest_that_a_host_may_ask_for(
+    clock: FakeClock, seconds: float, accepted: bool
+) -> None:
+    job = patience(clock)
+    if accepted:
+        assert job.throttled("a", retry_after=seconds, url="http://a/", status=503) == seconds
+        return
+    with pytest.raises(NetworkError) as caught:
+        job.throttled("a", retry_after=seconds, url="http://a/", status=503)
+    assert caught.value.resumable
+
+
+async def test_a_throttled_host_gets_half_and_one_more_after_twenty_successes(clock: FakeClock) -> None:
+    pace = patience(clock).host("a")
+    pace.throttle(until=1.0)
+    pace.throttle(until=2.0)
+    assert pace.allowed == 2
+    for _ in range(SUCCESSES_TO_GROW - 1):
+        pace.succeed()
+    assert pace.allowed == 2
+    pace.succeed()
+    assert pace.allowed == 3
+    for _ in range(SUCCESSES_TO_GROW * 20):
+        pace.succeed()
+    assert pace.allowed == 8
+    for _ in range(10):
+        pace.throttle(until=3.0)
+    assert pace.allowed == 1
+
+
+async def test_no_more_than_allowed_are_inside_and_nobody_is_forgotten() -> None:
+    pace = HostPace(3)
+    inside = most = served = 0
+
+    async def visit() -> None:
+        nonlocal inside, most, served
+        await pace.enter()
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(0)
+        inside -= 1
+        served += 1
+        pace.leave()
+
+    await asyncio.gather(*(visit() for _ in range(50)))
+    assert (most, served, pace.busy) == (3, 50, 0)
+
+
+async def test_a_cancelled_visitor_passes_its_place_on() -> None:
+    pace = HostPace(1)
+    await pace.enter()
+    waiting = [asyncio.create_task(pace.enter()) for _ in range(3)]
+    await asyncio.sleep(0)
+    pace.leave()
+    waiting[0].cancel()
+    await asyncio.wait_for(waiting[1], 1)
+    waiting[2].cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    pace.leave()
+    await asyncio.wait_for(pace.enter(), 1)
+    assert pace.busy == 1
+
+
+async def test_the_system_clock_goes_forward() -> None:
+    clock = SystemClock()
+    before = clock.now()
+    await clock.sleep(0)
+    assert clock.now() >= before
+    assert clock.wall() > 1_700_000_000
+    assert 0 <= clock.chance() < 1
