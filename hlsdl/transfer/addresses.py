@@ -131,6 +131,7 @@ def kind_of_name(host: str) -> AddressKind | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def literal_address(host: str) -> Address | None:
     """The address that a normalised host is, or None when it is a name."""
     if ":" in host:
@@ -140,6 +141,7 @@ def literal_address(host: str) -> Address | None:
     return None
 
 
+@lru_cache(maxsize=1024)
 def read_host(written: str) -> str:
     """Normalise a host: lower case, IDNA, one spelling for each address; ValueError when it is none.
 

@@ -233,7 +233,11 @@ class UrlPolicy:
 
     def refusal(self, kind: AddressKind, url: str) -> PolicyError:
         """The error for a host that is a place of `kind`."""
-        hint = None
-        if kind in _ALLOWED_BY_FLAG:
-            hint = "--allow-private allows loopback and private addresses for this job"
-        return PolicyError(f"a URL leads to a {kind} address, and the source does not", url=url, hint=hint)
+        if kind in _NEVER:
+            return PolicyError(f"a URL leads to a {kind} address, and those are never asked", url=url)
+        hint = "--allow-private allows loopback and private addresses for this job"
+        return PolicyError(
+            f"a URL leads to a {kind} address on a host that was not typed",
+            url=url,
+            hint=hint if kind in _ALLOWED_BY_FLAG else None,
+        )

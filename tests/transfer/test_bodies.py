@@ -26,7 +26,6 @@ from hlsdl.testing import (
     HangUp,
     Html,
     Json,
-    Longer,
     Raw,
     Reset,
     ScriptedOrigin,
@@ -151,26 +150,6 @@ async def test_every_framing_brings_the_same_bytes(
         sink = MemorySink()
         await client.fetch(segment(url), sink)
         assert (sink.data, sink.length_verified) == (PACKETS, True)
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [b"surplus", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", b"\r\n\r\n"],
-    ids=["text", "answer", "lines"],
-)
-async def test_surplus_after_a_body_is_never_taken_for_the_next_answer(
-    origin: ScriptedOrigin, make_client: MakeClient, extra: bytes
-) -> None:
-    """Row 5."""
-    url, other = origin.add("/a.ts", PACKETS), origin.add("/b.ts", PACKETS[::-1])
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PACKETS)
-    client = make_client(url)
-    for fault in (Longer(extra), Raw(head + PACKETS + extra)):
-        origin.script("/a.ts", fault)
-        first, second = MemorySink(), MemorySink()
-        await client.fetch(segment(url), first)
-        await client.fetch(segment(other), second)
-        assert (first.data, second.data) == (PACKETS, PACKETS[::-1])
 
 
 async def test_a_flipped_bit_is_stored_as_it_came(origin: ScriptedOrigin, make_client: MakeClient) -> None:

@@ -1,4 +1,4 @@
-"""Conformance, part three: what only doors over our own connections promise (vetting, pinning, bounded heads, lanes)."""
+"""Conformance, part five: what only doors over our own connections promise (vetting, pinning, bounded heads, lanes)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hlsdl.errors import HlsdlError, LimitError, NetworkError, PolicyError
-from hlsdl.testing import EarlyHints, HangUp, Hold, LocalAuthority, Raw, Redirect, ScriptedOrigin, Stall
+from hlsdl.testing import EarlyHints, HangUp, Hold, LocalAuthority, Longer, Raw, Redirect, ScriptedOrigin, Stall
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
@@ -211,6 +211,25 @@ async def test_connections_are_kept_and_used_again(origin: ScriptedOrigin, resol
         await fetched(client, origin.url("/gone"))
     assert await fetched(client, url) == BODY
     assert origin.connections == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [b"surplus", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", b"\r\n\r\n"],
+    ids=["text", "answer", "lines"],
+)
+async def test_surplus_after_a_body_is_never_taken_for_the_next_answer(
+    origin: ScriptedOrigin, resolving: MakeResolving, extra: bytes
+) -> None:
+    """Row 5."""
+    url, other = origin.add("/a.ts", BODY), origin.add("/b.ts", BODY * 2)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+    client = resolving(url, Answers())
+    for fault in (Longer(extra), Raw(head + BODY + extra), Raw(chunked + extra)):
+        origin.script("/a.ts", fault)
+        assert await fetched(client, url) == BODY
+        assert await fetched(client, other) == BODY * 2
 
 
 async def test_a_keep_alive_race_is_one_silent_retry(origin: ScriptedOrigin, resolving: MakeResolving) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlsdl.playlist.models import ByteRange
 from hlsdl.transfer.ranges import (
@@ -207,3 +209,28 @@ def test_a_416_means_complete_only_when_the_length_is_exactly_what_is_held(
     wanted: Wanted, content_range: str, expected: type
 ) -> None:
     assert isinstance(answer(wanted, 416, content_range=content_range), expected)
+
+
+NEAR = st.integers(min_value=-2, max_value=2)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(held=st.sampled_from([0, 100]), by_part=st.booleans(), shifts=st.tuples(NEAR, NEAR, NEAR, st.none() | NEAR))
+def test_whatever_a_206_says_only_the_bytes_that_are_missing_are_appended(
+    held: int, by_part: bool, shifts: tuple[int, int, int, int | None]
+) -> None:
+    """Every number of the answer is right, or wrong by one or two."""
+    wanted = Wanted(byte_range=PART if by_part else None, held=held, validator=STRONG, by_range=True)
+    end = wanted.last if wanted.last is not None else 1999
+    first, last, total = wanted.first + shifts[0], end + shifts[1], end + 1 + shifts[2]
+    length = None if shifts[3] is None else end - wanted.first + 1 + shifts[3]
+    decision = answer(wanted, 206, length, content_range=f"bytes {first}-{last}/{total}", etag='"v1"')
+    if not isinstance(decision, Take):
+        assert isinstance(decision, Discard)
+        assert any(shifts) or not wanted.asks_for_range
+        return
+    assert (first, decision.skip, decision.length, decision.restart) == (wanted.first, 0, None, held == 0)
+    assert first <= last < total
+    assert decision.body_length == last - first + 1
+    assert length in {None, decision.body_length}
+    assert decision.whole is (last == (end if by_part else total - 1))

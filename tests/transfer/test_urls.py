@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hlsdl.errors import LimitError, PolicyError
 from hlsdl.transfer.urls import join_location, read_url
@@ -86,3 +88,43 @@ def test_a_location_is_resolved_against_where_it_came_from(location: str, resolv
 def test_a_malformed_location_is_a_policy_error_not_a_crash() -> None:
     with pytest.raises(PolicyError):
         join_location(read_url("http://example.com/"), "http://[bad")
+
+
+PIECES = st.sampled_from(
+    [
+        "http://",
+        "https:",
+        "//",
+        "/",
+        "\\",
+        "@",
+        ":",
+        "[",
+        "]",
+        "::1",
+        "127.0.0.1",
+        "0x7f",
+        ".",
+        "a",
+        "%",
+        "?",
+        "#",
+        " ",
+        "ü",
+        "\n",
+        "\0",
+    ]
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(st.lists(PIECES, max_size=12).map("".join), st.text(max_size=40).map("http://{}".format)))
+def test_any_text_is_read_or_refused_and_what_is_read_stays_what_it_is(text: str) -> None:
+    try:
+        url = read_url(text)
+    except (PolicyError, LimitError):
+        return
+    assert read_url(url.text) == url
+    assert url.text.isascii()
+    assert not set(url.text) & set(" \r\n\0\t")
+    assert "@" not in url.authority

@@ -1,0 +1,253 @@
+"""Conformance, part two: ranges and validators. Bytes are only ever appended to their own."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from itertools import pairwise
+
+import pytest
+
+from hlsdl.errors import HlsdlError, HttpError, IntegrityError, LimitError
+from hlsdl.testing import (
+    Behaviour,
+    ContentRange,
+    Cut,
+    Headers,
+    IgnoreRange,
+    Multipart,
+    Reset,
+    ScriptedOrigin,
+    ShortRange,
+    Status,
+    Without,
+    WrongRange,
+)
+from hlsdl.transfer.policy import Limits, RetryPolicy
+from hlsdl.transfer.sink import MemorySink, Validator
+from transfer.conftest import MakeClient, segment
+
+BODY = b"".join(b"G" + n.to_bytes(4, "big") + bytes(183) for n in range(1000))
+SMALL_PARTS = Limits(resume_from=1000, block=1000)
+"""Resuming from the first kilobyte on, so that a test need not move eight megabytes."""
+
+
+def etag_of(origin: ScriptedOrigin, path: str = "/a.ts") -> str:
+    etag = origin._objects[path].etag
+    assert etag is not None
+    return etag
+
+
+def held(origin: ScriptedOrigin, size: int = 50_000) -> MemorySink:
+    """What an earlier run left."""
+    return MemorySink(BODY[:size], Validator(etag=etag_of(origin), strong=True))
+
+
+def ranges(origin: ScriptedOrigin, path: str = "/a.ts") -> list[str | None]:
+    return [request.headers.get("range") for request in origin.requests if request.path == path]
+
+
+async def test_a_large_part_with_a_strong_validator_is_resumed(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    url = origin.add("/a.ts", BODY)
+    sink = held(origin)
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert (sink.data, sink.restarts) == (BODY, 0)
+    assert origin.requests[0].headers["range"] == "bytes=50000-"
+    assert origin.requests[0].headers["if-range"] == etag_of(origin)
+    assert origin.requests[0].body_bytes_sent == len(BODY) - 50_000
+
+
+async def test_a_transfer_that_breaks_goes_on_where_it_was(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    url = origin.add("/a.ts", BODY)
+    origin.script("/a.ts", Cut(after=60_000), Reset(after=60_000), Cut(after=30_000))
+    sink = MemorySink()
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert (sink.data, sink.restarts) == (BODY, 0)
+    starts = [int((asked or "bytes=0-").removeprefix("bytes=").rstrip("-")) for asked in ranges(origin)]
+    assert len(starts) == 4
+    assert all(later > earlier for earlier, later in pairwise(starts))
+
+
+@pytest.mark.parametrize("size", [7 * 1024 * 1024, 8 * 1024 * 1024])
+async def test_below_eight_mebibytes_restart_beats_splice(
+    origin: ScriptedOrigin, make_client: MakeClient, size: int
+) -> None:
+    body = BODY * 50
+    url = origin.add("/a.ts", body)
+    sink = MemorySink(body[:size], Validator(etag=etag_of(origin), strong=True))
+    await make_client(url).fetch(segment(url), sink)
+    assert sink.data == body
+    assert sink.restarts == (1 if size < 8 * 1024 * 1024 else 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "requests"),
+    [
+        (IgnoreRange(), 1),
+        (WrongRange(), 2),
+        (ContentRange("bytes 49999-187998/188000"), 2),
+        (ContentRange("bytes 50000-187999/188001"), 2),
+        (ContentRange("bytes 50000-187998/188000"), 2),
+        (ContentRange("bytes 50000-187999/187999"), 2),
+        (Without("Content-Range"), 2),
+        (Multipart(), 2),
+        (Status(416, headers={"Content-Range": "bytes */40000"}), 2),
+        (Status(416), 2),
+        (Without("ETag"), 2),
+        (Headers([("Content-Encoding", "gzip")]), 2),
+    ],
+    ids=str,
+)
+async def test_a_wrong_answer_to_a_range_never_gets_into_the_body(
+    origin: ScriptedOrigin, make_client: MakeClient, fault: Behaviour, requests: int
+) -> None:
+    """Rows 22-26, 28."""
+    url = origin.add("/a.ts", BODY)
+    origin.script("/a.ts", fault)
+    sink = held(origin)
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert sink.data == BODY
+    assert origin.count("/a.ts") == requests
+
+
+async def test_a_416_with_exactly_our_length_means_nothing_is_missing(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """Row 27."""
+    url = origin.add("/a.ts", BODY)
+    sink = held(origin, len(BODY))
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert (sink.data, sink.restarts, origin.requests[0].status) == (BODY, 0, 416)
+
+
+async def test_a_changed_object_starts_over(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    """Row 29."""
+    url = origin.add("/a.ts", BODY)
+    sink = held(origin)
+    origin.add("/a.ts", BODY[::-1])
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert (sink.data, origin.count("/a.ts")) == (BODY[::-1], 1)
+    assert sink.validator == Validator(etag=etag_of(origin), last_modified="Sat, 01 Jan 2022 00:00:00 GMT", strong=True)
+
+
+async def test_a_server_that_ignores_if_range_after_a_change_is_found_out(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    url = origin.add("/a.ts", BODY)
+    sink = held(origin)
+    origin.add("/a.ts", BODY[::-1])
+
+    class IgnoreIfRange:
+        def apply(self, request: object, answer: object) -> object:
+            from hlsdl.testing import Answer
+
+            tail = BODY[::-1][50_000:]
+            told = (("Content-Range", f"bytes 50000-{len(BODY) - 1}/{len(BODY)}"), ("ETag", '"new"'))
+            return Answer(status=206, headers=told, body=tail)
+
+    origin.script("/a.ts", IgnoreIfRange())  # type: ignore[arg-type]
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert sink.data == BODY[::-1]
+
+
+@pytest.mark.parametrize(
+    ("etag", "age", "resumed"),
+    [('W/"weak"', 3600, False), (None, 59, False), (None, 3600, True), ('"strong"', 0, True)],
+)
+async def test_only_a_strong_validator_lets_a_part_be_continued(
+    origin: ScriptedOrigin, make_client: MakeClient, etag: str | None, age: int, resumed: bool
+) -> None:
+    """Rows 30 and 31."""
+    import time
+
+    modified = formatdate(time.time() - age, usegmt=True)
+    url = origin.add("/a.ts", BODY, etag=etag, last_modified=modified)
+    origin.script("/a.ts", Cut(after=100_000))
+    sink = MemorySink()
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert sink.data == BODY
+    assert (ranges(origin)[1] is not None) is resumed
+
+
+async def test_a_byte_range_of_the_playlist_is_asked_for_and_stored_alone(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    url = origin.add("/a.ts", BODY)
+    sink = MemorySink()
+    await make_client(url).fetch(segment(url, part=(1880, 3760)), sink)
+    assert sink.data == BODY[1880:5640]
+    assert ranges(origin) == ["bytes=1880-5639"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        IgnoreRange(),
+        WrongRange(),
+        Without("Content-Range"),
+        Multipart(),
+        Cut(after=100),
+        Reset(after=0),
+        ShortRange(1000),
+    ],
+    ids=str,
+)
+async def test_a_byte_range_survives_every_wrong_answer(
+    origin: ScriptedOrigin, make_client: MakeClient, fault: Behaviour
+) -> None:
+    url = origin.add("/a.ts", BODY)
+    origin.script("/a.ts", fault)
+    sink = MemorySink()
+    await make_client(url).fetch(segment(url, part=(1880, 3760)), sink)
+    assert sink.data == BODY[1880:5640]
+
+
+async def test_a_server_without_ranges_gives_each_slice_of_a_small_entity(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """R3: the slice is cut from the whole up to the limit, and past it there is a clear error."""
+    url = origin.add("/a.ts", BODY)
+    origin.always("/a.ts", IgnoreRange())
+    client = make_client(url, limits=Limits(slice=len(BODY)))
+    for start in (0, 1880, len(BODY) - 188):
+        sink = MemorySink()
+        await client.fetch(segment(url, part=(start, 188)), sink)
+        assert sink.data == BODY[start : start + 188]
+    with pytest.raises(LimitError) as caught:
+        await make_client(url, limits=Limits(slice=len(BODY) - 1)).fetch(segment(url, part=(0, 188)), MemorySink())
+    assert "ranges" in caught.value.message
+
+
+async def test_a_byte_range_past_the_end_is_refused(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    url = origin.add("/a.ts", BODY)
+    with pytest.raises(HttpError) as caught:
+        await make_client(url).fetch(segment(url, part=(len(BODY), 188)), MemorySink())
+    assert (caught.value.http_status, origin.count("/a.ts")) == (416, 2)
+    few = make_client(url, retry=RetryPolicy(retries=1))
+    with pytest.raises(HlsdlError):
+        await few.fetch(segment(url, part=(len(BODY) - 10, 188)), MemorySink())
+
+
+async def test_a_short_206_is_continued_when_a_strong_validator_ties_the_parts(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """Row 24."""
+    url = origin.add("/a.ts", BODY)
+    origin.always("/a.ts", ShortRange(1000))
+    sink = MemorySink()
+    await make_client(url).fetch(segment(url, part=(0, 3760)), sink)
+    assert sink.data == BODY[:3760]
+    assert ranges(origin) == ["bytes=0-3759", "bytes=1000-3759", "bytes=2000-3759", "bytes=3000-3759"]
+    origin.add("/b.ts", BODY, etag='W/"weak"')
+    origin.always("/b.ts", ShortRange(1000))
+    sink = MemorySink()
+    await make_client(url).fetch(segment(origin.url("/b.ts"), part=(0, 3760)), sink)
+    assert sink.data == BODY[:3760]
+    assert ranges(origin, "/b.ts") == ["bytes=0-3759", None]
+
+
+async def test_integrity_errors_keep_their_code(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    url = origin.add("/a.ts", BODY)
+    origin.always("/a.ts", Without("Content-Range"))
+    client = make_client(url, retry=RetryPolicy(retries=1), limits=Limits(slice=100))
+    with pytest.raises(IntegrityError):
+        await client.fetch(segment(url, part=(188, 188)), MemorySink())
