@@ -12,7 +12,6 @@ from hlsdl.testing.behaviours import (
     Chunked,
     Close,
     CloseDelimited,
-    ContentRange,
     Cut,
     Delay,
     Drip,
@@ -26,23 +25,20 @@ from hlsdl.testing.behaviours import (
     Headers,
     Hold,
     Html,
-    IgnoreRange,
     Json,
     Longer,
-    Multipart,
     Raw,
     Redirect,
     Reset,
     Serve,
-    ShortRange,
     Silence,
     Stall,
     Status,
     Without,
-    WrongRange,
 )
 from hlsdl.testing.certificates import LocalAuthority
 from hlsdl.testing.origin import ScriptedOrigin
+from hlsdl.testing.range_behaviours import ContentRange, IgnoreRange, Multipart, ShortRange, WrongRange
 
 __all__ = [
     "Answer",

@@ -22,7 +22,8 @@ from typing import Self
 from urllib.parse import unquote
 
 from hlsdl.testing.answers import LONG_AGO, Answer, Request, StoredObject, answer_for, stored_bytes, stored_file
-from hlsdl.testing.behaviours import Behaviour, IgnoreRange
+from hlsdl.testing.behaviours import Behaviour
+from hlsdl.testing.range_behaviours import IgnoreRange
 
 LONGEST_HEAD = 1024 * 1024
 """Bytes of a request head that are read before the connection is dropped."""
