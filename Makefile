@@ -17,7 +17,7 @@ demo: .make/runtime  ## Fetch, verify and explain a small film from fixtures/ (o
 	@$(BIN)/python tools/demo $(URL)
 
 test: .make/development  ## Run all tests
-	@tools/system-packages chromium mpv
+	@tools/system-packages chromium mpv ffmpeg
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
 
 check: .make/development  ## Lint, format, types, architecture, generated pages

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -35,16 +36,36 @@ def corpus() -> Path:
 
 
 @pytest.fixture(scope="session")
-def program() -> Any:
-    """`program("mpv")`: the path of an installed program, or a skip that names it."""
+def any_tool() -> Callable[..., str]:
+    """The path of the first of some programs that is installed; a skip that names it when none is."""
 
-    def find(name: str) -> str:
-        path = shutil.which(name)
+    def find(*names: str) -> str:
+        path = next(filter(None, map(shutil.which, names)), None)
         if path is None:
-            pytest.skip(f"not installed: {name}")
+            pytest.skip(f"`{names[0]}` is not installed")
         return path
 
     return find
+
+
+@pytest.fixture(scope="module")
+def browser(any_tool: Callable[..., str]) -> Iterator[Browser]:
+    """A real headless Chromium."""
+    chromium = any_tool("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
+        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page; anything on it may take half a minute on a busy machine."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

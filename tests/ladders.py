@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hlsdl.playlist.parsing import parse_playlist
-
 from hlsdl.playlist.models import MultivariantPlaylist
+from hlsdl.playlist.parsing import parse_playlist
 
 URL = "https://films.test/a/master.m3u8"
 

@@ -31,10 +31,10 @@ def bundle_blocks(document: Document) -> list[Block]:
     columns = ("id", "kind", "what", "codecs", "encryption", "segments", "size", "complete")
     rows = [
         (
-            one["id"],
+            short_id(one["id"]),
             one["kind"],
             stream_text(one),
-            ",".join(one["codecs"]),
+            codec_names(one["codecs"]),
             one["encryption"],
             segments_text(one),
             format_bytes(one["bytes"]),
@@ -43,6 +43,16 @@ def bundle_blocks(document: Document) -> list[Block]:
         for one in document["streams"]
     ]
     return [facts, Grid("streams", columns, rows)]
+
+
+def short_id(stream_id: str) -> str:
+    """Enough of a stream's id to tell it from the others; documents have the whole."""
+    return stream_id[:10]
+
+
+def codec_names(codecs: Sequence[str]) -> str:
+    """The four-character names, without profiles and levels."""
+    return ",".join(codec.split(".")[0] for codec in codecs)
 
 
 def plan_blocks(document: Document) -> list[Block]:
@@ -58,11 +68,11 @@ def plan_blocks(document: Document) -> list[Block]:
     )
     streams = [
         (
-            one["id"],
+            short_id(one["id"]),
             one["kind"],
             stream_text(one),
             format_bitrate(one["bandwidth"]),
-            ",".join(one["codecs"]),
+            codec_names(one["codecs"]),
             segments_text(one),
         )
         for one in document["streams"]
@@ -158,7 +168,7 @@ def _variant_row(one: Document) -> Sequence[object]:
         format_bitrate(one["bandwidth"]),
         format_bitrate(one.get("average_bandwidth")),
         one.get("video_range"),
-        ",".join(one["codecs"]),
+        codec_names(one["codecs"]),
         one.get("audio"),
         one.get("subtitles"),
         one.get("pathway"),
@@ -180,7 +190,7 @@ def _rendition_row(one: Document) -> Sequence[object]:
 
 
 def _trick_row(one: Document) -> Sequence[object]:
-    return (_size(one), format_bitrate(one["bandwidth"]), ",".join(one["codecs"]))
+    return (_size(one), format_bitrate(one["bandwidth"]), codec_names(one["codecs"]))
 
 
 def _data_row(one: Document) -> Sequence[object]:

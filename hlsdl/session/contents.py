@@ -135,8 +135,8 @@ def stored_documents(before: Bundle | None) -> dict[str, Document]:
 def lay_out(writer: BundleWriter, contents: Contents) -> None:
     """Put the plan and the source playlists on disk, before the first segment is asked for.
 
-    The manifest comes first: from then on the folder says whose bundle it is, and a second run goes on with it. It lists
-    the playlists before they are there; what has no entry in the journal is simply asked for again.
+    The manifest comes first: from then on the folder says whose bundle it is, and a second run goes on with it. It
+    lists the playlists before they are there; what has no entry in the journal is simply asked for again.
     """
     writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hlsdl.playlist.parsing import parse_playlist
 from ladders import ladder, master, stream_inf
 
 from hlsdl.planning.local_playlists import (
@@ -15,6 +14,7 @@ from hlsdl.planning.plan import StreamPlan, make_plan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import StreamSource, select
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
+from hlsdl.playlist.parsing import parse_playlist
 
 URL = "https://films.test/v/index.m3u8"
 

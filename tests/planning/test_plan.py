@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hlsdl.playlist.parsing import parse_playlist
-
 from hlsdl.planning.plan import LEAST_SEGMENT_LIMIT, MOST_SEGMENT_BYTES, DownloadPlan, make_plan
 from hlsdl.planning.selection import StreamSource, select_media
 from hlsdl.playlist.models import ByteRange, MediaPlaylist
+from hlsdl.playlist.parsing import parse_playlist
 
 URL = "https://films.test/v/index.m3u8"
 

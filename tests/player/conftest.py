@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,18 +50,3 @@ def connect(serving: Serving) -> Iterator[Callable[[], socket.socket]]:
     yield open_one
     for connection in opened:
         connection.close()
-
-
-@pytest.fixture(scope="session")
-def any_tool() -> Callable[..., str]:
-    """Return the path of the first program that is installed; skip when none is, but fail in CI, where one must be."""
-
-    def find(*names: str) -> str:
-        path = next(filter(None, map(shutil.which, names)), None)
-        if path is None and os.environ.get("CI"):
-            pytest.fail(f"`{names[0]}` is not installed")
-        if path is None:
-            pytest.skip(f"`{names[0]}` is not installed")
-        return path
-
-    return find

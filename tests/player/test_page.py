@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from hlsdl.player import Serving, serve
 
@@ -28,24 +28,6 @@ ENDED = f"""new Promise((done, fail) => {{
 """A promise that the film comes to its end."""
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser(any_tool: Callable[..., str]) -> Iterator[Browser]:
-    chromium = any_tool("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required"]
-        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE)
-    yield context.new_page()
-    context.close()
 
 
 @contextmanager
