@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,15 @@ import pytest
 from hlsdl.testing import ScriptedOrigin
 
 MEDIA = Path(__file__).parent.parent.parent / "fixtures" / "media"
+
+
+@pytest.fixture(autouse=True)
+def own_logger() -> Iterator[None]:
+    """The command takes over the logger `hlsdl`; other tests of this process get it back as it was."""
+    logger = logging.getLogger("hlsdl")
+    before = logger.propagate, list(logger.handlers), logger.level
+    yield
+    logger.propagate, logger.handlers, logger.level = before[0], before[1], before[2]
 
 
 @pytest.fixture

@@ -125,7 +125,9 @@ def read_all(descriptor: int) -> str:
     """Everything a pseudo-terminal shows until its other end is closed."""
     blocks: list[bytes] = []
     with contextlib.suppress(OSError):  # Linux reports the end of a pseudo-terminal as EIO
-        while select.select([descriptor], [], [], LONGEST_RUN)[0]:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN | select.POLLHUP)
+        while poll.poll(LONGEST_RUN * 1000):
             block = os.read(descriptor, 65536)
             if not block:
                 break

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsdl.bundle.manifest import StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredStream
 from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import UsageError
 from hlsdl.ffmpeg import find_ffmpeg
@@ -153,7 +153,8 @@ def test_of_a_partial_bundle_what_is_there_is_decoded(tmp_path: Path) -> None:
 def test_a_protected_stream_is_not_decoded(tmp_path: Path) -> None:
     bundle = store(MEDIA / "film", tmp_path / "b.movpkg", preferences=ONE_VIDEO)
     manifest = bundle / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"protected": false', '"protected": true'))
+    protected = manifest.read_bytes().replace(b'"protected": false', b'"protected": true')
+    manifest.write_bytes(Manifest.decode(protected).encode())
     shutil.rmtree(bundle / Bundle.open(bundle).streams[0].id)
     codes = {finding.code for finding in verify_bundle(bundle, deep=True).findings}
     assert codes == {Code.PROTECTED, Code.MISSING}
