@@ -13,11 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from hlsdl.access.cookies import Cookie, read_cookies_txt
+from hlsdl.access.credentials import CookieJar, Credentials
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import ProxyRules
+from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.transfer import content
-from hlsdl.transfer.cookies import Cookie, read_cookies_txt
-from hlsdl.transfer.credentials import CookieJar, Credentials
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
@@ -25,12 +29,10 @@ from hlsdl.transfer.fetching import Fetch, RateLimit, Tap, not_what_was_asked
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
-from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
-from hlsdl.transfer.proxies import ProxyRules
+from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.trust import LazyTls
-from hlsdl.transfer.urls import read_url
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
 

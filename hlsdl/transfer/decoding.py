@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import zlib
 
+from hlsdl.access.limits import KIB, Limits
 from hlsdl.errors import LimitError
-from hlsdl.transfer.policy import KIB, Limits
 
 _STEP = 64 * KIB
 

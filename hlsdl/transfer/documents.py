@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import content
 from hlsdl.transfer.decoding import BoundedGunzip, TruncatedBody
 from hlsdl.transfer.doors import Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
 from hlsdl.transfer.fetching import HINT_CUT, PLAIN, Tap, not_what_was_asked
-from hlsdl.transfer.urls import CheckedUrl
 
 DocumentKind = Literal["playlist", "key", "data"]
 

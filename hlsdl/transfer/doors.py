@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from hlsdl.access.limits import Limits
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
-from hlsdl.transfer.policy import Limits
-from hlsdl.transfer.urls import CheckedUrl
 
 
 class Setback(Exception):

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hlsdl.access.credentials import CookieJar, Credentials
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
-from hlsdl.transfer.credentials import CookieJar, Credentials
 from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
 from hlsdl.transfer.patience import Patience
-from hlsdl.transfer.policy import (
-    Limits,
-    StatusClass,
-    UrlPolicy,
-    class_of_status,
-    hint_for_status,
-    read_retry_after,
-)
-from hlsdl.transfer.urls import CheckedUrl
+from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

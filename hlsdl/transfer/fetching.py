@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from hlsdl.access.limits import MIB
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import content, ranges
 from hlsdl.transfer.doors import Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
-from hlsdl.transfer.policy import MIB
 from hlsdl.transfer.ranges import Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
-from hlsdl.transfer.urls import CheckedUrl
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource

@@ -15,10 +15,10 @@ from urllib.request import url2pathname
 
 from anyio.to_thread import run_sync as in_thread
 
+from hlsdl.access.limits import MIB
 from hlsdl.errors import DiskError, LimitError, PolicyError
 from hlsdl.planning.plan import Resource
 from hlsdl.transfer.fetching import Tap
-from hlsdl.transfer.policy import MIB
 from hlsdl.transfer.sink import Sink, Validator
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEFAULT_USER_AGENT = "hlsdl"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferOptions:

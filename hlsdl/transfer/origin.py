@@ -18,13 +18,13 @@ from typing import Any
 import httpcore
 import httpx
 
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import Proxy, ProxyRules
+from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
-from hlsdl.transfer.policy import Limits
-from hlsdl.transfer.proxies import Proxy, ProxyRules
 from hlsdl.transfer.resolving import SystemResolver, Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
-from hlsdl.transfer.urls import DEFAULT_PORTS, SourceOrigin
 
 IDLE_CONNECTIONS = 64
 """Connections kept open without work, over all hosts."""

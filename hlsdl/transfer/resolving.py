@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Protocol, TypeVar
 
+from hlsdl.access.addresses import AddressKind, kind_of_text, literal_address
+from hlsdl.access.gate import UrlPolicy
 from hlsdl.errors import NetworkError
-from hlsdl.transfer.addresses import AddressKind, kind_of_text, literal_address
 from hlsdl.transfer.doors import Setback
-from hlsdl.transfer.policy import UrlPolicy
 
 T = TypeVar("T")
 

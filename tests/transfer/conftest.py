@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
 from hlsdl.planning.plan import Resource
 from hlsdl.playlist.models import ByteRange
 from hlsdl.testing import ScriptedOrigin
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
+from hlsdl.transfer.policy import RetryPolicy
 from transfer.doors import DOORS, DoorSetting, FakeClock
 
 MakeClient = Callable[..., Any]

@@ -14,11 +14,12 @@ from typing import Any
 
 import httpx
 
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import ProxyRules
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor, open_door
-from hlsdl.transfer.policy import Limits, UrlPolicy
-from hlsdl.transfer.proxies import ProxyRules
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.trust import LazyTls, make_tls_context
 

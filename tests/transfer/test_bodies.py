@@ -9,6 +9,7 @@ import gzip
 
 import pytest
 
+from hlsdl.access.limits import Limits
 from hlsdl.errors import ContentKeyError, HlsdlError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.testing import (
     Behaviour,
@@ -33,7 +34,7 @@ from hlsdl.testing import (
     Stall,
     Status,
 )
-from hlsdl.transfer.policy import Limits, RetryPolicy
+from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import SHORT_STALL, MakeClient, segment
 from transfer.doors import FakeClock

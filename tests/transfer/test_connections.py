@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, LimitError, NetworkError, PolicyError
 from hlsdl.testing import EarlyHints, HangUp, Hold, LocalAuthority, Longer, Raw, Redirect, ScriptedOrigin, Stall
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.policy import Limits, RetryPolicy, UrlPolicy
+from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import SHORT_STALL, segment
 from transfer.doors import DOORS, OUR_DOORS, DoorSetting, FakeClock

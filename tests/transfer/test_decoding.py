@@ -7,9 +7,9 @@ import random
 
 import pytest
 
+from hlsdl.access.limits import Limits
 from hlsdl.errors import LimitError
 from hlsdl.transfer.decoding import BoundedGunzip, TruncatedBody
-from hlsdl.transfer.policy import Limits
 
 _CHANCE = random.Random(1)
 TEXT = b"#EXTM3U\n" + b"".join(b"#EXTINF:4,\n%d.ts\n" % _CHANCE.randrange(10**9) for _ in range(5000))

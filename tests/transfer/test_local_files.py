@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.access.limits import Limits
 from hlsdl.errors import ContentKeyError, DiskError, HlsdlError, LimitError, PolicyError
 from hlsdl.testing import ScriptedOrigin
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.local_files import path_of, read_data_url
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.policy import Limits
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
 

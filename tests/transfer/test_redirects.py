@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, HttpError, PolicyError
 from hlsdl.testing import (
     Behaviour,
@@ -16,7 +17,7 @@ from hlsdl.testing import (
     Reset,
     ScriptedOrigin,
 )
-from hlsdl.transfer.policy import Limits, RetryPolicy
+from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink, Validator
 from transfer.conftest import MakeClient, segment
 

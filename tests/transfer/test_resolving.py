@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
+from hlsdl.access.gate import UrlPolicy
 from hlsdl.errors import PolicyError
 from hlsdl.transfer.doors import Setback
-from hlsdl.transfer.policy import UrlPolicy
 from hlsdl.transfer.resolving import SystemResolver, Vetting, first_connected, interleave
 from transfer.test_connections import Answers
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, LimitError
 from hlsdl.testing import (
     Behaviour,
@@ -22,7 +23,7 @@ from hlsdl.testing import (
     Without,
     WrongRange,
 )
-from hlsdl.transfer.policy import Limits, RetryPolicy
+from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink, Validator
 from transfer.conftest import MakeClient, segment
 

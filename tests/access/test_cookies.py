@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hlsdl.access.cookies import Cookie, read_cookies_txt, read_set_cookie
+from hlsdl.access.urls import read_url
 from hlsdl.errors import UsageError
-from hlsdl.transfer.cookies import Cookie, read_cookies_txt, read_set_cookie
-from hlsdl.transfer.urls import read_url
 
 FILE = """# Netscape HTTP Cookie File
 # https://curl.se/docs/http-cookies.html

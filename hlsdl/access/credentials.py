@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hlsdl.access.cookies import Cookie, read_set_cookie
+from hlsdl.access.limits import Limits
+from hlsdl.access.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin
 from hlsdl.errors import UsageError
-from hlsdl.transfer.cookies import Cookie, read_set_cookie
-from hlsdl.transfer.options import DEFAULT_USER_AGENT
-from hlsdl.transfer.policy import Limits
-from hlsdl.transfer.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin
+
+DEFAULT_USER_AGENT = "hlsdl"
 
 OURS = frozenset(
     {

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
+from hlsdl.access.urls import SourceOrigin
 from hlsdl.errors import UsageError
-from hlsdl.transfer.urls import SourceOrigin
 
 SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
+from hlsdl.access.addresses import read_host
 from hlsdl.errors import LimitError, PolicyError
-from hlsdl.transfer.addresses import read_host
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
+from hlsdl.access.cookies import Cookie
+from hlsdl.access.credentials import CookieJar, Credentials
+from hlsdl.access.limits import Limits
+from hlsdl.access.urls import read_url
 from hlsdl.errors import UsageError
-from hlsdl.transfer.cookies import Cookie
-from hlsdl.transfer.credentials import CookieJar, Credentials
-from hlsdl.transfer.policy import Limits
-from hlsdl.transfer.urls import read_url
 
 ORIGINS = {
     "same": "https://video.example",

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import UsageError
-from hlsdl.transfer.urls import CheckedUrl
 
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f;]")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hlsdl.access.urls import join_location, read_url
 from hlsdl.errors import LimitError, PolicyError
-from hlsdl.transfer.urls import join_location, read_url
 
 
 @pytest.mark.parametrize(

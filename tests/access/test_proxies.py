@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hlsdl.access.proxies import ProxyRules, read_proxy
+from hlsdl.access.urls import read_url
 from hlsdl.errors import UsageError
-from hlsdl.transfer.proxies import ProxyRules, read_proxy
-from hlsdl.transfer.urls import read_url
 
 ENVIRONMENT = {"http_proxy": "http://plain:3128", "HTTPS_PROXY": "http://tls:3129", "ALL_PROXY": "socks5h://all"}
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from hlsdl.transfer.addresses import AddressKind, kind_of, kind_of_name, literal_address, read_host
+from hlsdl.access.addresses import AddressKind, kind_of, kind_of_name, literal_address, read_host
 
 LOOPBACK_SPELLINGS = [
     "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F000001", "0x7f.0.0.1", "0x7f.1", "0177.0.0.1",
@@ -104,7 +104,7 @@ def test_well_known_names_are_judged_without_a_resolver(host: str, kind: Address
 
 
 def test_an_address_that_a_resolver_gives_with_a_zone_is_link_local() -> None:
-    from hlsdl.transfer.addresses import kind_of_text
+    from hlsdl.access.addresses import kind_of_text
 
     assert kind_of_text("fe80::1%eth0") is AddressKind.LINK_LOCAL
     assert kind_of(ip_address("::ffff:1.1.1.1")) is AddressKind.GLOBAL
