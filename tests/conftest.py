@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def pytest_configure() -> None:
+    """Started in the background of a shell, a process ignores SIGINT and so do its children; the tests send it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
