@@ -72,7 +72,7 @@ def read_cookies_txt(text: str, *, now: float) -> tuple[Cookie, ...]:
         if not line.strip() or line.startswith(("#", "$")):
             continue
         fields = line.rstrip("\r\n").split("\t")
-        if len(fields) != 7 or not re.fullmatch(r"-?[0-9]{0,18}(?:\.[0-9]*)?", fields[4]):
+        if len(fields) != 7 or not re.fullmatch(r"(?:-?[0-9]{1,18}(?:\.[0-9]*)?)?", fields[4]):
             raise UsageError(
                 f"line {number} of the cookie file is not in the Netscape format",
                 hint="export it as `cookies.txt` (Netscape format: seven fields separated by tabs)",

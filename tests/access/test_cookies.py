@@ -37,6 +37,8 @@ def test_windows_line_ends_are_fine() -> None:
         "video.example TRUE / TRUE 0 a secret",
         "a\tb\tc",
         "d\tTRUE\t/\tTRUE\tsoon\tn\tsecret",
+        "d\tTRUE\t/\tTRUE\t.\tn\tsecret",
+        "d\tTRUE\t/\tTRUE\t-\tn\tsecret",
         "d\tTRUE\t/\tTRUE\t0\tn\tsecret\tx",
     ],
 )
