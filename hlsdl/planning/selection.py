@@ -7,7 +7,8 @@ lines of the playlist point to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from hlsdl.planning import naming
 from hlsdl.planning.preferences import Preferences
@@ -75,7 +76,7 @@ def select(master: MultivariantPlaylist, preferences: Preferences) -> Selection:
     video = choose_video_renditions(master, chosen.variants, preferences)
     choices = [chosen.choice, audio_choice, subtitles_choice]
     streams = [_variant_source(master, one, chosen.copies.get(one.index, ())) for one in chosen.variants]
-    streams += [_rendition_source(one) for one in (*video, *audio, *subtitles) if one.uri is not None]
+    streams += [_rendition_source(master, one) for one in (*video, *audio, *subtitles) if one.uri is not None]
     if preferences.iframes:
         trick, trick_choice = _choose_trick_play(master, chosen.variants, preferences)
         streams += [_trick_source(one) for one in trick]
@@ -124,12 +125,14 @@ def _variant_source(master: MultivariantPlaylist, variant: Variant, copies: Sequ
     )
 
 
-def _rendition_source(rendition: Rendition) -> StreamSource:
+def _rendition_source(master: MultivariantPlaylist, rendition: Rendition) -> StreamSource:
     uri = rendition.uri or ""
+    copies = (one.uri for one in master.renditions if one.uri is not None and _is_copy(rendition, one))
     return StreamSource(
         id=naming.stream_id(naming.SUPPLEMENTAL, uri, 0),
         kind={"AUDIO": "audio", "SUBTITLES": "subtitles"}.get(rendition.type, "video"),
         url=uri,
+        alternates=tuple(dict.fromkeys(copies)),
         codecs=rendition.codecs,
         language=rendition.language,
         name=rendition.name,
@@ -139,6 +142,19 @@ def _rendition_source(rendition: Rendition) -> StreamSource:
         forced=rendition.forced,
         characteristics=rendition.characteristics,
     )
+
+
+def _is_copy(one: Rendition, other: Rendition) -> bool:
+    """Whether two renditions are one stream from two places: equal attributes, another pathway or host."""
+    if one.uri == other.uri:
+        return False
+    elsewhere = one.pathway != other.pathway or urlsplit(one.uri or "").netloc != urlsplit(other.uri or "").netloc
+    return elsewhere and _bare(one) == _bare(other)
+
+
+def _bare(one: Rendition) -> Rendition:
+    """The rendition without what depends on where it is."""
+    return replace(one, group="", uri=None, pathway=None, stable_id=None, line=0)
 
 
 def _trick_source(trick: TrickPlayVariant) -> StreamSource:

@@ -5,7 +5,7 @@ Rooms below receive the parts that concern them (`Preferences`, `TransferOptions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class FetchOptions:
     """Store ciphertext that nothing here can play."""
     allow_gaps: bool = False
     """Turn segments that the origin no longer has (404, 410) into EXT-X-GAP instead of failing."""
+    renew: Callable[[str], Awaitable[str | None]] | None = None
+    """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 
 
 def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOptions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync as in_thread
 
-from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError, HttpError
+from hlsdl.errors import HttpError
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
@@ -28,6 +27,7 @@ from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import Contents, lay_out, read_artwork, same_wishes, seal, stored_documents, wishes_of
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import (
     Documents,
     choose,
@@ -36,16 +36,10 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.progress import Progress
+from hlsdl.session.segments import SegmentWork
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.sink import Sink
-
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two progress events."""
-GONE = frozenset({404, 410})
-"""The answers that `allow_gaps` takes for a segment that is lost for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +95,18 @@ async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -
             await in_thread(partial(lay_out, writer, contents))
             await _fetch_keys(client, writer, plan)
             await _fetch_data(client, writer, contents, emit)
-            segments = _Segments(client, writer, contents, options, emit)
-            fetched = await segments.fetch()
+            moves = Moves(client, contents, renew=options.renew)
+            work = SegmentWork(client, writer, moves, title=title, allow_gaps=options.allow_gaps, emit=emit)
+            arrived = await work.fetch()
             emit(events.Sealing(task=title))
-            await in_thread(partial(seal, writer, contents, absent=frozenset(segments.absent)))
-    fetched = replace(fetched, seconds=round(time.monotonic() - started, 3))
+            await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
     bundle = Bundle.open(path)
+    fetched = Fetched(
+        segments=arrived.segments,
+        bytes=arrived.bytes,
+        reused_segments=arrived.reused_segments,
+        seconds=round(time.monotonic() - started, 3),
+    )
     _announce_end(emit, bundle, fetched)
     return Downloaded(bundle=bundle, fetched=fetched)
 
@@ -152,67 +152,6 @@ async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, 
             emit(events.Warned(task=contents.title, message=f"session data is left out: {error.message}"))
             continue
         await in_thread(writer.put, item.path, body.data)
-
-
-class _Segments:
-    """The long part: init sections and segments, in play order, with progress."""
-
-    def __init__(
-        self, client: Client, writer: BundleWriter, contents: Contents, options: FetchOptions, emit: Emit
-    ) -> None:
-        self.absent: set[str] = set()
-        """Paths of segments that the origin no longer has, with `allow_gaps`."""
-        self._client, self._writer, self._contents = client, writer, contents
-        self._allow_gaps, self._emit = options.allow_gaps, emit
-        self._progress = Progress.of(contents.plan, contents.title)
-        self._told = 0.0
-        self._segments = self._bytes = 0
-
-    async def fetch(self) -> Fetched:
-        remaining: list[Resource] = []
-        for resource in self._contents.plan.resources:
-            entry = self._writer.entries.get(resource.path)
-            if entry is None:
-                remaining.append(resource)
-            else:
-                self._progress.finished(resource, entry.size)
-        reused = self._progress.segments_done
-        require_space(self._writer.path, self._progress.total_bytes() - self._progress.completed_bytes)
-        self._tell(always=True)
-        await self._client.fetch_all(
-            remaining, self._sink, self._finished, on_bytes=self._arrived, forgive=self._forgive
-        )
-        self._tell(always=True)
-        return Fetched(segments=self._segments, bytes=self._bytes, reused_segments=reused)
-
-    def _sink(self, resource: Resource) -> Sink:
-        return self._writer.sink(resource.path, limit=resource.limit)
-
-    async def _finished(self, resource: Resource, sink: Sink) -> None:
-        entry = await sink.finish()  # type: ignore[attr-defined]
-        self._progress.finished(resource, entry.size)
-        self._segments += resource.kind == "segment"
-        self._bytes += entry.size
-        self._tell()
-
-    def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
-        """Whether this permanent failure becomes a gap instead of the end."""
-        if not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
-            return False
-        self.absent.add(resource.path)
-        message = f"segment {resource.sequence} is gone at the origin and becomes a gap: {error.message}"
-        self._emit(events.Warned(task=self._contents.title, message=message))
-        return True
-
-    def _arrived(self, size: int) -> None:
-        self._progress.arrived(size, time.monotonic())
-        self._tell()
-
-    def _tell(self, *, always: bool = False) -> None:
-        now = time.monotonic()
-        if always or now - self._told >= PROGRESS_INTERVAL:
-            self._told = now
-            self._emit(self._progress.event(now))
 
 
 def _announce(emit: Emit, contents: Contents, selection: Selection, path: Path, *, resumed: bool) -> None:

@@ -6,10 +6,11 @@ stored copies answer, and the same plan comes out of them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hlsdl.errors import ContentKeyError, LimitError, LiveStreamError, PlaylistError
+from hlsdl.errors import ContentKeyError, HttpError, LimitError, LiveStreamError, NetworkError, PlaylistError
 from hlsdl.planning.plan import DownloadPlan, make_plan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.reasons import Choice
@@ -20,6 +21,8 @@ from hlsdl.playlist.parsing import parse_playlist
 from hlsdl.session.sources import Source
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
+
+logger = logging.getLogger(__name__)
 
 LIMITS = PlaylistLimits()
 MOST_SEGMENTS_OF_A_JOB = 4_000_000
@@ -43,6 +46,8 @@ class Documents:
     def __init__(self, client: Client, stored: Mapping[str, Document] | None = None) -> None:
         self._client = client
         self._known: dict[str, Document] = dict(stored or {})
+        self.stored = frozenset(self._known)
+        """URLs of the documents that came from the bundle."""
 
     async def read(self, url: str) -> Document:
         """The document at `url`.
@@ -55,6 +60,21 @@ class Documents:
             body = await self._client.read(url, kind="playlist", limit=LIMITS.max_bytes)
             known = self._known[url] = Document(data=body.data, url=url, final_url=body.url)
         return known
+
+    async def read_any(self, url: str, alternates: Iterable[str]) -> Document:
+        """The document at `url`, or when that cannot be had, of the first redundant copy that can, as if from `url`."""
+        try:
+            return await self.read(url)
+        except (HttpError, NetworkError) as error:
+            for alternate in alternates:
+                try:
+                    copy = await self.read(alternate)
+                except (HttpError, NetworkError) as refusal:
+                    logger.info("a redundant copy is not there either: %s", refusal.message)
+                    continue
+                self._known[url] = replace(copy, url=url)
+                return self._known[url]
+            raise error
 
     def known(self, url: str) -> Document:
         """A document that was read before."""
@@ -108,7 +128,7 @@ async def read_streams(documents: Documents, root: Root, selection: Selection) -
     """
     if root.master is None:
         return make_plan([(selection.streams[0], _media(root.playlist, selection.streams[0]))])
-    texts = await together(documents.read(stream.url) for stream in selection.streams)
+    texts = await together(documents.read_any(stream.url, stream.alternates) for stream in selection.streams)
     variables = root.master.variables
     read = [
         (stream, _parse_stream(stream, text, variables)) for stream, text in zip(selection.streams, texts, strict=True)
@@ -124,6 +144,19 @@ async def read_streams(documents: Documents, root: Root, selection: Selection) -
     if plan.segments > MOST_SEGMENTS_OF_A_JOB:
         raise LimitError(f"the chosen streams have more than {MOST_SEGMENTS_OF_A_JOB:,} segments together")
     return plan
+
+
+async def read_stream(documents: Documents, stream: StreamSource, variables: Mapping[str, str]) -> MediaPlaylist:
+    """Read the media playlist of one stream.
+
+    Raises:
+        PlaylistError: it is no media playlist.
+    """
+    document = await documents.read(stream.url)
+    playlist = _parse_stream(stream, document, variables)
+    if playlist is None:
+        raise PlaylistError("the subtitles are one bare file, where a playlist was before", url=stream.url)
+    return playlist
 
 
 def refuse_unfinished(plan: DownloadPlan) -> None:

@@ -1,0 +1,102 @@
+"""Sources that move: the same streams under other URLs.
+
+A signed URL expires, a CDN fails, a second run comes a week later: the playlists are read anew, and every object of the
+plan is matched with the one at the same place of the new playlists. Identity is the place in the stream (discontinuity
+sequence, media sequence, byte range, duration), never the URL. What does not match is another encode, and two encodes
+are never mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hlsdl.errors import IntegrityError
+from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
+from hlsdl.playlist.models import Segment
+
+CHANGED_HINT = "`--force` starts over with the stream as it is now; another -o path keeps what is here"
+
+
+def moved(plan: DownloadPlan, now: DownloadPlan) -> DownloadPlan:
+    """The plan with the URLs of `now`: same objects, same paths.
+
+    Raises:
+        IntegrityError: the streams are not what they were when the download began.
+    """
+    if len(plan.streams) != len(now.streams):
+        raise _changed(f"it has {len(now.streams)} chosen streams instead of {len(plan.streams)}", "")
+    streams = tuple(moved_stream(old, new) for old, new in zip(plan.streams, now.streams, strict=True))
+    keys = _moved_keys(plan, now)
+    data = {resource.path: resource for resource in now.data}
+    return replace(plan, streams=streams, keys=keys, data=tuple(data.get(one.path, one) for one in plan.data))
+
+
+def moved_stream(old: StreamPlan, new: StreamPlan) -> StreamPlan:
+    """The stream's plan with the URLs of `new`.
+
+    Raises:
+        IntegrityError: `new` is another stream, or another encode of it.
+    """
+    difference = what_differs(old, new)
+    if difference is not None:
+        raise _changed(difference, new.source.url)
+    resources = tuple(
+        replace(resource, url=other.url) for resource, other in zip(old.resources, new.resources, strict=True)
+    )
+    return replace(old, resources=resources)
+
+
+def what_differs(old: StreamPlan, new: StreamPlan) -> str | None:
+    """Why `new` cannot stand for `old`, one clause; None when it can."""
+    kinds = (old.source.kind, old.source.resolution, old.source.codecs, old.source.language, old.source.name)
+    others = (new.source.kind, new.source.resolution, new.source.codecs, new.source.language, new.source.name)
+    if kinds != others:
+        return f"a {old.source.kind} stream is described differently"
+    if len(old.playlist.segments) != len(new.playlist.segments):
+        return f"a {old.source.kind} stream has {len(new.playlist.segments)} segments instead of " + str(
+            len(old.playlist.segments)
+        )
+    for mine, theirs in zip(old.playlist.segments, new.playlist.segments, strict=True):
+        if _place(mine) != _place(theirs):
+            return f"segment {mine.sequence} of a {old.source.kind} stream is another one now"
+    if [_slot(one) for one in old.resources] != [_slot(one) for one in new.resources]:
+        return f"the objects of a {old.source.kind} stream are other ones now"
+    return None
+
+
+def _place(segment: Segment) -> tuple[object, ...]:
+    """What makes a segment this segment, whatever its URL."""
+    return (
+        segment.sequence,
+        segment.discontinuity_sequence,
+        segment.duration,
+        segment.byte_range,
+        segment.gap,
+        tuple((key.method, key.iv, key.keyformat) for key in segment.keys),
+    )
+
+
+def _slot(resource: Resource) -> tuple[object, ...]:
+    # Names end in the extension of a URL, which may differ between origins; the number before it may not.
+    return (resource.kind, resource.sequence, resource.byte_range, resource.duration)
+
+
+def _moved_keys(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
+    """Keys by their place: the nth distinct key of the plan is the nth distinct key of the playlists now."""
+    if len(plan.keys) != len(now.keys):
+        raise _changed(f"it has {len(now.keys)} keys instead of {len(plan.keys)}", "")
+    return tuple(replace(old, url=new.url) for old, new in zip(plan.keys, now.keys, strict=True))
+
+
+def _changed(difference: str, url: str) -> IntegrityError:
+    return IntegrityError(
+        f"the stream has changed since its download began: {difference}", url=url or None, hint=CHANGED_HINT
+    )
+
+
+def same_urls(plan: DownloadPlan, other: DownloadPlan, paths: Sequence[str]) -> bool:
+    """Whether the objects at `paths` have the same URLs in both plans: asking again would change nothing."""
+    wanted = set(paths)
+    urls = {one.path: one.url for one in plan.resources if one.path in wanted}
+    return urls == {one.path: one.url for one in other.resources if one.path in wanted}

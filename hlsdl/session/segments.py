@@ -1,0 +1,166 @@
+"""The long part of a download: init sections and segments in play order, with progress, over sources that move.
+
+When an origin refuses (an expired URL answers 403) the playlists are read anew, once, and the work goes on with the new
+URLs; when a redundant copy of the stream exists, it takes over. Both only where the streams agree place by place
+(`planning.moving`): two encodes are never mixed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hlsdl.bundle.durable import require_space
+from hlsdl.bundle.partial import PartialFile
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import HlsdlError, HttpError, IntegrityError, NetworkError
+from hlsdl.planning.moving import moved_stream, same_urls
+from hlsdl.planning.plan import DownloadPlan, Resource
+from hlsdl.session import events
+from hlsdl.session.events import Emit
+from hlsdl.session.moves import Moves
+from hlsdl.session.progress import Progress
+from hlsdl.transfer.client import Client
+from hlsdl.transfer.sink import Sink
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two progress events."""
+GONE = frozenset({404, 410})
+"""The answers that `allow_gaps` takes for a segment that is lost for good."""
+MAY_HAVE_MOVED = frozenset({401, 403, 404, 410})
+"""The answers after which reading the playlists again may help."""
+
+
+@dataclass(slots=True)
+class Arrived:
+    """What one run brought."""
+
+    segments: int = 0
+    bytes: int = 0
+    reused_segments: int = 0
+
+
+class SegmentWork:
+    """Fetches what the journal does not have yet."""
+
+    def __init__(
+        self,
+        client: Client,
+        writer: BundleWriter,
+        moves: Moves,
+        *,
+        title: str,
+        allow_gaps: bool,
+        emit: Emit,
+    ) -> None:
+        self.absent: set[str] = set()
+        """Paths of segments that the origin no longer has, with `allow_gaps`."""
+        self._client, self._writer, self._plan = client, writer, moves.plan
+        self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
+        self._progress = Progress.of(moves.plan, title)
+        self._told = 0.0
+        self._arrived = Arrived()
+        self._failed: Resource | None = None
+        self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
+        self._stored_at_refresh = -1
+
+    async def fetch(self) -> Arrived:
+        """Bring everything that is missing.
+
+        Raises:
+            HlsdlError: what stopped it, after every way round it was tried.
+        """
+        for resource in self._plan.resources:
+            entry = self._writer.entries.get(resource.path)
+            if entry is not None:
+                self._progress.finished(resource, entry.size)
+        self._arrived.reused_segments = self._progress.segments_done
+        require_space(self._writer.path, self._progress.total_bytes() - self._progress.completed_bytes)
+        self._tell(always=True)
+        if self._moves.is_stale(self._remaining()):
+            # What is left of an earlier run must still be what it was: two encodes are never mixed.
+            self._plan = await self._moves.read_again()
+        while remaining := self._remaining():
+            try:
+                await self._client.fetch_all(
+                    remaining, self._sink, self._finished, on_bytes=self._on_bytes, forgive=self._forgive
+                )
+            except (HttpError, NetworkError) as error:
+                self._plan = await self._way_round(error)
+        self._tell(always=True)
+        return self._arrived
+
+    def _remaining(self) -> list[Resource]:
+        return [
+            resource
+            for resource in self._plan.resources
+            if resource.path not in self._writer.entries and resource.path not in self.absent
+        ]
+
+    async def _way_round(self, error: HlsdlError) -> DownloadPlan:
+        """Another plan for the same objects, or the error when there is none."""
+        failed = self._failed
+        if failed is None:
+            raise error
+        copy = await self._from_a_copy(failed, error)
+        if copy is not None:
+            return copy
+        stored = len(self._writer.entries)
+        if error.http_status not in MAY_HAVE_MOVED or stored == self._stored_at_refresh:
+            raise error
+        # One refresh for each stretch of progress: a server that refuses for ever is asked twice, not for ever.
+        self._stored_at_refresh = stored
+        again = await self._moves.read_again()
+        if same_urls(self._plan, again, [failed.path]):
+            raise error
+        self._warn(f"the playlists were read again, since the origin refused: {error.message}")
+        return again
+
+    async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> DownloadPlan | None:
+        """The plan with the failed stream pointed at its next redundant copy that agrees with it."""
+        stream = next((one for one in self._plan.streams if one.id == failed.stream), None)
+        copies = self._copies.get(stream.id, []) if stream else []
+        while stream is not None and copies:
+            url = copies.pop(0)
+            try:
+                other = moved_stream(stream, await self._moves.read_copy(stream, url))
+            except (HttpError, NetworkError, IntegrityError) as refusal:
+                self._warn(f"a redundant copy cannot take over: {refusal.message}")
+                continue
+            self._warn(f"a redundant copy of the {stream.source.kind} stream takes over: {error.message}")
+            streams = tuple(other if one.id == stream.id else one for one in self._plan.streams)
+            return DownloadPlan(master=self._plan.master, streams=streams, keys=self._plan.keys, data=self._plan.data)
+        return None
+
+    def _sink(self, resource: Resource) -> Sink:
+        return self._writer.sink(resource.path, limit=resource.limit)
+
+    async def _finished(self, resource: Resource, sink: Sink) -> None:
+        assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
+        entry = await sink.finish()
+        self._progress.finished(resource, entry.size)
+        self._arrived.segments += resource.kind == "segment"
+        self._arrived.bytes += entry.size
+        self._tell()
+
+    def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
+        """Whether this permanent failure becomes a gap instead of the end; remembers what failed otherwise."""
+        if not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
+            self._failed = resource
+            return False
+        self.absent.add(resource.path)
+        self._warn(f"segment {resource.sequence} is gone at the origin and becomes a gap: {error.message}")
+        return True
+
+    def _warn(self, message: str) -> None:
+        self._emit(events.Warned(task=self._title, message=message))
+
+    def _on_bytes(self, size: int) -> None:
+        self._progress.arrived(size, time.monotonic())
+        self._tell()
+
+    def _tell(self, *, always: bool = False) -> None:
+        now = time.monotonic()
+        if always or now - self._told >= PROGRESS_INTERVAL:
+            self._told = now
+            self._emit(self._progress.event(now))

@@ -1,0 +1,230 @@
+"""Sources that move while they are downloaded: signed URLs, redundant copies, and streams that changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import hlsdl, start
+
+import hlsdl as library
+from hlsdl.errors import HttpError, IntegrityError
+from hlsdl.session import events
+from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+
+SEGMENTS = 20
+
+
+def body(number: int) -> bytes:
+    return (b"\x47" + f"segment {number} ".encode().ljust(187, b".")) * 20
+
+
+def playlist(tail: str = "", *, segments: int = SEGMENTS, duration: str = "4") -> bytes:
+    lines = [f"#EXTINF:{duration},\n{number}.ts{tail}" for number in range(segments)]
+    return "\n".join(["#EXTM3U", "#EXT-X-TARGETDURATION:9", *lines, "#EXT-X-ENDLIST", ""]).encode()
+
+
+class Signed:
+    """Every URL needs the token of now; it changes when so many segments have been served."""
+
+    def __init__(self, *changes_after: int) -> None:
+        self.changes_after = list(changes_after)
+        self.token = 1
+        self.served = 0
+        self.is_shut = False
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        if request.path.endswith(".m3u8"):
+            return replace(answer, body=playlist(f"?token={self.token}"))
+        if self.is_shut or request.target.rpartition("=")[2] != str(self.token):
+            return Status(403).apply(request, answer)
+        self.served += 1
+        if self.changes_after and self.served >= self.changes_after[0]:
+            self.changes_after.pop(0)
+            self.token += 1
+        return answer
+
+
+def serve(origin: ScriptedOrigin, text: bytes = b"", at: str = "/v") -> str:
+    for number in range(SEGMENTS):
+        origin.add(f"{at}/{number}.ts", body(number))
+    origin.add(f"{at}/index.m3u8", text or playlist())
+    return origin.url(f"{at}/index.m3u8")
+
+
+def stored(bundle: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(bundle.glob("0-*/*.ts"))]
+
+
+TRUTH = [body(number) for number in range(SEGMENTS)]
+
+
+async def test_a_signed_url_that_expires_at_forty_per_cent_is_renewed_from_the_playlist(tmp_path: Path) -> None:
+    heard: list[events.Event] = []
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("*", Signed(8))
+        bundle = await library.fetch(url, output=tmp_path, connections=4, emit=heard.append)
+        whole = Counter(request.path for request in origin.requests if request.status == 200)
+        assert origin.count("/v/index.m3u8") == 2
+    assert stored(bundle.path) == TRUTH
+    assert [path for path, times in whole.items() if times > 1 and path.endswith(".ts")] == []
+    assert any("read again" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+async def test_it_may_expire_more_than_once(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("*", Signed(5, 10, 15))
+        bundle = await library.fetch(url, output=tmp_path, connections=2)
+        assert origin.count("/v/index.m3u8") == 4
+    assert stored(bundle.path) == TRUTH
+
+
+async def test_an_origin_that_refuses_for_ever_is_not_asked_for_ever(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        rule = Signed(8)
+        origin.always("*", rule)
+        rule.is_shut = True
+        with pytest.raises(HttpError) as caught:
+            await library.fetch(url, output=tmp_path, connections=4)
+        assert caught.value.http_status == 403
+        assert len(origin.requests) < 20
+
+
+async def test_a_program_can_give_a_new_url_for_the_source(tmp_path: Path) -> None:
+    """The first address is gone altogether; the program is asked for another one."""
+    asked: list[str] = []
+    with ScriptedOrigin() as origin:
+        old = serve(origin, at="/old")
+        new = serve(origin, at="/new")
+        rule = Signed()
+
+        async def renew(url: str) -> str:
+            asked.append(url)
+            return new
+
+        class ExpiresWhole:
+            def apply(self, request: Request, answer: Answer) -> Answer:
+                if request.path.startswith("/old"):
+                    rule.served += 1
+                    if rule.served > 9:
+                        return Status(403).apply(request, answer)
+                return answer
+
+        origin.always("*", ExpiresWhole())
+        bundle = await library.fetch(old, output=tmp_path, connections=2, renew=renew)
+    assert asked == [old]
+    assert stored(bundle.path) == TRUTH
+
+
+async def test_a_redundant_copy_takes_over_where_its_playlist_agrees(tmp_path: Path) -> None:
+    heard: list[events.Event] = []
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        bundle = await library.fetch(
+            first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1, emit=heard.append
+        )
+        assert second.count("/v/7.ts") == 1
+    assert stored(bundle.path) == TRUTH
+    assert any("redundant copy" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+async def test_a_copy_that_disagrees_is_not_used(tmp_path: Path) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second, playlist(duration="5"))
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+        assert [request for request in second.requests if request.path.endswith(".ts")] == []
+
+
+async def test_a_media_playlist_may_come_from_the_copy_too(tmp_path: Path) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/index.m3u8", Status(410))
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path)
+    assert stored(bundle.path) == TRUTH
+
+
+def interrupted(url: str, origin: ScriptedOrigin, bundle: Path) -> set[str]:
+    """Kill a download in its middle; the names of the segments it finished."""
+    origin.delay = 0.05
+    process = start("fetch", url, "-o", bundle, "-N", "2")
+    try:
+        deadline = time.monotonic() + 30
+        while len(stored(bundle)) < 6:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    origin.delay = 0
+    return {path.name for path in bundle.glob("0-*/0*.ts")}
+
+
+def test_a_stream_that_changed_between_two_runs_is_never_mixed(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        before = interrupted(url, origin, bundle)
+        origin.add("/v/index.m3u8", playlist(duration="3.9"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number + 100))
+        origin.clear_requests()
+        done = hlsdl("fetch", url, "-o", bundle, "--json")
+        assert done.code == 8, done.err
+        assert "changed" in done.document["message"]
+        assert "--force" in done.document["hint"]
+        assert not [request for request in origin.requests if request.path.endswith(".ts")]
+        assert {path.name for path in bundle.glob("0-*/0*.ts")} == before
+        assert hlsdl("fetch", url, "-o", bundle, "--force").code == 0
+    assert stored(bundle) == [body(number + 100) for number in range(SEGMENTS)]
+
+
+def test_a_resumed_download_uses_the_tokens_of_now(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        rule = Signed()
+        origin.always("*", rule)
+        interrupted(url, origin, bundle)
+        rule.token += 1
+        origin.clear_requests()
+        assert hlsdl("fetch", url, "-o", bundle).code == 0
+        assert not [request for request in origin.requests if request.status == 403]
+    assert stored(bundle) == TRUTH
+
+
+async def test_a_change_in_the_middle_of_a_download_stops_it(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+
+        class Replaced:
+            served = 0
+
+            def apply(self, request: Request, answer: Answer) -> Answer:
+                if request.path.endswith(".ts"):
+                    self.served += 1
+                    if self.served == 6:
+                        origin.add("/v/index.m3u8", playlist(segments=SEGMENTS - 1))
+                    if self.served >= 6:
+                        return Status(404).apply(request, answer)
+                return answer
+
+        origin.always("*", Replaced())
+        with pytest.raises(IntegrityError, match="changed"):
+            await library.fetch(url, output=tmp_path, connections=1, retries=1)
