@@ -7,7 +7,7 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -64,7 +64,9 @@ class Downloaded:
         return {**self.bundle.document(), "fetched": asdict(self.fetched)}
 
 
-async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -> Downloaded:
+async def download(
+    source: Source, options: FetchOptions, emit: Emit = ignore, *, proven: Mapping[str, str] | None = None
+) -> Downloaded:
     """Bring `source` into a sealed bundle, going on with what an earlier run left.
 
     Raises:
@@ -96,7 +98,9 @@ async def download(source: Source, options: FetchOptions, emit: Emit = ignore) -
             await _fetch_keys(client, writer, plan)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
-            work = SegmentWork(client, writer, moves, title=title, allow_gaps=options.allow_gaps, emit=emit)
+            work = SegmentWork(
+                client, writer, moves, title=title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
+            )
             arrived = await work.fetch()
             emit(events.Sealing(task=title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))

@@ -6,6 +6,7 @@ forgotten, and sealing writes the derived files anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,7 @@ from hlsdl.session.contents import last_wish
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.sources import Source
-from hlsdl.verification.findings import Report
-from hlsdl.verification.structure import verify_bundle
+from hlsdl.verification import Report, verify_bundle
 
 
 async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Report:
@@ -36,23 +36,23 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     if report.ok:
         return report
     bundle = Bundle.open(path)
-    await in_thread(partial(_forget_damaged, path, report))
+    proven = {damaged: bundle.entries[damaged].sha256 for damaged in report.damaged if damaged in bundle.entries}
+    await in_thread(partial(_forget, path, proven))
     choices = bundle.manifest.choices
     base_url = choices.get("base_url")
     source = Source(url=bundle.manifest.source_url, base_url=base_url if isinstance(base_url, str) else None)
     again = replace(options, output=path, title=None, preferences=last_wish(bundle.manifest), keep_protected=True)
-    await download(source, again, emit)
+    await download(source, again, emit, proven=proven)
     return await in_thread(partial(verify_bundle, path))
 
 
-def _forget_damaged(path: Path, report: Report) -> None:
+def _forget(path: Path, damaged: Iterable[str]) -> None:
     """Drop the damaged objects, and reopen the bundle for work."""
     writer = BundleWriter.open(path)
     try:
-        for damaged in report.damaged:
-            if damaged in writer.entries:
-                writer.forget(damaged)
+        for one in damaged:
+            writer.forget(one)
         if writer.manifest is not None:
-            writer.save_manifest(writer.manifest.model_copy(update={"state": "partial"}))
+            writer.save_manifest(writer.manifest)
     finally:
         writer.close()

@@ -8,13 +8,14 @@ URLs; when a redundant copy of the stream exists, it takes over. Both only where
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, NetworkError
-from hlsdl.planning.moving import moved_stream, same_urls
+from hlsdl.planning.moving import CHANGED_HINT, moved_stream, same_urls
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
 from hlsdl.session.events import Emit
@@ -41,7 +42,11 @@ class Arrived:
 
 
 class SegmentWork:
-    """Fetches what the journal does not have yet."""
+    """Fetches what the journal does not have yet.
+
+    `proven` are the SHA-256 that objects had before they were damaged, by path. With them each object that comes again is
+    compared, so the playlists need not be asked whether this is still the same stream.
+    """
 
     def __init__(
         self,
@@ -51,12 +56,14 @@ class SegmentWork:
         *,
         title: str,
         allow_gaps: bool,
+        proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
+        self._proven = proven
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._arrived = Arrived()
@@ -77,7 +84,7 @@ class SegmentWork:
         self._arrived.reused_segments = self._progress.segments_done
         require_space(self._writer.path, self._progress.total_bytes() - self._progress.completed_bytes)
         self._tell(always=True)
-        if self._moves.is_stale(self._remaining()):
+        if self._proven is None and self._moves.is_stale(self._remaining()):
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
             self._plan = await self._moves.read_again()
         while remaining := self._remaining():
@@ -138,6 +145,11 @@ class SegmentWork:
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
         entry = await sink.finish()
+        if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
+            self._writer.forget(entry.path)
+            raise IntegrityError(
+                f"the origin now serves other bytes for `{entry.path}` than were stored", hint=CHANGED_HINT
+            )
         self._progress.finished(resource, entry.size)
         self._arrived.segments += resource.kind == "segment"
         self._arrived.bytes += entry.size

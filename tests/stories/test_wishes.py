@@ -191,6 +191,18 @@ def test_repair_fetches_only_what_is_damaged(origin: ScriptedOrigin, tmp_path: P
     assert [one.read_bytes() for one in segments] == before
 
 
+def test_repair_does_not_accept_other_bytes_than_were_stored(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = Path(hlsdl("fetch", origin.url("/film/master.m3u8"), "--no-hdr", "-P", tmp_path).out.strip())
+    damaged = sorted(bundle.glob("0-*/0*.m4s"))[2]
+    other = sorted(bundle.glob("0-*/0*.m4s"))[0].read_bytes()
+    damaged.unlink()
+    origin.add("/film/sdr-360/2.m4s", other)
+    done = hlsdl("repair", bundle, "--json")
+    assert done.code == 8
+    assert "other bytes" in done.document["message"]
+    assert not damaged.exists()
+
+
 def test_several_sources_give_one_line_each_and_the_first_failure_as_code(
     origin: ScriptedOrigin, tmp_path: Path
 ) -> None:
