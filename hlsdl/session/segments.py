@@ -8,7 +8,7 @@ URLs; when a redundant copy of the stream exists, it takes over. Both only where
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hlsdl.bundle.durable import require_space
@@ -44,8 +44,8 @@ class Arrived:
 class SegmentWork:
     """Fetches what the journal does not have yet.
 
-    `proven` are the SHA-256 that objects had before they were damaged, by path. With them each object that comes again is
-    compared, so the playlists need not be asked whether this is still the same stream.
+    `proven` are the SHA-256 that objects had before they were damaged, by path. With them each object that comes again
+    is compared, so the playlists need not be asked whether this is still the same stream.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SegmentWork:
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._arrived = Arrived()
-        self._failed: Resource | None = None
+        self._failure: tuple[Resource, HlsdlError] | None = None
         self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
         self._stored_at_refresh = -1
 
@@ -88,12 +88,16 @@ class SegmentWork:
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
             self._plan = await self._moves.read_again()
         while remaining := self._remaining():
-            try:
-                await self._client.fetch_all(
-                    remaining, self._sink, self._finished, on_bytes=self._on_bytes, forgive=self._forgive
-                )
-            except (HttpError, NetworkError) as error:
-                self._plan = await self._way_round(error)
+            self._failure = None
+            await self._client.fetch_all(
+                self._until_failure(remaining),
+                self._sink,
+                self._finished,
+                on_bytes=self._on_bytes,
+                forgive=self._forgive,
+            )
+            if self._failure is not None:
+                self._plan = await self._way_round(*self._failure)
         self._tell(always=True)
         return self._arrived
 
@@ -104,11 +108,15 @@ class SegmentWork:
             if resource.path not in self._writer.entries and resource.path not in self.absent
         ]
 
-    async def _way_round(self, error: HlsdlError) -> DownloadPlan:
+    def _until_failure(self, remaining: Iterable[Resource]) -> Iterator[Resource]:
+        """The work, until something fails: what is under way then comes to its end, and nothing new begins."""
+        for resource in remaining:
+            if self._failure is not None:
+                return
+            yield resource
+
+    async def _way_round(self, failed: Resource, error: HlsdlError) -> DownloadPlan:
         """Another plan for the same objects, or the error when there is none."""
-        failed = self._failed
-        if failed is None:
-            raise error
         copy = await self._from_a_copy(failed, error)
         if copy is not None:
             return copy
@@ -156,9 +164,11 @@ class SegmentWork:
         self._tell()
 
     def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
-        """Whether this permanent failure becomes a gap instead of the end; remembers what failed otherwise."""
+        """Whether to go on after this failure: as a gap, or to look for a way round it."""
         if not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
-            self._failed = resource
+            if isinstance(error, HttpError | NetworkError):
+                self._failure = self._failure or (resource, error)
+                return True
             return False
         self.absent.add(resource.path)
         self._warn(f"segment {resource.sequence} is gone at the origin and becomes a gap: {error.message}")

@@ -194,7 +194,7 @@ def test_repair_fetches_only_what_is_damaged(origin: ScriptedOrigin, tmp_path: P
 def test_repair_does_not_accept_other_bytes_than_were_stored(origin: ScriptedOrigin, tmp_path: Path) -> None:
     bundle = Path(hlsdl("fetch", origin.url("/film/master.m3u8"), "--no-hdr", "-P", tmp_path).out.strip())
     damaged = sorted(bundle.glob("0-*/0*.m4s"))[2]
-    other = sorted(bundle.glob("0-*/0*.m4s"))[0].read_bytes()
+    other = min(bundle.glob("0-*/0*.m4s")).read_bytes()
     damaged.unlink()
     origin.add("/film/sdr-360/2.m4s", other)
     done = hlsdl("repair", bundle, "--json")
