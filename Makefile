@@ -8,7 +8,7 @@ URL ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs media clean
+.PHONY: help demo test check format docs media clean bench
 
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ docs: .make/development  ## Write the generated pages again
 
 media: .make/development  ## Make the fixture streams again (needs ffmpeg with x264, x265, aac, ac3 and flac)
 	$(BIN)/python tools/make_media fixtures/media
+
+bench: .make/development  ## Measure hlsdl beside other programs (BENCH_ARGS="--case large …"); about half an hour
+	$(BIN)/python tools/bench $(BENCH_ARGS)
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) .make build dist demo-output hlsdl/player/web/vendor .pytest_cache .mypy_cache .ruff_cache
