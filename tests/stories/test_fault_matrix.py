@@ -1,0 +1,199 @@
+"""Faults of origins over whole downloads, each in three phases: on a fresh start, in the middle, and after a resume.
+
+A fault that passes leaves no trace: the bundle has the origin's bytes, and no finished segment was asked for again. A
+fault that stays ends in its documented code, one clear sentence, and a partial bundle that the next run completes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import hlsdl as library
+from hlsdl.errors import HlsdlError
+from hlsdl.testing import (
+    Behaviour,
+    Chunked,
+    CloseDelimited,
+    Cut,
+    Delay,
+    EarlyHints,
+    Empty,
+    Endless,
+    Gzip,
+    HangUp,
+    Headers,
+    Html,
+    IgnoreRange,
+    Json,
+    Longer,
+    Multipart,
+    Raw,
+    Redirect,
+    Reset,
+    ScriptedOrigin,
+    ShortRange,
+    Silence,
+    Stall,
+    Status,
+    WrongRange,
+)
+from hlsdl.verification import verify_bundle
+
+SEGMENTS = 6
+PHASES = {"fresh": 0, "middle": 3, "resume": 4}
+"""Phase -> the segment that the fault meets."""
+
+
+def body(number: int) -> bytes:
+    return (b"\x47" + f"segment {number} ".encode().ljust(187, b".")) * 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the matrix."""
+
+    name: str
+    behaviours: tuple[Behaviour, ...]
+    code: int = 0
+    """0: the download succeeds all the same."""
+    lasts: bool = False
+    ranges: bool = False
+    """Against a stream of byte ranges in one file."""
+
+
+def passing(name: str, *behaviours: Behaviour, ranges: bool = False) -> Row:
+    return Row(name, behaviours, ranges=ranges)
+
+
+def lasting(name: str, behaviour: Behaviour, code: int, *, ranges: bool = False) -> Row:
+    return Row(name, (behaviour,), code, lasts=True, ranges=ranges)
+
+
+ROWS = [
+    passing("1 connection reset in the body", Reset(after=100)),
+    passing("2 end before Content-Length", Cut(after=100)),
+    passing("3 chunked body without its end", Cut(after=100, framing="chunked")),
+    passing("5 body longer than Content-Length", Longer()),
+    passing("9 HTML with status 200", Html()),
+    passing("10 JSON with status 200", Json()),
+    passing("11 empty body", Empty()),
+    passing("13 gzip that was not asked for", Gzip()),
+    passing("18 stall after the head", Stall(after=10)),
+    passing("19 silence", Silence()),
+    passing("22 range ignored", IgnoreRange(), ranges=True),
+    passing("23 another range than asked", WrongRange(), ranges=True),
+    passing("24 a shorter range than asked", ShortRange(100), ranges=True),
+    passing("26 multipart ranges", Multipart(), ranges=True),
+    passing("32 429 with Retry-After", Status(429, headers={"Retry-After": "1"})),
+    passing(
+        "33 503 with a date that has passed", Status(503, headers={"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"})
+    ),
+    passing("33 503 with a garbled Retry-After", Status(503, headers={"Retry-After": "soon"})),
+    passing("34 500, then 502", Status(500), Status(502)),
+    passing("50 an idle connection is gone", HangUp()),
+    passing("chunked", Chunked()),
+    passing("close-delimited", CloseDelimited()),
+    passing("a slow answer", Delay(0.2)),
+    passing("a few early hints", EarlyHints(3)),
+    lasting("9 HTML for ever", Html(), 8),
+    lasting("11 empty for ever", Empty(), 8),
+    lasting("12 204", Status(204), 4),
+    lasting("13 gzip for ever", Gzip(), 8),
+    lasting("16 endless body", Endless(), 12),
+    lasting("20 endless 1xx", EarlyHints(None), 12),
+    lasting("21 endless header fields", Headers([(f"X-{n}", "v") for n in range(400)]), 12),
+    lasting("22 range ignored for ever", IgnoreRange(), 0, ranges=True),
+    lasting("33 Retry-After of thirty years", Status(503, headers={"Retry-After": "1000000000"}), 3),
+    lasting("34 503 for ever", Status(503), 3),
+    lasting("35 404", Status(404), 4),
+    lasting("37 403", Status(403), 4),
+    lasting("38 401", Status(401), 4),
+    lasting("39 410", Status(410), 4),
+    lasting("40 redirect loop", Redirect("/v/loop.ts"), 10),
+    lasting("42 redirect to a file", Redirect("file:///etc/passwd"), 10),
+    lasting("42 redirect to ftp", Redirect("ftp://127.0.0.1/a"), 10),
+    lasting("44 redirect to a metadata address", Redirect("http://169.254.169.254/latest"), 10),
+    lasting("resets for ever", Reset(after=100), 3),
+    lasting("not HTTP at all", Raw(b"SSH-2.0-nonsense\r\n\r\n"), 3),
+]
+
+
+def serve(origin: ScriptedOrigin, *, ranges: bool) -> str:
+    """A stream of six segments, as files or as byte ranges of one."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:4", "#EXT-X-TARGETDURATION:4"]
+    size = len(body(0))
+    for number in range(SEGMENTS):
+        lines.append("#EXTINF:4,")
+        if ranges:
+            # A query of its own for each, so that the fault meets one segment.
+            lines.append(f"#EXT-X-BYTERANGE:{size}@{number * size}")
+        else:
+            origin.add(f"/v/{number}.ts", body(number))
+        lines.append(f"all.ts?{number}" if ranges else f"{number}.ts")
+    if ranges:
+        for number in range(SEGMENTS):
+            origin.add(f"/v/all.ts?{number}", b"".join(body(one) for one in range(SEGMENTS)))
+    origin.add("/v/index.m3u8", "\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode())
+    return origin.url("/v/index.m3u8")
+
+
+def target(number: int, *, ranges: bool) -> str:
+    return f"/v/all.ts?{number}" if ranges else f"/v/{number}.ts"
+
+
+async def fetch(url: str, bundle: Path) -> library.Bundle:
+    return await library.fetch(url, output=bundle, connections=2, retries=2, timeout=1.0, stall_timeout=0.5, proxy="")
+
+
+def stored(bundle: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(bundle.glob("0-*/0*.ts"))]
+
+
+async def stop_in_the_middle(origin: ScriptedOrigin, url: str, bundle: Path, *, ranges: bool) -> set[str]:
+    """A first run that the origin ends at its third segment; the targets of what was finished."""
+    path = target(2, ranges=ranges)
+    origin.always(path, Status(451))
+    with pytest.raises(HlsdlError):
+        await fetch(url, bundle)
+    origin.always(path)
+    finished = {int(one.name[:9]) for one in bundle.glob("0-*/0*.ts")}
+    assert finished
+    return {target(number, ranges=ranges) for number in finished}
+
+
+@pytest.mark.parametrize("phase", list(PHASES))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_a_fault_is_healed_or_told(tmp_path: Path, row: Row, phase: str) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, ranges=row.ranges)
+        met = target(PHASES[phase], ranges=row.ranges)
+        origin.always("/v/loop.ts", Redirect("/v/loop.ts"))
+        before: set[str] = set()
+        if phase == "resume":
+            before = await stop_in_the_middle(origin, url, bundle, ranges=row.ranges)
+            origin.clear_requests()
+        if row.lasts:
+            origin.always(met, *row.behaviours)
+        else:
+            origin.script(met, *row.behaviours)
+        if row.code:
+            with pytest.raises(HlsdlError) as caught:
+                await fetch(url, bundle)
+            assert (caught.value.code, bool(caught.value.hint)) == (row.code, True), caught.value
+            assert origin.count(met) <= 2 * 3 + 1
+            origin.always(met)
+            before |= {target(int(one.name[:9]), ranges=row.ranges) for one in bundle.glob("0-*/0*.ts")}
+            origin.clear_requests()
+        done = await fetch(url, bundle)
+        asked = Counter(request.target for request in origin.requests)
+        assert origin.count(met) or met in before
+    assert stored(bundle) == [body(number) for number in range(SEGMENTS)]
+    assert not before & set(asked), "a finished segment was asked for again"
+    assert not list(bundle.rglob("*.part"))
+    assert done.is_playable_offline
+    assert verify_bundle(bundle).findings == ()
