@@ -1,0 +1,1 @@
+"""What `tools/fuzz` does: damaged input by the million for everything that reads what others wrote."""

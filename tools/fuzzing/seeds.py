@@ -1,0 +1,90 @@
+"""Good input to begin with: the fixtures, a corpus where there is one, and some lines for what those leave out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
+LARGEST_SEED = 24 * 1024
+"""Bytes: volume matters more than size, and damage makes playlists long enough."""
+
+MEDIA = b"""#EXTM3U
+#EXT-X-VERSION:9
+#EXT-X-DEFINE:NAME="path",VALUE="a/b"
+#EXT-X-DEFINE:QUERYPARAM="token"
+#EXT-X-DEFINE:IMPORT="outer"
+#EXT-X-TARGETDURATION:6
+#EXT-X-MEDIA-SEQUENCE:100
+#EXT-X-DISCONTINUITY-SEQUENCE:3
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-START:TIME-OFFSET=-12.5,PRECISE=YES
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=3.0
+#EXT-X-PART-INF:PART-TARGET=0.5
+#EXT-X-KEY:METHOD=AES-128,URI="k1.key",IV=0x00000000000000000000000000000001
+#EXT-X-MAP:URI="init.mp4",BYTERANGE="720@0"
+#EXT-X-PROGRAM-DATE-TIME:2024-02-29T23:59:60.123+01:00
+#EXT-X-DATERANGE:ID="ad",CLASS="com.apple.hls.interstitial",START-DATE="2024-03-01T00:00:00Z",X-ASSET-URI="ad.m3u8"
+#EXTINF:5.96,Title, with a comma
+#EXT-X-BYTERANGE:1000@720
+{$path}/all.mp4
+#EXT-X-BITRATE:900
+#EXTINF:6
+#EXT-X-BYTERANGE:2000
+{$path}/all.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://key",KEYFORMAT="com.apple.streamingkeydelivery",KEYFORMATVERSIONS="1/2"
+#EXT-X-GAP
+#EXTINF:1e0,
+../up/./x y.ts?a=b#c
+#EXT-X-KEY:METHOD=NONE
+#EXTINF:0.000,
+https://cdn.example:8443/%41.ts
+#EXT-X-PART:DURATION=0.5,URI="p.mp4",INDEPENDENT=YES,BYTERANGE="10@0"
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="q.mp4"
+#EXT-X-SKIP:SKIPPED-SEGMENTS=3
+#EXT-X-UNKNOWN:A=1
+# a comment
+#EXT-X-ENDLIST
+"""
+MULTIVARIANT = b"""#EXTM3U
+#EXT-X-VERSION:12
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-CONTENT-STEERING:SERVER-URI="/steer?x=1",PATHWAY-ID="CDN-A"
+#EXT-X-DEFINE:NAME="host",VALUE="https://a.example"
+#EXT-X-SESSION-DATA:DATA-ID="com.example.title",VALUE="A film",LANGUAGE="en"
+#EXT-X-SESSION-DATA:DATA-ID="com.example.data",URI="data.json",FORMAT=JSON
+#EXT-X-SESSION-KEY:METHOD=AES-128,URI="k.key"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="English",LANGUAGE="en",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="en.m3u8"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a6",NAME="English",LANGUAGE="en",CHANNELS="6/JOC",URI="en6.m3u8",BIT-DEPTH=24
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="Fran\xc3\xa7ais",LANGUAGE="fr-CA",FORCED=YES,URI="fr.m3u8"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="CC",INSTREAM-ID="CC1"
+#EXT-X-MEDIA:TYPE=VIDEO,GROUP-ID="v",NAME="Main",DEFAULT=YES
+#EXT-X-STREAM-INF:BANDWIDTH=800000,AVERAGE-BANDWIDTH=700000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=640x360,AUDIO="a",SUBTITLES="s",CLOSED-CAPTIONS="c",FRAME-RATE=25.000,PATHWAY-ID="CDN-A"
+{$host}/low.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=2000000,CODECS="hvc1.2.4.L120,ec-3",RESOLUTION=1280x720,AUDIO="a6",VIDEO-RANGE=PQ,HDCP-LEVEL=TYPE-1,SCORE=1.5,STABLE-VARIANT-ID="x",SUPPLEMENTAL-CODECS="dvh1.08.07/db4h",REQ-VIDEO-LAYOUT="CH-STEREO",VIDEO="v",CLOSED-CAPTIONS=NONE
+high.m3u8?t=1
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,URI="iframe.m3u8",RESOLUTION=640x360,CODECS="avc1.64001f"
+#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=12000,URI="images.m3u8",RESOLUTION=320x180,CODECS="jpeg"
+"""
+PLAYLIST_WORDS = tuple(
+    b"""#EXTM3U #EXTINF: #EXTINF:0, #EXT-X-KEY: #EXT-X-MAP: #EXT-X-BYTERANGE: #EXT-X-GAP #EXT-X-DISCONTINUITY
+#EXT-X-DEFINE: #EXT-X-STREAM-INF: #EXT-X-MEDIA: #EXT-X-ENDLIST #EXT-X-I-FRAMES-ONLY #EXT-X-SKIP: #EXT-X-PART:
+#EXT-X-DATERANGE: #EXT METHOD=AES-128 METHOD=NONE METHOD=SAMPLE-AES METHOD=AES-256 URI="" URI="x" URI=x IV=0x1 IV=0X
+KEYFORMAT="identity"
+BYTERANGE="1@2" BYTERANGE="0@0" BANDWIDTH=1 RESOLUTION=0x0 RESOLUTION=99999999999x1 CODECS="" TYPE=AUDIO TYPE=
+GROUP-ID="a" NAME="" DEFAULT=YES CHANNELS="" LANGUAGE="xx-\xf0" INSTREAM-ID="CC1" {$path} {$host} {$} {$a NAME="path",
+VALUE="{$path}{$path}" QUERYPARAM="token" IMPORT="outer" 1@ @1 5@18446744073709551615 http:// https://[::1 //[ file:///
+data:text/plain, data:, skd:// http://a:99999/ \\\\ ? # SCORE=nan FRAME-RATE=1e999 -5 , ,, "," =" ": :""".split()
+)
+
+
+def playlists() -> list[bytes]:
+    """Playlists of the repository, of the corpus, and the two above."""
+    folders = [FIXTURES / "media"]
+    if corpus := os.environ.get("HLSDL_CORPUS"):
+        folders.append(Path(corpus))
+    found = [file for folder in folders for file in sorted(folder.rglob("*.m3u8"))]
+    small = [file.read_bytes() for file in found if 0 < file.stat().st_size <= LARGEST_SEED]
+    return [MEDIA, MULTIVARIANT, *small]
