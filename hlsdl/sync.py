@@ -1,0 +1,50 @@
+"""The front door for scripts without async: the same functions, which block until they are done.
+
+    import hlsdl.sync
+    bundle = hlsdl.sync.fetch("https://example.com/film/master.m3u8", min_bitrate=2_000_000)
+
+Called where an event loop is already running (a notebook), the work runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hlsdl.bundle.reading import Bundle
+from hlsdl.session import keywords
+from hlsdl.session.description import StreamDescription
+from hlsdl.session.events import Emit, ignore
+from hlsdl.session.keywords import open_bundle as open  # noqa: A004 - the contract's name for it
+from hlsdl.session.outline import PlanOutcome
+
+__all__ = ["fetch", "inspect", "open", "plan"]
+
+T = TypeVar("T")
+
+
+def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
+    """Fetch a stream for offline use; see `hlsdl.fetch`."""
+    return _blocking(lambda: keywords.fetch(source, output=output, emit=emit, **flags))
+
+
+def plan(source: str, **flags: Any) -> PlanOutcome:
+    """Say what `fetch` with the same flags would store, and why; see `hlsdl.plan`."""
+    return _blocking(lambda: keywords.plan(source, **flags))
+
+
+def inspect(source: str, **flags: Any) -> StreamDescription:
+    """Say what a stream offers; see `hlsdl.inspect`."""
+    return _blocking(lambda: keywords.inspect(source, **flags))
+
+
+def _blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
