@@ -32,7 +32,7 @@ from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.sink import Sink
-from hlsdl.transfer.trust import LazyTls
+from hlsdl.transfer.transport import open_door
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
 
@@ -222,19 +222,18 @@ class Client:
         )
 
     def _make_door(self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None) -> Door:
-        # Imported here: an HTTP library is heavy, and reading the options does not need one.
-        from hlsdl.transfer.origin import GenericDoor, open_door
-
         if transport is not None:
+            # Imported here: an HTTP library is heavy, and reading the options does not need one.
+            from hlsdl.transfer.origin import GenericDoor
+
             return GenericDoor(transport)
         return open_door(
+            self._options,
             vetting=Vetting(self._policy, resolver),
-            tls=LazyTls(self._options),
             proxies=ProxyRules(
                 explicit=self._options.proxy, environment=os.environ if environment is None else environment
             ),
             limits=self._limits,
-            http2=self._options.http2,
         )
 
 

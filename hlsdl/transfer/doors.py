@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from hlsdl.access.limits import Limits
+from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
 
@@ -61,6 +61,8 @@ class Question:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     """All but Host, which the door derives from the URL."""
     timeouts: Timeouts
+    block: int = MIB
+    """Bytes that a door may gather before it hands them over; a small body then comes whole, with its head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,9 @@ class Door(Protocol):
     """Brings replies; safe to use from many tasks of one event loop."""
 
     async def ask(self, question: Question) -> Reply:
-        """Send a GET and wait for the final response head; redirects are not followed.
+        """Send a GET and wait for the final response head, and perhaps for what comes at once after it.
+
+        Redirects are not followed.
 
         Setback for what another try may heal (resolution, connection, time-out, cut); an HlsdlError for what it cannot
         (PolicyError for an address, HttpError for a certificate, LimitError for an endless head).

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hlsdl.access.credentials import CookieJar, Credentials
 from hlsdl.access.gate import UrlPolicy
-from hlsdl.access.limits import Limits
+from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
@@ -43,6 +43,8 @@ class Exchange:
     patience: Patience
     limits: Limits
     timeouts: Timeouts
+    block: int = MIB
+    """Bytes that the door may gather."""
 
     async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...]) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
@@ -69,7 +71,7 @@ class Exchange:
         given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=self.jar.cookies_of(url))
         names = {name.lower() for name, _ in given}
         accept = () if "accept" in names else (("Accept", "*/*"),)
-        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts)
+        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts, block=self.block)
 
     def _judge(self, url: CheckedUrl, head: Head, asked: tuple[tuple[str, str], ...]) -> str | None:
         """Return the Location to follow, or None when the body is what was asked for; raises for anything else."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,5 +42,10 @@ class TransferOptions:
     allow_private: bool = False
     """Allow loopback, RFC 1918 and ULA addresses for hosts that were not typed."""
     http2: bool = False
+    """Offer HTTP/2 over TLS, many requests on one connection."""
+    http3: bool = False
+    """Try HTTP/3 first, where libcurl has it; HTTP/2 and HTTP/1.1 stand behind it."""
+    transport: Literal["auto", "libcurl", "httpx"] = "auto"
+    """Whose connections: `auto` takes libcurl where it can be used, else httpx; the others insist."""
     trusted_origins: tuple[str, ...] = ()
     """Hosts that also get the headers and cookies given for the source."""

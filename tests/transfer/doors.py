@@ -17,6 +17,7 @@ import httpx
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
+from hlsdl.transfer.curl import CurlDoor
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor, open_door
@@ -34,8 +35,18 @@ class DoorSetting:
     resolver: Resolver = field(default_factory=SystemResolver)
 
 
+def curl(setting: DoorSetting) -> Door:
+    """libcurl: the default."""
+    return CurlDoor(
+        vetting=Vetting(setting.policy, setting.resolver),
+        options=setting.options,
+        proxies=ProxyRules(explicit=setting.options.proxy or ""),
+        limits=setting.limits,
+    )
+
+
 def direct(setting: DoorSetting) -> Door:
-    """Our own transport behind the generic door: the default."""
+    """Our own transport behind the generic door: where there is no libcurl."""
     return open_door(
         vetting=Vetting(setting.policy, setting.resolver),
         tls=LazyTls(setting.options),
@@ -56,8 +67,8 @@ def context_for(options: TransferOptions) -> ssl.SSLContext:
     return make_tls_context(options)
 
 
-DOORS: dict[str, Callable[[DoorSetting], Door]] = {"direct": direct, "httpx": plain_httpx}
-OUR_DOORS = ("direct",)
+DOORS: dict[str, Callable[[DoorSetting], Door]] = {"curl": curl, "direct": direct, "httpx": plain_httpx}
+OUR_DOORS = ("curl", "direct")
 """Those over connections of our own making: they vet the addresses that names resolve to, bound response heads while they
 are read, and ask again at once when an idle connection was closed under them."""
 

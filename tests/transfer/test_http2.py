@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +19,17 @@ from transfer.http2_origin import http2_origin
 BODY = b"G" + bytes(10_000)
 
 
+@pytest.mark.parametrize("transport", ["libcurl", "httpx"])
 @pytest.mark.parametrize("fault", ["", "short", "reset", "goaway"])
-async def test_a_stream_that_ends_badly_is_asked_for_again(tmp_path: Path, fault: str) -> None:
+async def test_a_stream_that_ends_badly_is_asked_for_again(tmp_path: Path, fault: str, transport: Any) -> None:
     """Rows 6 and 49."""
     authority = LocalAuthority(tmp_path)
     async with http2_origin(BODY, authority.server_context()) as origin:
         if fault:
             origin.faults.append(fault)
-        options = TransferOptions(http2=True, cacert=authority.ca_file, proxy="", stall_timeout=5.0)
+        options = TransferOptions(
+            http2=True, cacert=authority.ca_file, proxy="", stall_timeout=5.0, transport=transport
+        )
         async with Client(options, origin.url, clock=FakeClock()) as client:
             for _ in range(2):
                 sink = MemorySink()
@@ -37,13 +41,14 @@ async def test_a_stream_that_ends_badly_is_asked_for_again(tmp_path: Path, fault
 def test_without_the_extra_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hlsdl.transfer.origin.find_spec", lambda name: None)
     with pytest.raises(UsageError) as caught:
-        Client(TransferOptions(http2=True), "https://films.example/")
+        Client(TransferOptions(http2=True, transport="httpx"), "https://films.example/")
     assert "hlsdl[http2]" in (caught.value.hint or "")
 
 
 async def test_without_the_extra_a_socks_proxy_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hlsdl.transfer.origin.find_spec", lambda name: None)
-    async with Client(TransferOptions(proxy="socks5h://127.0.0.1:1"), "https://films.example/") as client:
+    options = TransferOptions(proxy="socks5h://127.0.0.1:1", transport="httpx")
+    async with Client(options, "https://films.example/") as client:
         with pytest.raises(UsageError) as caught:
             await client.fetch(segment("https://films.example/a.ts"), MemorySink())
     assert "hlsdl[socks]" in (caught.value.hint or "")

@@ -1,0 +1,267 @@
+"""The door on libcurl, the default where pycurl has wheels: fast connections that go only where they may.
+
+It is a `Door` as `doors` says, and builds nothing of an HTTP library for a request: a URL and header lines in, header
+lines and body blocks out. A small body comes whole with its head, by one wake-up. Names are resolved and vetted by
+`resolving`, then pinned, and each address is vetted again where the socket is made. Redirects, cookies, decoding and
+the environment are never left to libcurl.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pycurl
+
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import Proxy, ProxyRules
+from hlsdl.access.urls import CheckedUrl
+from hlsdl.errors import HlsdlError, NetworkError, PolicyError
+from hlsdl.transfer.curl_driver import Driver, Interest
+from hlsdl.transfer.curl_errors import head_cut, meaning
+from hlsdl.transfer.curl_handle import SLOW_BUFFER, Handle, Pin, find_authorities, set_constants, set_proxy
+from hlsdl.transfer.curl_transfer import Transfer, read_head
+from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
+from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.resolving import SystemResolver, Vetting
+
+IDLE_CONNECTIONS = 128
+"""Connections kept open, over all hosts."""
+PER_HOST = 64
+"""A last line only: how many requests go to a host at once is decided by who asks."""
+PINNED = 60.0
+"""Seconds that a vetted look-up is used for new connections."""
+TICKS = 8
+"""Looks at the time for each time-out."""
+
+_FORBIDDEN = ("\r", "\n", "\0")
+
+
+class CurlReply:
+    """A response under way on libcurl."""
+
+    __slots__ = ("_door", "_handle", "_transfer", "head")
+
+    def __init__(self, door: CurlDoor, handle: Handle, transfer: Transfer, head: Head) -> None:
+        self.head = head
+        self._door, self._handle, self._transfer = door, handle, transfer
+
+    async def read_block(self) -> bytes:
+        """All that has come since; waits for a whole block, the end, or a quarter of a second's worth."""
+        transfer = self._transfer
+        while True:
+            await transfer.wait()
+            block = transfer.take()
+            if block:
+                return block
+            if transfer.is_done:
+                if transfer.failure is not None:
+                    raise transfer.failure
+                return b""
+
+    async def close(self) -> None:
+        """Let go; a body that was not read to its end takes its connection with it."""
+        self._door.abandon(self._handle, self._transfer)
+
+
+class CurlDoor:
+    """A job's connections by libcurl. One event loop only; made on the first question."""
+
+    def __init__(
+        self,
+        *,
+        vetting: Vetting,
+        options: TransferOptions,
+        proxies: ProxyRules,
+        limits: Limits,
+        interest: type[Interest] | None = None,
+    ) -> None:
+        """UsageError when a certificate file cannot be read. `interest` is for tests."""
+        self._vetting, self._options, self._proxies, self._limits = vetting, options, proxies, limits
+        self._interest = interest
+        self._authorities = find_authorities(options)
+        self._driver: Driver | None = None
+        self._idle: list[Handle] = []
+        self._busy: dict[Transfer, Handle] = {}
+        self._pins: dict[tuple[str, int, bool], Pin] = {}
+        self._looking_up: dict[tuple[str, int, bool], asyncio.Lock] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticked = 0.0
+
+    async def ask(self, question: Question) -> CurlReply:
+        """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
+        headers = _header_lines(question)
+        proxy = self._proxies.proxy_for(question.url.origin)
+        pin = await self._pin(question.url, proxy, question.timeouts.connect)
+        handle = self._idle.pop() if self._idle else self._new_handle()
+        transfer = Transfer(question, partial(self._resume, handle))
+        self._set_up(handle, transfer, headers, proxy, pin)
+        self._busy[transfer] = handle
+        driver = self._driver
+        assert driver is not None  # noqa: S101 - a handle was made with it
+        driver.start(handle.curl, partial(self._finished, transfer))
+        self._keep_time(question.timeouts)
+        try:
+            while True:
+                await transfer.wait()
+                head = read_head(transfer.lines, self._limits)
+                if head is not None:
+                    transfer.is_open = True
+                    return CurlReply(self, handle, transfer, head)
+                if transfer.is_done:
+                    raise transfer.failure or head_cut(question)
+        except BaseException:
+            self.abandon(handle, transfer)
+            raise
+
+    def abandon(self, handle: Handle, transfer: Transfer) -> None:
+        """Stop a transfer that is still under way."""
+        if self._busy.pop(transfer, None) is None or self._driver is None:
+            return
+        self._driver.cancel(handle.curl)
+        transfer.end(None)
+        self._idle.append(handle)
+
+    async def close(self) -> None:
+        """Cancel what is under way and close all connections."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.close()
+        for transfer in tuple(self._busy):
+            transfer.end(Setback(NetworkError("the connection was closed", retryable=True)))
+        for handle in (*self._idle, *self._busy.values()):
+            handle.curl.close()
+        self._idle.clear()
+        self._busy.clear()
+
+    # -- one request -----------------------------------------------------------------------------------------------
+
+    def _set_up(self, handle: Handle, transfer: Transfer, headers: list[bytes], proxy: Proxy | None, pin: Pin) -> None:
+        """What differs from request to request."""
+        set_option = handle.curl.setopt
+        url = transfer.question.url
+        set_option(pycurl.URL, url.text)
+        # Exactly as the playlist spells it, since signed URLs depend on that; libcurl has spellings of its own. A plain
+        # proxy needs the absolute form.
+        is_absolute = proxy is not None and url.scheme == "http" and proxy.scheme.startswith("http")
+        set_option(pycurl.REQUEST_TARGET, url.text if is_absolute else url.target)
+        set_option(pycurl.HTTPHEADER, headers)
+        set_option(pycurl.HEADERFUNCTION, transfer.lines.append)
+        set_option(pycurl.WRITEFUNCTION, transfer.on_body)
+        handle.refusal = None
+        if handle.proxy != proxy:
+            handle.proxy = proxy
+            set_proxy(handle.curl, proxy)
+        if handle.pin is not pin:
+            handle.pin = pin
+            set_option(pycurl.RESOLVE, pin.entry)
+
+    def _new_handle(self) -> Handle:
+        if self._driver is None:
+            self._driver = Driver(
+                idle=IDLE_CONNECTIONS,
+                per_host=PER_HOST,
+                multiplex=self._options.http2 or self._options.http3,
+                interest=self._interest,
+            )
+        slow = self._options.limit_rate is not None
+        handle = Handle(self._driver.adopted, SLOW_BUFFER if slow else None)
+        set_constants(handle.curl, self._options, self._authorities)
+        set_proxy(handle.curl, None)
+        return handle
+
+    def _resume(self, handle: Handle) -> None:
+        if self._driver is not None:
+            self._driver.resume(handle.curl)
+
+    def _finished(self, transfer: Transfer, code: int, message: str) -> None:
+        handle = self._busy.pop(transfer, None)
+        if handle is None:
+            return
+        failure: HlsdlError | Setback | None = None
+        if code:
+            status = handle.curl.getinfo(pycurl.HTTP_CONNECTCODE)
+            failure = handle.refusal or meaning(code, message, transfer.question, connect_status=status)
+            if not transfer.lines:
+                self._forget_pin(transfer.question.url)
+        transfer.end(failure)
+        self._idle.append(handle)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _keep_time(self, timeouts: Timeouts) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._ticked = loop.time()
+            every = min(timeouts.first_byte, timeouts.stall, timeouts.slow_after, 2.0) / TICKS
+            self._timer = loop.call_later(every, self._tick, loop, every)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop, every: float) -> None:
+        self._timer = None
+        now = loop.time()
+        passed, self._ticked = now - self._ticked, now
+        for transfer, handle in tuple(self._busy.items()):
+            failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
+            if failure is not None:
+                self.abandon(handle, transfer)
+                transfer.end(failure)
+            else:
+                transfer.hand_over_what_is_old()
+        if self._busy:
+            self._timer = loop.call_later(every, self._tick, loop, every)
+
+    # -- addresses -------------------------------------------------------------------------------------------------
+
+    async def _pin(self, url: CheckedUrl, proxy: Proxy | None, timeout: float) -> Pin:
+        """Where this request's connection may go: the host's vetted addresses, or those of the proxy.
+
+        A proxy is the user's or the environment's word and resolves the host's name for itself.
+        """
+        host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
+        key = (host, port, proxy is not None)
+        now = asyncio.get_running_loop().time()
+        pin = self._pins.get(key)
+        if pin is not None and now < pin.until:
+            return pin
+        async with self._looking_up.setdefault(key, asyncio.Lock()):
+            pin = self._pins.get(key)
+            if pin is None or now >= pin.until:
+                if proxy is None:
+                    addresses = await self._vetting.addresses(host, port, timeout=timeout)
+                else:
+                    addresses = await _proxy_addresses(proxy, timeout)
+                pin = self._pins[key] = Pin(host, port, addresses, now + PINNED)
+        return pin
+
+    def _forget_pin(self, url: CheckedUrl) -> None:
+        """After a connection that could not be made: look up anew."""
+        self._pins.pop((url.host, url.port, False), None)
+
+
+def _is_sent(curl: pycurl.Curl) -> bool:
+    """Whether the connection stands and the request is on its way."""
+    return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
+
+
+async def _proxy_addresses(proxy: Proxy, timeout: float) -> tuple[str, ...]:
+    try:
+        async with asyncio.timeout(timeout):
+            return tuple(await SystemResolver().resolve(proxy.host, proxy.port))
+    except (OSError, TimeoutError) as error:
+        raise Setback(
+            NetworkError("the proxy's name cannot be resolved", hint="check --proxy", retryable=True)
+        ) from error
+
+
+def _header_lines(question: Question) -> list[bytes]:
+    """Header lines as libcurl wants them; PolicyError for what would break out of its line."""
+    lines = []
+    for name, value in question.headers:
+        if any(sign in name or sign in value for sign in _FORBIDDEN):
+            raise PolicyError("a request header has a line break in it", url=question.url.text)
+        # Without a value libcurl would drop the header, or send its own in its place.
+        lines.append((f"{name}: {value}" if value else f"{name};").encode())
+    return lines

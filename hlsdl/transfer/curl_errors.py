@@ -1,0 +1,75 @@
+"""What libcurl's result codes mean: Setback when another try may help, an HlsdlError when not.
+
+By number, since pycurl has names for some of them only, and wrong ones for others. An unknown number is a failure that
+may pass, never a success. Messages of libcurl are looked at, and never shown: they may hold addresses and URLs.
+"""
+
+from __future__ import annotations
+
+from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
+from hlsdl.transfer.doors import Question, Setback
+
+_TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98})
+"""Certificates, ciphers and stores: trying again cures none of them."""
+_CONNECT = frozenset({5, 6, 7})
+_BROKEN = frozenset({1, 8, 16, 18, 52, 61, 63, 92, 95})
+_OVER_LIMIT = 100
+_HINT = "check the network; run the same command again to go on"
+
+
+def meaning(code: int, message: str, question: Question, *, connect_status: int = 0) -> HlsdlError | Setback:
+    """Translate the end of a transfer; `connect_status` is what a proxy answered to CONNECT, or 0."""
+    url = question.url.text
+    if connect_status in {403, 407}:
+        return HttpError("the proxy refuses", url=url, http_status=connect_status, hint="check --proxy")
+    if _is_tls(code, message):
+        return HttpError(
+            f"the server's TLS cannot be trusted: {_tls_reason(code, message)}",
+            url=url,
+            hint="--cacert FILE trusts another authority; --insecure trusts everybody, on the way too",
+        )
+    if code == 3 or (code == 1 and "protocol" in message.lower() and "version" not in message.lower()):
+        return PolicyError("a URL cannot be asked for over HTTP", url=url)
+    if code == _OVER_LIMIT or (code == 56 and "header" in message.lower()):
+        return LimitError("the response head is larger than allowed", url=url)
+    if code == 28:
+        told = f"connecting took longer than {question.timeouts.connect:g} seconds"
+    elif code in _CONNECT or code == 35:
+        told = "the connection cannot be made"
+    elif code in _BROKEN:
+        told = "the server broke off or broke the protocol"
+    else:
+        told = "the connection failed"
+    return Setback(NetworkError(told, url=url, hint=_HINT, retryable=True))
+
+
+def head_cut(question: Question) -> Setback:
+    """The connection ended inside the response head, which libcurl takes for a success."""
+    return meaning(8, "", question)  # type: ignore[return-value]  # 8 is no final failure
+
+
+def _is_tls(code: int, message: str) -> bool:
+    if code in _TLS:
+        return True
+    text = message.lower()
+    if code == 35:  # a handshake that failed for a reason, as opposed to a connection that broke under it
+        return "error:" in text and "eof" not in text and "syscall" not in text
+    return code == 56 and "alert" in text  # a certificate of ours was wanted, TLS 1.3 says so after the handshake
+
+
+def _tls_reason(code: int, message: str) -> str:
+    text = message.lower()
+    for sign, reason in (
+        ("unable to get local issuer", "unable to get local issuer certificate"),
+        ("self-signed", "self-signed certificate"),
+        ("self signed", "self-signed certificate"),
+        ("expired", "certificate has expired"),
+        ("not yet valid", "certificate is not yet valid"),
+        ("no alternative certificate subject name", "the certificate is for another host"),
+        ("does not match", "the certificate is for another host"),
+        ("wrong version number", "wrong version number"),
+        ("alert", "the server refused the handshake"),
+    ):
+        if sign in text:
+            return reason
+    return "the client certificate cannot be used" if code == 58 else "the handshake failed"

@@ -1,0 +1,199 @@
+"""Handles of libcurl: what is set on every one of them, the sockets they may open, and whether this libcurl will do.
+
+Everything that libcurl would take from its surroundings is said explicitly: proxy, authorities, protocols, redirects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pycurl
+
+from hlsdl.access.addresses import literal_address
+from hlsdl.access.proxies import Proxy
+from hlsdl.errors import PolicyError, UsageError
+from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.trust import LazyTls
+
+OLDEST = 0x080B00
+"""libcurl 8.11: bounded response heads, MAXFILESIZE and the multi interface as they are relied upon."""
+RECEIVE = 512 * 1024
+"""Bytes that libcurl asks the kernel for at once."""
+SLOW_BUFFER = 64 * 1024
+"""Bytes that the kernel may take in advance under --limit-rate."""
+
+
+@cache
+def why_not() -> str | None:
+    """Say why this machine's libcurl cannot be used (half a sentence), or None when it can."""
+    if sys.platform == "win32" or not (hasattr(select, "epoll") or hasattr(select, "poll")):
+        return "the event loop of this system does not watch sockets"
+    if pycurl.version_info()[2] < OLDEST:
+        return f"libcurl {pycurl.version_info()[1]} is too old"
+    missing = [name for name in _NEEDED if not hasattr(pycurl, name)]
+    if missing:
+        return f"pycurl lacks {', '.join(missing)}"
+    return None if _refuses_other_protocols() else "libcurl does not refuse other protocols"
+
+
+_NEEDED = (
+    "ACTIVESOCKET",
+    "HTTP09_ALLOWED",
+    "OPENSOCKETFUNCTION",
+    "PIPEWAIT",
+    "REQUEST_TARGET",
+    "RESOLVE",
+    "SOCKOPTFUNCTION",
+)
+
+
+def _refuses_other_protocols() -> bool:
+    """Whether a handle of ours refuses `file:`: tried, since the option that says so is an old one."""
+    curl = pycurl.Curl()
+    try:
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        curl.setopt(pycurl.URL, "file:///")
+        curl.setopt(pycurl.WRITEFUNCTION, len)
+        curl.perform()
+    except pycurl.error as error:
+        return bool(error.args[0] == 1)
+    finally:
+        curl.close()
+    return False
+
+
+class Pin:
+    """Where one host's connections may go."""
+
+    __slots__ = ("addresses", "entry", "until")
+
+    def __init__(self, host: str, port: int, addresses: tuple[str, ...], until: float) -> None:
+        self.addresses = frozenset(ip_address(address.partition("%")[0]) for address in addresses)
+        self.until = until
+        shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        self.entry = [] if literal_address(host) is not None else [f"{host}:{port}:{shown}"]
+        """For libcurl; a literal address needs none."""
+
+
+class Handle:
+    """A reusable `pycurl.Curl`, and what was set on it last."""
+
+    __slots__ = ("_adopted", "_receive_buffer", "curl", "pin", "proxy", "refusal")
+
+    def __init__(self, adopted: Callable[[int], None], receive_buffer: int | None) -> None:
+        self.curl = pycurl.Curl()
+        self.pin: Pin | None = None
+        self.proxy: Proxy | None = None
+        self.refusal: PolicyError | None = None
+        """Why the last socket was not made."""
+        self._adopted, self._receive_buffer = adopted, receive_buffer
+        self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._prepare_socket)
+
+    def _open_socket(self, _purpose: int, address: Any) -> Any:
+        """Make a socket to a vetted address only, whatever libcurl thinks of the name."""
+        try:
+            wanted = ip_address(address.addr[0].partition("%")[0])
+            if self.pin is None or wanted not in self.pin.addresses:
+                self.refusal = PolicyError("a connection to an address that was not vetted was refused")
+                return pycurl.SOCKET_BAD
+            made = socket.socket(address.family, address.socktype, address.protocol)
+            # libcurl takes a duplicate; this one must not outlive the connection.
+            asyncio.get_running_loop().call_soon(made.close)
+        except (OSError, ValueError, AttributeError):
+            return pycurl.SOCKET_BAD  # reported as a connection that cannot be made
+        return made
+
+    def _prepare_socket(self, descriptor: int, _purpose: int) -> int:
+        self._adopted(descriptor)
+        try:
+            os.set_inheritable(descriptor, False)  # a duplicate has lost that
+            if self._receive_buffer is not None:
+                with socket.socket(fileno=os.dup(descriptor)) as line:
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        except OSError:
+            return int(pycurl.SOCKOPT_ERROR)
+        return int(pycurl.SOCKOPT_OK)
+
+
+def find_authorities(options: TransferOptions) -> tuple[str | None, str | None]:
+    """The file and the folder of trusted authorities; UsageError when a file that was named cannot be read.
+
+    `--cacert`, else what OpenSSL would use (`SSL_CERT_FILE` and `SSL_CERT_DIR` included), else certifi's list.
+    """
+    LazyTls(options)  # reads what was named, and complains as every door does
+    if options.cacert is not None:
+        return str(options.cacert), None
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath) if paths.capath else None
+    if paths.cafile is not None or (folder is not None and any(folder.iterdir())):
+        return paths.cafile, paths.capath
+    import certifi  # only where the system knows no authority at all
+
+    return certifi.where(), None
+
+
+def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tuple[str | None, str | None]) -> None:
+    """Set what is the same for all requests of a job; UsageError when this libcurl lacks what was asked for."""
+    for option, value in (
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.FOLLOWLOCATION, 0),
+        (pycurl.HTTP09_ALLOWED, 0),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.TCP_NODELAY, 1),
+        (pycurl.TCP_KEEPALIVE, 1),
+        (pycurl.BUFFERSIZE, SLOW_BUFFER if options.limit_rate is not None else RECEIVE),
+        (pycurl.CONNECTTIMEOUT_MS, max(1, round(options.timeout * 1000))),
+        (pycurl.HTTP_VERSION, _http_version(options)),
+        (pycurl.PIPEWAIT, int(options.http2 or options.http3)),
+        (pycurl.SSL_VERIFYPEER, int(not options.insecure)),
+        (pycurl.SSL_VERIFYHOST, 0 if options.insecure else 2),
+        (pycurl.PROXY_SSL_VERIFYPEER, int(not options.insecure)),
+        (pycurl.PROXY_SSL_VERIFYHOST, 0 if options.insecure else 2),
+        (pycurl.NOPROXY, ""),
+    ):
+        curl.setopt(option, value)
+    file, folder = authorities
+    if file is not None:
+        curl.setopt(pycurl.CAINFO, file)
+        curl.setopt(pycurl.PROXY_CAINFO, file)
+    if folder is not None:
+        curl.setopt(pycurl.CAPATH, folder)
+        curl.setopt(pycurl.PROXY_CAPATH, folder)
+    if options.client_cert is not None:
+        curl.setopt(pycurl.SSLCERT, str(options.client_cert))
+        curl.setopt(pycurl.SSLKEY, str(options.client_cert))
+
+
+def _http_version(options: TransferOptions) -> int:
+    if options.http3:
+        if not pycurl.version_info()[4] & pycurl.VERSION_HTTP3:
+            raise UsageError("HTTP/3 is not built into the libcurl of this system", hint="leave --http3 out")
+        return int(pycurl.CURL_HTTP_VERSION_3)
+    return int(pycurl.CURL_HTTP_VERSION_2TLS if options.http2 else pycurl.CURL_HTTP_VERSION_1_1)
+
+
+def set_proxy(curl: pycurl.Curl, proxy: Proxy | None) -> None:
+    """Go through `proxy`, or, None, through none, whatever the environment says."""
+    if proxy is None:
+        curl.setopt(pycurl.PROXY, "")
+        return
+    # The proxy resolves names: those that we resolved would be vetted, those that libcurl did would not.
+    curl.setopt(pycurl.PROXY, proxy.url.replace("socks5://", "socks5h://", 1))
+    for option, value in ((pycurl.PROXYUSERNAME, proxy.user), (pycurl.PROXYPASSWORD, proxy.password)):
+        if value is None:
+            curl.unsetopt(option)
+        else:
+            curl.setopt(option, value.encode("utf-8"))

@@ -1,0 +1,197 @@
+"""One request on libcurl: its header lines and body as they come, and the wait for the next block.
+
+Callbacks append and count; whoever reads is woken when a whole block is there, when the body has ended, or, so that
+progress is seen on slow lines, when what has come is a quarter of a second old. What comes faster than it is read is
+held back by pausing the transfer. Time-outs are kept by a tick of the door, not by libcurl, whose own come late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+
+import pycurl
+
+from hlsdl.access.limits import Limits
+from hlsdl.errors import HlsdlError, LimitError, NetworkError
+from hlsdl.transfer.doors import Head, PaceWatch, Question, Setback
+
+OLD = 0.25
+"""Seconds after which what has come is handed over though it is no whole block."""
+
+_STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
+_ENDS = (b"\r\n", b"\n")
+
+
+def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
+    """The final response head among `lines`, or None when it is not there as a whole.
+
+    Interim responses come before it and trailers after it. LimitError when there are too many interim ones.
+    """
+    start = interim = 0
+    while start < len(lines):
+        found = _STATUS_LINE.match(lines[start])
+        end = next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
+        if found is None or end is None:
+            return None
+        status = int(found[2])
+        if status >= 200:
+            version = "HTTP/2" if found[1] == b"2" else f"HTTP/{found[1].decode('ascii')}"
+            return Head(status=status, fields=tuple(_fields(lines[start + 1 : end])), http_version=version)
+        interim += 1
+        if interim > limits.interim_responses:
+            raise LimitError(f"more than {limits.interim_responses} interim responses came before the final one")
+        start = end + 1
+    return None
+
+
+def _fields(lines: Sequence[bytes]) -> list[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
+    for line in lines:
+        name, _, value = line.decode("latin-1").partition(":")
+        if name[:1] in {" ", "\t"} and fields:  # a folded line (RFC 9112 §5.2)
+            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.decode('latin-1').strip()}")
+        else:
+            fields.append((name.lower(), value.strip(" \t\r\n")))
+    return fields
+
+
+class Transfer:
+    """One request under way. Lives on the event loop's thread, callbacks included."""
+
+    __slots__ = (
+        "_block",
+        "_chunks",
+        "_held",
+        "_is_paused",
+        "_most",
+        "_pace",
+        "_resume",
+        "_seen",
+        "_sent",
+        "_since",
+        "_size",
+        "_waiter",
+        "failure",
+        "is_done",
+        "is_open",
+        "lines",
+        "question",
+    )
+
+    def __init__(self, question: Question, resume: Callable[[], None]) -> None:
+        """`resume` lets a paused transfer go on."""
+        self.question = question
+        self.lines: list[bytes] = []
+        """Header lines of all responses, then trailers."""
+        self.is_done = False
+        self.is_open = False
+        """Whether the head was taken."""
+        self.failure: HlsdlError | Setback | None = None
+        """Why it ended, when not well; what had come by then is still there to be taken."""
+        self._resume = resume
+        self._chunks: list[bytes] = []
+        self._size = self._held = self._seen = 0
+        self._block = question.block
+        self._most = 2 * question.block
+        self._is_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._pace: PaceWatch | None = None
+        self._sent: float | None = None
+        """When the request was seen to be on its way, and waiting for the head began."""
+        self._since = 0.0
+        """When the body was last seen to grow since its reader came back; 0: not yet."""
+
+    # -- libcurl's side --------------------------------------------------------------------------------------------
+
+    def on_body(self, data: bytes) -> int | None:
+        """Take at most 16 KiB of the body; paused data is given again."""
+        if self._size >= self._most:
+            self._is_paused = True
+            return int(pycurl.WRITEFUNC_PAUSE)
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size >= self._block:
+            self._wake()
+        return None
+
+    def end(self, failure: HlsdlError | Setback | None) -> None:
+        """Nothing more will come."""
+        self.is_done = True
+        self.failure = failure
+        self._wake()
+
+    # -- the reader's side -----------------------------------------------------------------------------------------
+
+    async def wait(self) -> None:
+        """Until there is a block, or the end, or something that has waited long enough."""
+        if self.is_done or self._size >= self._block:
+            return
+        self._since = 0.0
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def take(self) -> bytes:
+        """All that has come and was not taken yet."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        self._held += self._size
+        self._chunks, self._size = [], 0
+        if self._is_paused:
+            self._is_paused = False
+            self._resume()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float, passed: float, is_sent: Callable[[], bool]) -> Setback | None:
+        """Called a few times for each time-out: why to give up, or None. Waiting counts only while somebody waits."""
+        if self._waiter is None or self.is_done:
+            return None
+        if self._pace is None and (not self.lines or self.lines[-1] not in _ENDS) and not self._size:
+            return self._tick_head(now, is_sent)
+        if self._pace is None:
+            self._pace = PaceWatch(self.question.timeouts, self.question.url.text)
+            self._since = 0.0
+        received = self._held + self._size
+        grown, self._seen = received - self._seen, received
+        if grown or not self._since:
+            self._since = now
+        elif now - self._since >= self.question.timeouts.stall:
+            return self._nothing(self.question.timeouts.stall)
+        try:
+            self._pace.note(passed, grown)
+        except Setback as slow:
+            return slow
+        return None
+
+    def hand_over_what_is_old(self) -> None:
+        """Wake the reader when anything is there at all."""
+        if self._size or (not self.is_open and self.lines and self.lines[-1] in _ENDS):
+            self._wake()
+
+    def _tick_head(self, now: float, is_sent: Callable[[], bool]) -> Setback | None:
+        if self._sent is None:
+            self._sent = now if is_sent() else None  # until then libcurl's time-out for connecting counts
+        elif now - self._sent >= self.question.timeouts.first_byte:
+            return self._nothing(self.question.timeouts.first_byte)
+        return None
+
+    def _nothing(self, seconds: float) -> Setback:
+        return Setback(
+            NetworkError(
+                f"the server sent nothing for {seconds:g} seconds",
+                url=self.question.url.text,
+                hint="check the network; run the same command again to go on",
+                retryable=True,
+            )
+        )
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,40 @@
+"""Which door a job gets: libcurl's where it can be used, else httpx's. Both are imported only when they are chosen."""
+
+from __future__ import annotations
+
+import logging
+
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import ProxyRules
+from hlsdl.errors import UsageError
+from hlsdl.transfer.doors import Door
+from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.resolving import Vetting
+
+logger = logging.getLogger(__name__)
+
+
+def open_door(options: TransferOptions, *, vetting: Vetting, proxies: ProxyRules, limits: Limits) -> Door:
+    """The door of a job, by `options.transport`; UsageError when what was insisted on cannot be used."""
+    reason = None if options.transport == "httpx" else why_not_libcurl()
+    if options.transport != "httpx" and reason is None:
+        from hlsdl.transfer.curl import CurlDoor
+
+        return CurlDoor(vetting=vetting, options=options, proxies=proxies, limits=limits)
+    if options.transport == "libcurl" or options.http3:
+        raise UsageError(f"libcurl cannot be used: {reason}", hint="install pycurl from its wheel: pip install pycurl")
+    if reason is not None:
+        logger.debug("libcurl is not used, since %s", reason)
+    from hlsdl.transfer import origin
+    from hlsdl.transfer.trust import LazyTls
+
+    return origin.open_door(vetting=vetting, tls=LazyTls(options), proxies=proxies, limits=limits, http2=options.http2)
+
+
+def why_not_libcurl() -> str | None:
+    """Say why libcurl is not used on this machine (half a sentence), or None when it is."""
+    try:
+        from hlsdl.transfer import curl_handle
+    except ImportError:
+        return "pycurl is not installed"
+    return curl_handle.why_not()
