@@ -6,6 +6,7 @@ our words. Heavy rooms are imported by the jobs, never here: `hlsdl --help` must
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -92,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     line = list(sys.argv[1:] if arguments is None else arguments)
     terminal = Terminal(json=_asks_for_json(line))
     _let_every_path_through()
+    # Looking for pydantic plugins reads the metadata of every installed package: 15 ms of each start, for nothing.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with Interruption(told=lambda: terminal.note(STOPPING)) as interruption:
         try:
             return _run(line, terminal, interruption)

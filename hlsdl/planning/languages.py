@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import langcodes
-
 FARTHEST = 10
 """How far (CLDR distance) a tag may be from what was asked: regional differences, not another language."""
 
@@ -24,6 +22,8 @@ def distance(wanted: str, offered: str | None) -> int | None:
         return None
     if wanted.lower() == offered.lower():
         return 0
+    import langcodes  # loading it costs as much as a small download, and most downloads compare nothing
+
     try:
         apart = langcodes.tag_distance(wanted, offered)
     except ValueError:

@@ -1,21 +1,22 @@
 """The front door: fetch, plan, inspect and repair, as the command line and `keywords` call them.
 
 Each function takes what a person would type and gives back a value that can write its own JSON document (contract §3).
-The work itself is in `download`, `presentation` and `restoration`.
+The work itself is in `download`, `outline`, `description` and `restoration`, each loaded when it is asked for.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.description import StreamDescription, describe
-from hlsdl.session.download import Downloaded, download
 from hlsdl.session.events import Emit, ignore
-from hlsdl.session.outline import PlanOutcome, outline
-from hlsdl.session.restoration import restore
-from hlsdl.session.sources import parse_source
-from hlsdl.verification.findings import Report
+
+if TYPE_CHECKING:
+    from hlsdl.session.description import StreamDescription
+    from hlsdl.session.download import Downloaded
+    from hlsdl.session.outline import PlanOutcome
+    from hlsdl.verification.findings import Report
 
 
 async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> Downloaded:
@@ -29,19 +30,30 @@ async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> D
     Raises:
         HlsdlError: with the exit code that says what stopped it.
     """
+    from hlsdl.session.download import download
+    from hlsdl.session.sources import parse_source
+
     return await download(parse_source(source, base_url=options.base_url), options, emit)
 
 
 async def plan(source: str, options: FetchOptions) -> PlanOutcome:
     """Choose, and say what would be downloaded and why; no segment is asked for."""
+    from hlsdl.session.outline import outline
+    from hlsdl.session.sources import parse_source
+
     return await outline(parse_source(source, base_url=options.base_url), options)
 
 
 async def inspect(source: str, options: FetchOptions) -> StreamDescription:
     """Everything the stream offers."""
+    from hlsdl.session.description import describe
+    from hlsdl.session.sources import parse_source
+
     return await describe(parse_source(source, base_url=options.base_url), options)
 
 
 async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> Report:
     """Fetch again what `verify` finds damaged or missing, and verify once more."""
+    from hlsdl.session.restoration import restore
+
     return await restore(path, options, emit)

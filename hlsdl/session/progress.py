@@ -14,6 +14,8 @@ from hlsdl.session.events import Progressed
 
 RATE_WINDOW = 5.0
 """Seconds over which the rate is averaged."""
+RATE_SLICE = 0.1
+"""Seconds of arrivals that are counted together: thousands of segments a second must cost nothing here."""
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class Progress:
     segments_done: int = 0
     completed_bytes: int = 0
     seconds_done: float = 0.0
-    _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
+    _arrivals: deque[list[float]] = field(default_factory=deque)
+    """[time, bytes] of the last seconds, in slices of a tenth of a second."""
 
     @classmethod
     def of(cls, plan: DownloadPlan, task: str) -> Progress:
@@ -52,8 +55,11 @@ class Progress:
 
     def arrived(self, size: int, now: float) -> None:
         """Bytes came in; `now` is a monotonic time in seconds."""
-        self._arrivals.append((now, size))
-        while self._arrivals and self._arrivals[0][0] < now - RATE_WINDOW:
+        if self._arrivals and now - self._arrivals[-1][0] < RATE_SLICE:
+            self._arrivals[-1][1] += size
+            return
+        self._arrivals.append([now, size])
+        while self._arrivals[0][0] < now - RATE_WINDOW:
             self._arrivals.popleft()
 
     def total_bytes(self) -> int:
