@@ -156,7 +156,7 @@ class PolicyError(HlsdlError):
     """A rule about where we may go, or what may be written, says no."""
 
     code, kind = 10, "policy"
-    usual_hint = "--allow-private and --insecure widen what is allowed; use them for servers you trust"
+    usual_hint = "this guards against hostile playlists and servers; ask the one who runs this stream"
 
 
 class LockedError(HlsdlError):

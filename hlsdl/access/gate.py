@@ -107,10 +107,10 @@ class UrlPolicy:
     def refusal(self, kind: AddressKind, url: str) -> PolicyError:
         """The error for a host that is a place of `kind`."""
         if kind in _NEVER:
-            return PolicyError(f"a URL leads to a {kind} address, and those are never asked", url=url)
+            return PolicyError(f"a URL leads to an address that is never asked ({kind})", url=url)
         hint = "--allow-private allows loopback and private addresses for this job"
         return PolicyError(
-            f"a URL leads to a {kind} address on a host that was not typed",
+            f"a URL leads to an address on a host that was not typed ({kind})",
             url=url,
             hint=hint if kind in _ALLOWED_BY_FLAG else None,
         )

@@ -162,7 +162,7 @@ class StoreFlags:
     artwork: Annotated[
         Path | None, Option(metavar="FILE", help="A picture to store with it.", rich_help_panel=STORING)
     ] = None
-    force: Annotated[bool, Option("--force", help="Start over, whatever is there.", rich_help_panel=STORING)] = False
+    force: Annotated[bool, Option("--force", help="Start this source over.", rich_help_panel=STORING)] = False
     no_resume: Annotated[
         bool, Option("--no-resume", help="Start over if it is unfinished.", rich_help_panel=STORING)
     ] = False

@@ -101,8 +101,8 @@ def progress_sentence(event: Progressed) -> str:
 
 def end_sentence(event: DidFinishDownloading) -> str:
     """Say what a finished download was."""
-    there = f", {event.reused_segments} segments were there already" if event.reused_segments else ""
+    there = f", {event.reused_segments} were there already" if event.reused_segments else ""
     return (
-        f"{event.task}: done, {format_bytes(event.bytes)} in {event.segments} segments fetched "
-        f"in {event.seconds:.1f} s{there}"
+        f"{event.task}: done, {format_bytes(event.bytes)} in {event.segments} segments: "
+        f"{event.segments - event.reused_segments} fetched in {event.seconds:.1f} s{there}"
     )

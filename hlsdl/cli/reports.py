@@ -79,7 +79,7 @@ def plan_blocks(document: Document) -> list[Block]:
     ]
     choices = [(one["what"], one["chosen"], one["because"]) for one in document["choices"]]
     rejected = [
-        (choice["what"], one["id"], one["because"]) for choice in document["choices"] for one in choice["rejected"]
+        (choice["what"], one["label"], one["because"]) for choice in document["choices"] for one in choice["rejected"]
     ]
     blocks: list[Block] = [
         facts,

@@ -15,6 +15,7 @@ from hlsdl.playlist import lines
 from hlsdl.playlist.models import Key, MediaPlaylist, MultivariantPlaylist, Variant
 
 MEDIA_PLAYLIST_NAME = "index.m3u8"
+VOD = "#EXT-X-PLAYLIST-TYPE:VOD"
 
 LIVE_DELIVERY_TAGS = frozenset(
     {
@@ -36,7 +37,6 @@ REPLACED_TAGS = frozenset(
         "EXT-X-BYTERANGE",  # each range is its own file
         "EXT-X-ALLOW-CACHE",  # removed in protocol version 7
         "EXT-X-CONTENT-STEERING",  # an offline player would call home
-        "EXT-X-PLAYLIST-TYPE",  # written anew as VOD
         "EXT-X-ENDLIST",  # written anew at the end
     }
 )
@@ -67,6 +67,8 @@ def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) ->
             written += _local_key(line, keys[number], stream.id)
         elif tag == "EXT-X-MAP":
             written += _local_map(line, stream.files.get(number))
+        elif tag == "EXT-X-PLAYLIST-TYPE":
+            written.append(_like(line, VOD))
         elif tag in LIVE_DELIVERY_TAGS or tag in REPLACED_TAGS or _calls_network(line):
             continue
         else:
@@ -200,8 +202,10 @@ def _sealed(written: list[str], playlist: MediaPlaylist, *, needs_gap: bool) -> 
     if needs_gap and playlist.version < 8:
         written[:] = [line for line in written if lines.tag_name(line) != "EXT-X-VERSION"]
         written.insert(1, f"#EXT-X-VERSION:8{ending}")
-    place = next((index + 1 for index, line in enumerate(written) if lines.tag_name(line) == "EXT-X-TARGETDURATION"), 1)
-    written.insert(place, f"#EXT-X-PLAYLIST-TYPE:VOD{ending}")
+    tags = [lines.tag_name(line) for line in written]
+    if "EXT-X-PLAYLIST-TYPE" not in tags:
+        place = tags.index("EXT-X-TARGETDURATION") + 1 if "EXT-X-TARGETDURATION" in tags else 1
+        written.insert(place, f"{VOD}{ending}")
     written.append(f"#EXT-X-ENDLIST{ending}")
     return "".join(written)
 

@@ -14,6 +14,9 @@ class Rejection:
     """One candidate that left, and why."""
 
     id: str
+    """What `--variant` takes, or `<group>/<name>` of a rendition."""
+    label: str
+    """The candidate for people."""
     because: str
 
 
@@ -29,13 +32,23 @@ class Choice:
 
     def document(self) -> dict[str, Any]:
         """The choice as `hlsdl.plan/1` writes it."""
-        rejected = [{"id": one.id, "because": one.because} for one in self.rejected]
+        rejected = [{"id": one.id, "label": one.label, "because": one.because} for one in self.rejected]
         return {"what": self.what, "chosen": self.chosen, "because": self.because, "rejected": rejected}
 
 
 def bitrate_text(bits: int) -> str:
     """Bits per second for people: `4.8 Mbit/s`."""
     return f"{bits / 1_000_000:.1f} Mbit/s" if bits >= 1_000_000 else f"{round(bits / 1000)} kbit/s"
+
+
+def variant_id(variant: Variant) -> str:
+    """What `--variant` takes: the STABLE-VARIANT-ID, else the index in the playlist."""
+    return variant.stable_id or str(variant.index)
+
+
+def rendition_id(rendition: Rendition) -> str:
+    """A rendition by its group and name, which are unique together (RFC 8216 §4.3.4.1.1)."""
+    return f"{rendition.group}/{rendition.name}"
 
 
 def variant_label(variant: Variant) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from hlsdl.errors import SelectionError
 from hlsdl.planning import languages
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
-from hlsdl.planning.reasons import Choice, Rejection, labels, rendition_label
+from hlsdl.planning.reasons import Choice, Rejection, labels, rendition_id, rendition_label
 from hlsdl.planning.variants import channels_of
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
 
@@ -154,7 +154,7 @@ def _missing(what: str, tag: str, offered: Iterable[Rendition], url: str) -> Sel
 
 
 def _reject(one: Rendition) -> Rejection:
-    return Rejection(id=rendition_label(one), because="not asked for")
+    return Rejection(id=rendition_id(one), label=rendition_label(one), because="not asked for")
 
 
 def _all(offered: Iterable[Rendition]) -> tuple[Rejection, ...]:

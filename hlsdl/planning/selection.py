@@ -99,10 +99,21 @@ def select_media(playlist: MediaPlaylist) -> Selection:
 
 
 def _each_once(streams: Iterable[StreamSource]) -> tuple[StreamSource, ...]:
-    """One stream for each media playlist URL; the first mention gives the attributes."""
+    """One stream for each media playlist URL; what the first mention leaves open, a later one says."""
     by_url: dict[str, StreamSource] = {}
     for one in streams:
-        by_url.setdefault(one.url, one)
+        first = by_url.setdefault(one.url, one)
+        if first is not one and first.name is None:
+            by_url[one.url] = replace(
+                first,
+                language=one.language,
+                name=one.name,
+                group=one.group,
+                channels=one.channels,
+                default=one.default,
+                forced=one.forced,
+                characteristics=one.characteristics,
+            )
     return tuple(by_url.values())
 
 
@@ -184,7 +195,7 @@ def _choose_trick_play(
         offered = [one for one in master.trick_play if one.kind == kind]
         chosen += sorted(offered, key=lambda one: _trick_rank(one, target))[:1]
     rejected = tuple(
-        Rejection(id=_trick_label(one), because="another one suits the chosen variant better")
+        Rejection(id=f"line {one.line + 1}", label=_trick_label(one), because="another one suits the choice better")
         for one in master.trick_play
         if one not in chosen
     )

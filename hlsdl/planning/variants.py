@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from hlsdl.errors import SelectionError
+from hlsdl.errors import PlaylistError, SelectionError
 from hlsdl.planning.preferences import Preferences
-from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_label
+from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_id, variant_label
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
 
 LOSSLESS_CODECS = frozenset({"alac", "flac", "fLaC", "lpcm", "ipcm"})
@@ -42,7 +42,9 @@ class Narrowing:
         if not staying or len(staying) == len(self.candidates):
             return
         self.rejected += [
-            Rejection(id=variant_label(one), because=because) for one in self.candidates if not wanted(one)
+            Rejection(id=variant_id(one), label=variant_label(one), because=because)
+            for one in self.candidates
+            if not wanted(one)
         ]
         self.candidates = staying
         if kept:
@@ -101,11 +103,12 @@ def choose_variants(master: MultivariantPlaylist, preferences: Preferences) -> C
     """Apply the rules to the variants of `master`.
 
     Raises:
+        PlaylistError: there are no variants at all.
         SelectionError: the named variant is not there, or a codec or ceiling leaves nothing.
     """
     narrowing = Narrowing(list(master.variants))
     if not narrowing.candidates:
-        raise SelectionError("the multivariant playlist has no variants", url=master.url)
+        raise PlaylistError("the multivariant playlist has no variants", url=master.url)
     if preferences.variant is not None:
         chosen = _named(master, preferences.variant)
         narrowing.keep(lambda one: one is chosen, "another variant was named")

@@ -32,7 +32,7 @@ class FetchOptions:
     base_url: str | None = None
     """For a playlist file on this machine: where its relative URIs point."""
     force: bool = False
-    """Start over, whatever is there."""
+    """Start this source over."""
     resume: bool = True
     """False: an unfinished bundle starts over."""
     keep_protected: bool = False

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hlsdl.errors import SelectionError, redact
+from hlsdl.errors import PlaylistError, redact
 from hlsdl.planning.plan import DownloadPlan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.protection import protection_of
+from hlsdl.planning.reasons import variant_id
 from hlsdl.playlist.models import Key, MultivariantPlaylist, Rendition, SessionData, TrickPlayVariant, Variant
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.presentation import Documents, Root, choose, read_root, read_streams
@@ -99,7 +100,7 @@ async def _sample(documents: Documents, root: Root) -> DownloadPlan:
     quiet = Preferences(audio=("none",), subtitles=("none",), multichannel=False)
     try:
         selection = choose(root, (quiet,))
-    except SelectionError:
+    except PlaylistError:
         # A multivariant playlist of renditions or trick play alone has no variant to sample.
         return DownloadPlan(master=root.master, streams=(), keys=(), data=())
     return await read_streams(documents, root, selection)
@@ -108,7 +109,7 @@ async def _sample(documents: Documents, root: Root) -> DownloadPlan:
 def _variant(one: Variant) -> dict[str, Any]:
     return {
         "index": one.index,
-        "id": one.stable_id,
+        "id": variant_id(one),
         "name": one.name,
         "uri": redact(one.uri),
         "bandwidth": one.bandwidth,

@@ -14,6 +14,8 @@ from hlsdl.session.events import Progressed
 
 RATE_WINDOW = 5.0
 """Seconds over which the rate is averaged."""
+SEGMENTS_THAT_TELL = 8
+"""After so many segments the declared bitrate no longer counts in the estimate."""
 RATE_SLICE = 0.1
 """Seconds of arrivals that are counted together: thousands of segments a second must cost nothing here."""
 
@@ -72,8 +74,9 @@ class Progress:
         if share <= 0:
             return max(self.estimated_bytes, self.completed_bytes)
         measured = self.completed_bytes / share
-        # Early on the declared bitrate knows better, later what was measured does.
-        return max(int(share * measured + (1 - share) * self.estimated_bytes), self.completed_bytes)
+        # The first few segments say little about a film; after that what was measured knows better than the playlist.
+        weight = min(1.0, self.segments_done / SEGMENTS_THAT_TELL)
+        return max(int(weight * measured + (1 - weight) * self.estimated_bytes), self.completed_bytes)
 
     def rate(self, now: float) -> float:
         """Bytes per second over the last few seconds."""

@@ -21,6 +21,8 @@ from hlsdl.session.configuration import FetchOptions
 GENERIC_NAMES = frozenset({"master", "index", "playlist", "manifest", "main", "prog_index", "chunklist"})
 """Names that say nothing about the film; the part of the path before them is asked instead."""
 
+PLAYLIST_EXTENSIONS = (".m3u8", ".m3u")
+
 MOST_NUMBERED_NAMES = 10_000
 
 
@@ -47,7 +49,9 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in ("http", "https"):
         if not _host(text):
-            raise UsageError("the source URL has no host", hint="write it as `https://host/path/master.m3u8`")
+            raise UsageError(
+                "the source URL has no host, or no port that can be", hint="write it as `https://host/path/master.m3u8`"
+            )
         return Source(url=text, base_url=base_url)
     if scheme:
         raise UsageError(f"`{scheme}` is no scheme for a source", hint="use http, https or the path of a playlist file")
@@ -58,8 +62,10 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
 
 
 def _host(url: str) -> str | None:
+    """The host of a URL that has one and whose port, if any, is one."""
     try:
-        return urlsplit(url).hostname
+        parts = urlsplit(url)
+        return parts.hostname if parts.port != 0 else None
     except ValueError:
         return None
 
@@ -79,7 +85,7 @@ def title_in_url(url: str) -> str:
     parts = urlsplit(url)
     for part in reversed(parts.path.split("/")):
         name = unquote(part)
-        stem = name.rpartition(".")[0] or name
+        stem = name.rpartition(".")[0] if name.lower().endswith(PLAYLIST_EXTENSIONS) else name
         if stem and stem.lower() not in GENERIC_NAMES:
             return stem
     return parts.hostname or "stream"

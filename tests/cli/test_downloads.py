@@ -166,7 +166,7 @@ class TestPlan:
             assert choice["chosen"] in table
             assert choice["because"] in table
             for rejection in choice["rejected"]:
-                assert rejection["id"] in table
+                assert rejection["label"] in table
                 assert rejection["because"] in table
 
 

@@ -74,7 +74,7 @@ def test_lines_come_at_the_start_every_ten_seconds_and_at_the_end() -> None:
         "A film: sealing",
         "A film: done",
     ]
-    assert "10 segments were there already" in lines[-1]
+    assert "10 were there already" in lines[-1]
     assert out(terminal) == ""
 
 

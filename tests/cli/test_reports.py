@@ -55,7 +55,7 @@ def test_a_plan_shows_every_choice_and_every_rejection_with_its_reason() -> None
                         "what": "variant",
                         "chosen": "#2 1280x720",
                         "because": "the largest size",
-                        "rejected": [{"id": "#0 320x180", "because": "it is smaller"}],
+                        "rejected": [{"id": "0", "label": "#0 320x180", "because": "it is smaller"}],
                     },
                     {"what": "audio", "chosen": "none", "because": "there is none", "rejected": []},
                 ],

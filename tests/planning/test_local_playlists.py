@@ -81,7 +81,7 @@ def test_every_line_survives_and_only_uris_and_ranges_change() -> None:
 def test_an_event_that_ended_becomes_vod() -> None:
     text = "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n"
     assert local(text) == (
-        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:4,\n000000000.ts\n#EXT-X-ENDLIST\n"
+        "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n000000000.ts\n#EXT-X-ENDLIST\n"
     )
 
 

@@ -29,10 +29,17 @@ def test_before_anything_came_the_total_is_the_estimate() -> None:
 
 
 def test_the_estimate_moves_towards_what_was_measured() -> None:
-    """A quarter done with 500 bytes says 2,000; the declared 1,000 still counts for three quarters."""
+    """One segment with 500 bytes says 2,000 for four; the declared 1,000 still counts for seven eighths."""
     running = progress()
     running.finished(segment(), 500)
-    assert running.total_bytes() == 1250
+    assert running.total_bytes() == 1125
+
+
+def test_after_a_few_segments_only_what_was_measured_counts() -> None:
+    running = progress(segments_total=100, seconds_total=400.0, estimated_bytes=10**9)
+    for _ in range(8):
+        running.finished(segment(), 500)
+    assert running.total_bytes() == 50_000
 
 
 def test_a_total_is_never_smaller_than_what_is_done() -> None:

@@ -28,6 +28,7 @@ URL = "https://films.test/big-film/master.m3u8?token=1"
         ("https://h.test/", "h.test"),
         ("https://h.test", "h.test"),
         ("https://h.test/a/chunklist", "a"),
+        ("https://h.test/Show.S01/playlist.m3u8", "Show.S01"),
         ("file:///films/My%20film/main.m3u8", "My film"),
     ],
 )
@@ -44,7 +45,18 @@ def test_a_wanted_title_comes_before_the_streams_own_and_that_before_the_url() -
     assert title_of(Source(url=URL), None) == "big-film"
 
 
-@pytest.mark.parametrize("text", ["ftp://h.test/a.m3u8", "file:///etc/passwd", "no-such-file.m3u8", "https:///a", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://h.test/a.m3u8",
+        "file:///etc/passwd",
+        "no-such-file.m3u8",
+        "https:///a",
+        "",
+        "http://h.test:99999/a",
+        "http://[::1",
+    ],
+)
 def test_what_is_no_source_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_source(text)
