@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hlsdl.bundle.reading import Bundle as Bundle
     from hlsdl.errors import ContentKeyError as ContentKeyError
     from hlsdl.errors import DiskError as DiskError
     from hlsdl.errors import HlsdlError as HlsdlError
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from hlsdl.errors import SelectionError as SelectionError
     from hlsdl.errors import UsageError as UsageError
     from hlsdl.planning.preferences import Preferences as Preferences
+    from hlsdl.session.bundles import Bundle as Bundle
     from hlsdl.session.configuration import FetchOptions as FetchOptions
     from hlsdl.session.keywords import fetch as fetch
     from hlsdl.session.keywords import inspect as inspect
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Bundle": "hlsdl.bundle.reading",
+    "Bundle": "hlsdl.session.bundles",
     "FetchOptions": "hlsdl.session.configuration",
     "Preferences": "hlsdl.planning.preferences",
     "TransferOptions": "hlsdl.transfer.options",

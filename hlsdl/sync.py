@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hlsdl.bundle.reading import Bundle
 from hlsdl.session import keywords
+from hlsdl.session.bundles import Bundle
 from hlsdl.session.description import StreamDescription
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keywords import open_bundle as open  # noqa: A004 - the contract's name for it

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any, Protocol, TypeVar
 
 from hlsdl.bundle.checkpoint import Checkpointer
@@ -25,7 +27,13 @@ from hlsdl.errors import HlsdlError, LimitError
 SMALL = 1024 * 1024
 """Bytes; objects up to this size are stored in one go."""
 
+OPEN_FOLDERS = 16
+"""Folders kept open; a bundle has one for each stream."""
+
 T = TypeVar("T")
+
+_tokens = count(secrets.randbits(32))
+"""Numbers for the names of temporaries: two writers of one bundle cannot be, and a left-over is never written to."""
 
 
 class HasValidators(Protocol):
@@ -45,14 +53,39 @@ class ObjectStore:
         self._ledger = ledger
         self._checkpointer = checkpointer
         self._growing: set[Temporary] = set()
+        self._folders: dict[str, Folder] = {}
+        """Those that objects went to last, kept open: walking there anew for each object costs more than its journal
+        line."""
+        self._folders_lock = threading.Lock()
 
     def begin(self, path: str) -> Temporary:
         """Open a temporary beside `path`, making its folder when it is not there."""
         folder, name = split_path(path)
         with translating(path):
-            temporary = Temporary(self._root.descend(folder, create=True), path, name)
+            try:
+                temporary = Temporary(self._folder(folder), path, name)
+            except FileNotFoundError:
+                self._close_folders()  # it was removed behind our back: make it again
+                temporary = Temporary(self._folder(folder), path, name)
         self._growing.add(temporary)
         return temporary
+
+    def _folder(self, relative: str) -> Folder:
+        """A handle of one's own on a folder of the bundle."""
+        with self._folders_lock:
+            known = self._folders.get(relative)
+            if known is None:
+                known = self._root.descend(relative, create=True)
+                if len(self._folders) >= OPEN_FOLDERS:
+                    self._folders.pop(next(iter(self._folders))).close()
+                self._folders[relative] = known
+            return known.again()
+
+    def _close_folders(self) -> None:
+        with self._folders_lock:
+            folders, self._folders = self._folders, {}
+        for folder in folders.values():
+            folder.close()
 
     def discard(self, temporary: Temporary) -> None:
         """Close a temporary, and remove it unless it was accepted."""
@@ -63,6 +96,7 @@ class ObjectStore:
         """Remove every temporary that nobody finished; no worker may be busy."""
         for temporary in tuple(self._growing):
             self.discard(temporary)
+        self._close_folders()
 
     def store(self, path: str, data: bytes, validator: HasValidators | None, *, length_verified: bool) -> Entry:
         """Store a whole object: write order 1 to 4."""
@@ -102,7 +136,7 @@ class Temporary:
         self._digest = hashlib.sha256()
         self._kicked = 0
         self._descriptor = -1
-        self._name = temporary_name(name, secrets.token_hex(4))
+        self._name = temporary_name(name, f"{next(_tokens) % 2**32:08x}")
         try:
             self._descriptor = folder.create(self._name)
         except OSError:

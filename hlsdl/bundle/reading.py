@@ -16,7 +16,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.durable import Folder, translating
@@ -51,7 +51,7 @@ class Bundle:
                 self._bytes[folder] = self._bytes.get(folder, 0) + entry.size
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path) -> Self:
         """Look into a bundle. UsageError when there is none, IntegrityError when its manifest is unreadable."""
         root = _open_bundle(path)
         with root, translating(str(path)):

@@ -7,8 +7,10 @@ our words. Heavy rooms are imported by the jobs, never here: `hlsdl --help` must
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import typer
 from typer.main import get_command
@@ -17,7 +19,7 @@ from hlsdl.cli import doctor, downloads, shelf
 from hlsdl.cli.failures import usage_error
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
-from hlsdl.cli.interrupts import Interruption
+from hlsdl.cli.interrupts import SIGNALS, Interruption
 from hlsdl.cli.parameters import Invocation, Job, with_groups
 from hlsdl.cli.terminal import Terminal
 from hlsdl.errors import UsageError
@@ -89,7 +91,7 @@ def tree() -> HelpfulGroup:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; this is the `hlsdl` command."""
+    """Run one command line and return its exit code."""
     line = list(sys.argv[1:] if arguments is None else arguments)
     terminal = Terminal(json=_asks_for_json(line))
     _let_every_path_through()
@@ -100,6 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(line, terminal, interruption)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: told as a sentence, with its code
             return downloads.report(error, terminal)
+
+
+def run() -> NoReturn:
+    """The `hlsdl` command: `main`, and then the end of the process, which a late signal no longer changes."""
+    code = main()
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _run(line: list[str], terminal: Terminal, interruption: Interruption) -> int:

@@ -79,10 +79,12 @@ def play(
     """Serve a bundle on loopback and open a player."""
 
     def job(terminal: Terminal, _interruption: Interruption) -> int:
+        from hlsdl.bundle.reading import read_manifest
         from hlsdl.player import PlayerName
         from hlsdl.player import play as show
 
         settings = load(terminal, common, player=player, port=port).settings
+        read_manifest(bundle)  # a folder that is no bundle is refused, whatever playlists it has
 
         def ready(serving: Serving) -> None:
             if terminal.json:

@@ -22,6 +22,7 @@ LEAST_SEGMENT_LIMIT = 64 << 20
 BITRATE_SLACK = 20
 """How many times its declared size a segment may have before we call it hostile."""
 KEY_BYTES = 16
+AES_BLOCK = 16
 MOST_DATA_BYTES = 8 << 20
 """Session data larger than 8 MiB is refused."""
 
@@ -44,6 +45,8 @@ class Resource:
     sequence: int | None = None
     start: Decimal = Decimal(0)
     """Seconds from the start of its stream: the play order across streams."""
+    block: int = 1
+    """Its size is a whole number of these bytes: 16 for what is encrypted whole (AES-128, RFC 8216 §4.3.2.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,16 @@ class DownloadPlan:
     def segments(self) -> int:
         """How many distinct media segments are stored."""
         return sum(resource.kind == "segment" for stream in self.streams for resource in stream.resources)
+
+    def inline_keys(self) -> tuple[str, ...]:
+        """The identity keys that stand in the playlists themselves, as `data:` URIs."""
+        uris = (
+            key.uri
+            for stream in self.streams
+            for key in stream.playlist.keys
+            if key.keyformat == "identity" and (key.uri or "").startswith("data:")
+        )
+        return tuple(dict.fromkeys(uri for uri in uris if uri))
 
     def estimate(self) -> Estimate:
         """Bytes to store: exact when every object is a byte range, else from the declared bitrates."""
@@ -220,6 +233,7 @@ def _segment_resource(source: StreamSource, segment: Segment, name: str, start: 
         stream=source.id,
         sequence=segment.sequence,
         start=start,
+        block=AES_BLOCK if any(key.method == "AES-128" for key in segment.keys) else 1,
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError
@@ -43,6 +45,19 @@ class FetchOptions:
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 
 
+FLAGS = {
+    "dir": "directory",
+    "subs": "subtitles",
+    "codec": "codecs",
+    "header": "headers",
+    "cookies": "cookies_file",
+    "trust_origin": "trusted_origins",
+}
+"""Flags of the command whose fields have a longer name."""
+
+T = TypeVar("T")
+
+
 def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOptions:
     """The options that keyword flags mean: those of `hlsdl fetch`, with underscores.
 
@@ -55,6 +70,9 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
         UsageError: a flag that does not exist.
     """
     values: dict[str, Any] = {}
+    flags = {FLAGS.get(name, name): value for name, value in flags.items()}
+    if "no_resume" in flags:
+        flags["resume"] = not flags.pop("no_resume")
     if output is not None:
         place = Path(output)
         values["output" if place.suffix == SUFFIX else "directory"] = place
@@ -67,16 +85,33 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
             )
         parts[owner][name] = _settled(name, value)
     return FetchOptions(
-        preferences=Preferences(**parts[Preferences]), transfer=TransferOptions(**parts[TransferOptions]), **values
+        preferences=_checked(Preferences, parts[Preferences]),
+        transfer=_checked(TransferOptions, parts[TransferOptions]),
+        **values,
     )
+
+
+def _checked(kind: type[T], values: dict[str, Any]) -> T:
+    """A value of `kind` whose fields have their types, and whose numbers are not negative."""
+    for name, value in values.items():
+        if isinstance(value, int | float) and value < 0:
+            raise UsageError(f"`{name}` is negative")
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else "a flag"
+        hint = "numbers are bits per second, bytes per second and seconds; sizes are (width, height)"
+        raise UsageError(f"`{name}` has a value it cannot have: {first['msg']}", hint=hint) from None
 
 
 def _settled(name: str, value: Any) -> Any:
     """A flag's value in the form its field has: tuples for lists, one word for a list of one."""
     if name == "headers" and isinstance(value, Mapping):
         return tuple(value.items())
-    if name in ("audio", "subtitles", "codecs") and isinstance(value, str):
-        return (value,)
+    if name in ("audio", "subtitles", "codecs", "trusted_origins") and isinstance(value, str):
+        return tuple(value.split(","))
     if isinstance(value, list):
         return tuple(tuple(one) if isinstance(one, list) else one for one in value)
-    return Path(value) if name in ("directory", "artwork", "cookies_file") and isinstance(value, str) else value
+    is_path = name in ("directory", "artwork", "cookies_file", "cacert", "client_cert")
+    return Path(value) if is_path and isinstance(value, str) else value

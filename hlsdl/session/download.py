@@ -17,13 +17,13 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync as in_thread
 
-from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HttpError
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
+from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import Contents, lay_out, read_artwork, same_wishes, seal, stored_documents, wishes_of
 from hlsdl.session.events import Emit, ignore
@@ -40,6 +40,9 @@ from hlsdl.session.segments import SegmentWork
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
+
+LONGEST_INLINE_KEY = 64 << 10
+"""Bytes of a `data:` key that are decoded before it is found to have another length than a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +139,15 @@ async def _writing(path: Path, *, start_over: bool) -> AsyncIterator[BundleWrite
 
 
 async def _fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan) -> None:
-    """Every distinct identity key, once, at the same time."""
+    """Every distinct identity key, once, at the same time; those that stand in the playlist itself are looked at."""
 
     async def fetch(key: Resource) -> None:
         body = await client.read(key.url, kind="key", limit=key.limit)
         await in_thread(writer.put, key.path, body.data)
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
+    for uri in plan.inline_keys():
+        await client.read(uri, kind="key", limit=LONGEST_INLINE_KEY)
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hlsdl.bundle.reading import Bundle
 from hlsdl.session import front
+from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import options_from
 from hlsdl.session.description import StreamDescription
 from hlsdl.session.events import Emit, ignore

@@ -6,12 +6,13 @@ The text itself is `bundle.movpkg`'s; here the plan and the journal are put into
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from hlsdl.bundle import layout, movpkg
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.planning.naming import MAIN
-from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
+from hlsdl.planning.plan import DownloadPlan, StreamPlan
 
 
 def package_files(plan: DownloadPlan, manifest: Manifest, entries: Mapping[str, Entry]) -> dict[str, bytes]:
@@ -26,10 +27,10 @@ def package_files(plan: DownloadPlan, manifest: Manifest, entries: Mapping[str, 
     files[layout.ROOT_XML] = movpkg.render_root()
     files[layout.BOOT_XML] = movpkg.render_boot(
         (
-            movpkg.PackageStream(id=stream.id, network_url=stream.source.url, complete=complete[stream.id])
+            movpkg.PackageStream(id=stream.id, network_url=_portable(stream.source.url), complete=complete[stream.id])
             for stream in plan.streams
         ),
-        master_url=manifest.final_url if plan.master else None,
+        master_url=_portable(manifest.final_url) if plan.master else None,
         data_items=_data_items(manifest),
     )
     return files
@@ -56,14 +57,14 @@ def _data_items(manifest: Manifest) -> list[movpkg.DataItem]:
 def _stream_info(stream: StreamPlan, entries: Mapping[str, Entry], *, complete: bool) -> movpkg.StreamInfo:
     stored = [resource for resource in stream.resources if resource.path in entries]
     return movpkg.StreamInfo(
-        network_url=stream.source.url,
+        network_url=_portable(stream.source.url),
         complete=complete,
         is_main=stream.id.startswith(f"{MAIN}-"),
         peak_bandwidth=stream.source.bandwidth,
-        segments=[_segment(resource, entries) for resource in stored if resource.kind == "segment"],
+        segments=_segments(stream, entries),
         inits=[
             movpkg.PackageInit(
-                url=resource.url,
+                url=_portable(resource.url),
                 path=layout.split_path(resource.path)[1],
                 length=entries[resource.path].size,
                 sequence=resource.sequence or 0,
@@ -75,13 +76,29 @@ def _stream_info(stream: StreamPlan, entries: Mapping[str, Entry], *, complete: 
     )
 
 
-def _segment(resource: Resource, entries: Mapping[str, Entry]) -> movpkg.PackageSegment:
-    return movpkg.PackageSegment(
-        url=resource.url,
-        path=layout.split_path(resource.path)[1],
-        length=entries[resource.path].size,
-        sequence=resource.sequence or 0,
-        duration=resource.duration,
-        start=resource.start,
-        offset=resource.byte_range.offset if resource.byte_range else 0,
-    )
+def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> list[movpkg.PackageSegment]:
+    """One SEG for each segment the playlist lists, also where two of them are the same stored file."""
+    found: list[movpkg.PackageSegment] = []
+    start = Decimal(0)
+    for segment in stream.playlist.segments:
+        name = stream.files[segment.line]
+        entry = entries.get(f"{stream.id}/{name}")
+        if entry is not None:
+            found.append(
+                movpkg.PackageSegment(
+                    url=_portable(segment.uri),
+                    path=name,
+                    length=entry.size,
+                    sequence=segment.sequence,
+                    duration=segment.duration,
+                    start=start,
+                    offset=segment.byte_range.offset if segment.byte_range else 0,
+                )
+            )
+        start += segment.duration
+    return found
+
+
+def _portable(url: str) -> str:
+    """The URL, without the folder of this machine when it is a file: a bundle names no absolute path."""
+    return f"file:{url.rpartition('/')[2]}" if url.startswith("file:") else url

@@ -153,6 +153,12 @@ class SegmentWork:
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
         entry = await sink.finish()
+        if entry.size % resource.block:
+            self._writer.forget(entry.path)
+            message = (
+                f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
+            )
+            raise IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")
         if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
             self._writer.forget(entry.path)
             raise IntegrityError(

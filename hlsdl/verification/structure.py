@@ -39,7 +39,7 @@ from hlsdl.verification.inventory import Item, Listed, examine_all, scan
 from hlsdl.verification.streams import LocalPlaylist, Use
 
 KEY_BYTES = 16
-FILE_MANAGER_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+FILE_MANAGER_NAMES = frozenset({".ds_store", ".directory", ".localized", "thumbs.db", "desktop.ini"})
 _OTHERS = 0o077
 
 
@@ -186,7 +186,7 @@ def _unlisted_findings(shelf: _Shelf) -> Iterator[Finding]:
 def _foreign(path: str) -> Finding:
     """A file that nobody listed: an error, since it may be served; what file managers leave is no more than odd."""
     name = split_path(path)[1]
-    told = warning if name.startswith(".") or name.lower() in FILE_MANAGER_NAMES else error
+    told = warning if name.startswith("._") or name.lower() in FILE_MANAGER_NAMES else error
     return told(Code.FOREIGN, path, "this file is not part of the bundle; remove it if you do not know it")
 
 

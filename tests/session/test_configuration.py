@@ -34,3 +34,26 @@ def test_output_is_a_folder_or_a_bundle_path() -> None:
 def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
     with pytest.raises(UsageError, match="`min_bitrat`"):
         options_from(min_bitrat=1)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("min_bitrate", "2M"),
+        ("max_size", "160x90"),
+        ("min_bitrate", -1),
+        ("bitrate_basis", "mean"),
+        ("connections", 1.5),
+    ],
+)
+def test_a_value_that_cannot_be_is_a_usage_error_that_names_its_flag(flag: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"`{flag}`"):
+        options_from(**{flag: value})
+
+
+def test_the_flags_have_the_names_of_the_command_too() -> None:
+    options = options_from(subs="de,fr", codec=["avc1"], no_resume=True, dir="films", trust_origin="cdn.test")
+    assert options.preferences.subtitles == ("de", "fr")
+    assert options.preferences.codecs == ("avc1",)
+    assert (options.resume, options.directory) == (False, Path("films"))
+    assert options.transfer.trusted_origins == ("cdn.test",)
