@@ -8,8 +8,9 @@ are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from hlsdl.errors import IntegrityError
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
@@ -89,10 +90,42 @@ def _moved_keys(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
     return tuple(replace(old, url=new.url) for old, new in zip(plan.keys, now.keys, strict=True))
 
 
+def other_bytes(path: str) -> IntegrityError:
+    """The error for a place that has other bytes for an object that is stored already."""
+    return IntegrityError(
+        f"the stream has changed since its download began: `{path}` has other bytes now", hint=CHANGED_HINT
+    )
+
+
 def _changed(difference: str, url: str) -> IntegrityError:
     return IntegrityError(
         f"the stream has changed since its download began: {difference}", url=url or None, hint=CHANGED_HINT
     )
+
+
+def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) -> tuple[Resource, ...]:
+    """The objects to compare before another place is believed to have the same streams: the smallest of each stream.
+
+    Playlists of equal shape prove nothing about the bytes. Where only the query differs it is the same place with
+    another token; where the path or the host differs, one finished segment is asked for again and must be the same.
+
+    Args:
+        plan: the URLs of then.
+        now: the URLs of now.
+        stored: path -> size of what is finished.
+    """
+    chosen: list[Resource] = []
+    for old, new in zip(plan.streams, now.streams, strict=True):
+        pairs = [(one, other) for one, other in zip(old.resources, new.resources, strict=True) if one.kind == "segment"]
+        if any(_place_of(one.url) != _place_of(other.url) for one, other in pairs):
+            finished = [other for one, other in pairs if one.path in stored]
+            chosen += sorted(finished, key=lambda one: stored[one.path])[:1]
+    return tuple(chosen)
+
+
+def _place_of(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.netloc, parts.path
 
 
 def same_urls(plan: DownloadPlan, other: DownloadPlan, paths: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ URLs; when a redundant copy of the stream exists, it takes over. Both only where
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, NetworkError
-from hlsdl.planning.moving import CHANGED_HINT, moved_stream, same_urls
+from hlsdl.planning.moving import moved_stream, other_bytes, same_urls, samples
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
 from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
 from hlsdl.session.progress import Progress
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.sink import Sink
+from hlsdl.transfer.sink import MemorySink, Sink
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
@@ -86,7 +87,7 @@ class SegmentWork:
         self._tell(always=True)
         if self._proven is None and self._moves.is_stale(self._remaining()):
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
-            self._plan = await self._moves.read_again()
+            self._plan = await self._read_again()
         while remaining := self._remaining():
             self._failure = None
             await self._client.fetch_all(
@@ -125,10 +126,25 @@ class SegmentWork:
             raise error
         # One refresh for each stretch of progress: a server that refuses for ever is asked twice, not for ever.
         self._stored_at_refresh = stored
-        again = await self._moves.read_again()
+        again = await self._read_again()
         if same_urls(self._plan, again, [failed.path]):
             raise error
         self._warn(f"the playlists were read again, since the origin refused: {error.message}")
+        return again
+
+    async def _read_again(self) -> DownloadPlan:
+        """The plan under the URLs of now, after a proof that another place has the same bytes.
+
+        Raises:
+            IntegrityError: it has others.
+        """
+        again = await self._moves.read_again()
+        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
+        for sample in samples(self._plan, again, sizes):
+            sink = MemorySink()
+            await self._client.fetch(sample, sink)
+            if hashlib.sha256(sink.data).hexdigest() != self._writer.entries[sample.path].sha256:
+                raise other_bytes(sample.path)
         return again
 
     async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> DownloadPlan | None:
@@ -161,9 +177,7 @@ class SegmentWork:
             raise IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")
         if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
             self._writer.forget(entry.path)
-            raise IntegrityError(
-                f"the origin now serves other bytes for `{entry.path}` than were stored", hint=CHANGED_HINT
-            )
+            raise other_bytes(entry.path)
         self._progress.finished(resource, entry.size)
         self._arrived.segments += resource.kind == "segment"
         self._arrived.bytes += entry.size

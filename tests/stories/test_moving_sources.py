@@ -195,6 +195,33 @@ def test_a_stream_that_changed_between_two_runs_is_never_mixed(tmp_path: Path) -
     assert stored(bundle) == [body(number + 100) for number in range(SEGMENTS)]
 
 
+def test_another_place_must_prove_that_it_has_the_same_bytes(tmp_path: Path) -> None:
+    """Count and durations agree, and still it is another encode."""
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        interrupted(url, origin, bundle)
+        for number in range(SEGMENTS):
+            origin.add(f"/v/other/{number}.ts", body(number + 100))
+        origin.add("/v/index.m3u8", playlist().replace(b",\n", b",\nother/"))
+        done = hlsdl("fetch", url, "-o", bundle, "--json")
+        assert done.code == 8, done.err
+        assert "other bytes" in done.document["message"]
+
+
+def test_another_place_with_the_same_bytes_is_followed(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        interrupted(url, origin, bundle)
+        for number in range(SEGMENTS):
+            origin.add(f"/v/moved/{number}.ts", body(number))
+            origin.remove(f"/v/{number}.ts")
+        origin.add("/v/index.m3u8", playlist().replace(b",\n", b",\nmoved/"))
+        assert hlsdl("fetch", url, "-o", bundle).code == 0
+    assert stored(bundle) == TRUTH
+
+
 def test_a_resumed_download_uses_the_tokens_of_now(tmp_path: Path) -> None:
     bundle = tmp_path / "b.movpkg"
     with ScriptedOrigin() as origin:
