@@ -22,6 +22,7 @@ from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.transfer import content
+from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
@@ -80,6 +81,7 @@ class Client:
             require_https=options.require_https,
             insecure=options.insecure,
         )
+        self._urls = CheckedUrls(self._policy)
         self._files = LocalFiles.beside(source_url)
         self._door = door or self._make_door(transport, resolver or SystemResolver(), environment)
         self._exchange = Exchange(
@@ -165,7 +167,7 @@ class Client:
         if is_file_url(resource.url):
             await self._files.copy(resource, sink, tap, block=self._limits.block)
             return
-        checked = self._policy.check_url(resource.url)
+        checked = self._urls.check(resource.url)
         fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap)
         await self._exchange.patience.persist(checked.host, fetch.attempt)
 

@@ -15,7 +15,7 @@ import pycurl
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import Proxy, ProxyRules
-from hlsdl.access.urls import CheckedUrl
+from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, NetworkError, PolicyError
 from hlsdl.transfer.curl_driver import Driver, Interest
 from hlsdl.transfer.curl_errors import head_cut, meaning
@@ -31,6 +31,8 @@ PER_HOST = 64
 """A last line only: how many requests go to a host at once is decided by who asks."""
 PINNED = 60.0
 """Seconds that a vetted look-up is used for new connections."""
+KNOWN = 64
+"""Sets of header lines that are kept ready."""
 TICKS = 8
 """Looks at the time for each time-out."""
 
@@ -50,7 +52,8 @@ class CurlReply:
         """All that has come since; waits for a whole block, the end, or a quarter of a second's worth."""
         transfer = self._transfer
         while True:
-            await transfer.wait()
+            if not transfer.is_done:
+                await transfer.wait()
             block = transfer.take()
             if block:
                 return block
@@ -58,6 +61,11 @@ class CurlReply:
                 if transfer.failure is not None:
                     raise transfer.failure
                 return b""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left, here or on the wire."""
+        return self._transfer.is_over
 
     async def close(self) -> None:
         """Let go; a body that was not read to its end takes its connection with it."""
@@ -85,13 +93,15 @@ class CurlDoor:
         self._busy: dict[Transfer, Handle] = {}
         self._pins: dict[tuple[str, int, bool], Pin] = {}
         self._looking_up: dict[tuple[str, int, bool], asyncio.Lock] = {}
+        self._lines_of: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
+        self._proxy_of: dict[SourceOrigin, Proxy | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = 0.0
 
     async def ask(self, question: Question) -> CurlReply:
         """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
-        headers = _header_lines(question)
-        proxy = self._proxies.proxy_for(question.url.origin)
+        headers = self._header_lines(question)
+        proxy = self._proxy_for(question.url.origin)
         pin = await self._pin(question.url, proxy, question.timeouts.connect)
         handle = self._idle.pop() if self._idle else self._new_handle()
         transfer = Transfer(question, partial(self._resume, handle))
@@ -158,6 +168,20 @@ class CurlDoor:
         if handle.pin is not pin:
             handle.pin = pin
             set_option(pycurl.RESOLVE, pin.entry)
+
+    def _header_lines(self, question: Question) -> list[bytes]:
+        """The header lines; those of the last question are mostly those of the next."""
+        lines = self._lines_of.get(question.headers)
+        if lines is None:
+            if len(self._lines_of) >= KNOWN:
+                self._lines_of.clear()
+            lines = self._lines_of[question.headers] = header_lines(question)
+        return lines
+
+    def _proxy_for(self, origin: SourceOrigin) -> Proxy | None:
+        if origin not in self._proxy_of:
+            self._proxy_of[origin] = self._proxies.proxy_for(origin)
+        return self._proxy_of[origin]
 
     def _new_handle(self) -> Handle:
         if self._driver is None:
@@ -256,7 +280,7 @@ async def _proxy_addresses(proxy: Proxy, timeout: float) -> tuple[str, ...]:
         ) from error
 
 
-def _header_lines(question: Question) -> list[bytes]:
+def header_lines(question: Question) -> list[bytes]:
     """Header lines as libcurl wants them; PolicyError for what would break out of its line."""
     lines = []
     for name, value in question.headers:

@@ -32,13 +32,16 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     start = interim = 0
     while start < len(lines):
         found = _STATUS_LINE.match(lines[start])
-        end = next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
+        end = _end_of_head(lines, start)
         if found is None or end is None:
             return None
         status = int(found[2])
         if status >= 200:
             version = "HTTP/2" if found[1] == b"2" else f"HTTP/{found[1].decode('ascii')}"
-            return Head(status=status, fields=tuple(_fields(lines[start + 1 : end])), http_version=version)
+            fields = lines[start + 1 : end]
+            return Head(
+                status=status, fields=tuple(_fields(fields)), http_version=version, received=sum(map(len, fields))
+            )
         interim += 1
         if interim > limits.interim_responses:
             raise LimitError(f"more than {limits.interim_responses} interim responses came before the final one")
@@ -49,12 +52,20 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
 def _fields(lines: Sequence[bytes]) -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     for line in lines:
-        name, _, value = line.decode("latin-1").partition(":")
-        if name[:1] in {" ", "\t"} and fields:  # a folded line (RFC 9112 §5.2)
-            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.decode('latin-1').strip()}")
-        else:
-            fields.append((name.lower(), value.strip(" \t\r\n")))
+        text = line.decode("latin-1")
+        if text[0] in " \t" and fields:  # a folded line (RFC 9112 §5.2)
+            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {text.strip()}")
+            continue
+        name, _, value = text.partition(":")
+        fields.append((name.lower(), value.strip(" \t\r\n")))
     return fields
+
+
+def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
+    """Where the blank line is."""
+    if lines[-1] == b"\r\n" and b"\r\n" not in lines[start:-1] and b"\n" not in lines[start:-1]:
+        return len(lines) - 1  # one head and no trailers, as nearly always
+    return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
 
 
 class Transfer:
@@ -146,6 +157,11 @@ class Transfer:
             self._is_paused = False
             self._resume()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended well and everything was taken."""
+        return self.is_done and not self._chunks and self.failure is None
 
     # -- time ------------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,8 @@ class Head:
     fields: tuple[tuple[str, str], ...] = field(repr=False)
     """Names in lower case, values as Latin-1, in the order received."""
     http_version: str = "HTTP/1.1"
+    received: int | None = None
+    """Bytes of all field lines, when the door has counted them."""
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -82,9 +84,11 @@ class Head:
     @property
     def size(self) -> int:
         """Bytes of all fields together."""
+        if self.received is not None:
+            return self.received
         return sum(len(name) + len(value) + 4 for name, value in self.fields)
 
-    @property
+    @cached_property
     def content_length(self) -> int | None:
         """The declared length of the body, or None when it is chunked, absent or unreadable."""
         value = self.headers.get("content-length", "")
@@ -108,6 +112,11 @@ class Reply(Protocol):
 
     async def read_block(self) -> bytes:
         """The next bytes of the raw body, or b"" at its end; Setback when it was cut, stalled or is too slow."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the body was read to its end, as far as is known without waiting."""
         ...
 
     async def close(self) -> None:
@@ -214,6 +223,9 @@ class HeadWatch:
 
 async def discard(reply: Reply, *, most: int = 65_536, within: float = 0.5) -> None:
     """Let go of a reply; a short body is read to its end first, so that the connection can be used again."""
+    if reply.is_over:
+        await reply.close()
+        return
     length = reply.head.content_length
     try:
         if length is not None and length <= most:

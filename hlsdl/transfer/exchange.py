@@ -80,8 +80,8 @@ class Exchange:
                 f"the response head has {len(head.fields)} fields and {head.size} bytes, more than allowed",
                 url=url.text,
             )
-        set_cookies = [value for name, value in head.fields if name == "set-cookie"]
-        if set_cookies:
+        if "set-cookie" in head.headers:
+            set_cookies = [value for name, value in head.fields if name == "set-cookie"]
             self.jar.store(url, set_cookies, now=self.patience.clock.wall())
         kind = class_of_status(head.status)
         if kind is StatusClass.SUCCESS:

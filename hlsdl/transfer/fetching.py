@@ -262,7 +262,7 @@ class _Body:
         reason = None
         if resource.kind in {"segment", "init", "subtitle-file"}:
             kind = self.opened.head.headers.get("content-type")
-            empty_is_fine = content.is_webvtt(resource.path, self.opened.url.path, content_type=kind)
+            empty_is_fine = not beginning and content.is_webvtt(resource.path, self.opened.url.path, content_type=kind)
             reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)
         elif resource.kind == "key":
             reason = content.why_not_key(beginning)

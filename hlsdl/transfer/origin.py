@@ -304,6 +304,11 @@ class GenericReply:
         self._pace = PaceWatch(question.timeouts, question.url.text)
         self._is_done = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the transport has said that nothing follows."""
+        return self._is_done
+
     async def read_block(self) -> bytes:
         """The next bytes of the raw body, or b"" at its end."""
         while not self._is_done:

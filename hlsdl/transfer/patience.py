@@ -10,8 +10,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
@@ -102,6 +101,8 @@ class HostPace:
         self._wake()
 
     def _wake(self) -> None:
+        if not self._waiting:
+            return
         free = self.allowed - self.busy
         for place in list(self._waiting)[: max(0, free)]:
             if not place.done():
@@ -181,12 +182,7 @@ class Patience:
         pace = self.host(host)
         while True:
             try:
-                async with self._lane(slow=slow):
-                    await pace.enter()
-                    try:
-                        result = await attempt()
-                    finally:
-                        pace.leave()
+                result = await (self._slowly(pace, attempt) if slow else _paced(pace, attempt))
             except Setback as setback:
                 failures += not setback.progressed
                 most = self._policy.retries
@@ -201,11 +197,19 @@ class Patience:
                 pace.succeed()
                 return result
 
-    @asynccontextmanager
-    async def _lane(self, *, slow: bool) -> AsyncIterator[None]:
-        if not slow:
-            yield
-            return
+    async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
+        """One retry at a time, far apart."""
         async with self._slow_lane:
             await self._clock.sleep(self._clock.chance() * self._policy.slow_delay)
-            yield
+            return await _paced(pace, attempt)
+
+
+async def _paced(pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
+    if pace.busy >= pace.allowed:
+        await pace.enter()
+    else:
+        pace.busy += 1
+    try:
+        return await attempt()
+    finally:
+        pace.leave()
