@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,7 @@ from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
+from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
@@ -168,6 +169,7 @@ class Client:
             await self._files.copy(resource, sink, tap, block=self._limits.block)
             return
         checked = self._urls.check(resource.url)
+        tap.pace = self._exchange.patience.host(checked.host)
         fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap)
         await self._exchange.patience.persist(checked.host, fetch.attempt)
 
@@ -180,29 +182,14 @@ class Client:
         on_bytes: Callable[[int], None] | None = None,
         forgive: Callable[[Resource, HlsdlError], bool] | None = None,
     ) -> None:
-        """Bring all of `work` in the order given, at most `options.connections` at once.
+        """Bring all of `work` in the order given, at most `options.connections` at once (None: as `concurrency` finds).
 
         `finished` is awaited for each resource that is whole in its sink. The first permanent error stops the rest and
         is raised as it is; `forgive` may say that one resource's error is no reason to stop.
         """
         queue = iter(work)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(max(1, self._options.connections)):
-                    group.create_task(self._work_off(queue, make_sink, finished, on_bytes, forgive))
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
 
-    async def _work_off(
-        self,
-        queue: Iterator[Resource],
-        make_sink: Callable[[Resource], Sink],
-        finished: Callable[[Resource, Sink], Awaitable[None]],
-        on_bytes: Callable[[int], None] | None,
-        forgive: Callable[[Resource, HlsdlError], bool] | None,
-    ) -> None:
-        """One worker: the next resource, and the next, until there are none."""
-        for resource in queue:
+        async def bring(resource: Resource) -> None:
             sink = make_sink(resource)
             try:
                 await self.fetch(resource, sink, on_bytes=on_bytes)
@@ -211,6 +198,17 @@ class Client:
                     raise
             else:
                 await finished(resource, sink)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                Crew(group, queue, bring, wanted=self._wanted_workers).fill()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+
+    def _wanted_workers(self) -> int:
+        """How many resources may be under way: a few more than requests, since storing takes a moment too."""
+        fixed = self._options.connections
+        return max(1, fixed) if fixed is not None else self._exchange.patience.places + SPARE
 
     def _credentials(self, typed: list[str]) -> Credentials:
         options = self._options

@@ -40,7 +40,7 @@ def meaning(code: int, message: str, question: Question, *, connect_status: int 
         told = "the server broke off or broke the protocol"
     else:
         told = "the connection failed"
-    return Setback(NetworkError(told, url=url, hint=_HINT, retryable=True))
+    return Setback(NetworkError(told, url=url, hint=_HINT, retryable=True), timed_out=code == 28)
 
 
 def head_cut(question: Question) -> Setback:

@@ -205,7 +205,8 @@ class Transfer:
                 url=self.question.url.text,
                 hint="check the network; run the same command again to go on",
                 retryable=True,
-            )
+            ),
+            timed_out=True,
         )
 
     def _wake(self) -> None:

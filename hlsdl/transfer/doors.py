@@ -26,16 +26,24 @@ class Setback(Exception):
         retries: the most retries this kind of failure is worth, or None for the policy's own number.
         progressed: bytes that will not be fetched again were gained, so patience is not used up.
         wait: seconds to wait that the server asked for, or None.
+        timed_out: it was waited for in vain.
     """
 
     def __init__(
-        self, error: HlsdlError, *, retries: int | None = None, progressed: bool = False, wait: float | None = None
+        self,
+        error: HlsdlError,
+        *,
+        retries: int | None = None,
+        progressed: bool = False,
+        wait: float | None = None,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.retries = retries
         self.progressed = progressed
         self.wait = wait
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError,
 from hlsdl.transfer import content, ranges
 from hlsdl.transfer.doors import Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
+from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 
@@ -43,11 +44,14 @@ class Tap:
 
     on_bytes: Callable[[int], None] | None = None
     rate: RateLimit | None = None
+    pace: HostPace | None = None
 
     async def pass_on(self, size: int) -> None:
         """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
         if self.on_bytes is not None:
             self.on_bytes(size)
+        if self.pace is not None:
+            self.pace.received(size)
         if self.rate is not None:
             while size > 0:
                 part = min(size, self.rate.max_rate)

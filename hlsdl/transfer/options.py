@@ -14,8 +14,8 @@ from typing import Literal
 class TransferOptions:
     """How to talk to origins; the defaults are those of the command line. `repr` shows no secrets."""
 
-    connections: int = 8
-    """Most requests at once."""
+    connections: int | None = None
+    """Most requests at once; None: 8 for each host to begin with, and then as many as serve best, up to 64."""
     retries: int = 8
     """Tries after the first, for each resource."""
     timeout: float = 15.0

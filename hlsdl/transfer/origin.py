@@ -75,7 +75,8 @@ def translate(error: Exception, url: str, timeouts: Timeouts) -> HlsdlError | Se
     else:
         message = "the connection failed"
     hint = "check the network; run the same command again to go on"
-    return Setback(NetworkError(message, url=url, hint=hint, retryable=True))
+    timed_out = isinstance(error, httpx.TimeoutException | httpcore.TimeoutException)
+    return Setback(NetworkError(message, url=url, hint=hint, retryable=True), timed_out=timed_out)
 
 
 class GuardedStream(httpcore.AsyncNetworkStream):

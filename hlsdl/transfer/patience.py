@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
+from hlsdl.transfer.concurrency import MOST, START, Concurrency
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.policy import RetryPolicy
 
@@ -66,13 +67,15 @@ class SystemClock:
 class HostPace:
     """What one host can take: a pause that it asked for, and how many requests at once.
 
-    A 429 or 503 pauses the host for every resource of the job and halves the number of requests at once; twenty
-    successes in a row give one back (additive increase, multiplicative decrease).
+    A 429 or 503 pauses the host for every resource of the job and halves the number of requests at once. With a number
+    that the user fixed, twenty successes in a row give one back; without one, `concurrency` finds it.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.allowed = most
+    def __init__(self, most: int | None) -> None:
+        """`most` requests at once, or None: as many as serve best."""
+        self._adaptive = Concurrency() if most is None else None
+        self.most = MOST if most is None else most
+        self.allowed = START if most is None else most
         self.busy = 0
         self.paused_until = 0.0
         self.fruitless = 0
@@ -108,16 +111,38 @@ class HostPace:
             if not place.done():
                 place.set_result(None)
 
-    def throttle(self, *, until: float) -> None:
+    def throttle(self, *, now: float, until: float) -> None:
         """Pause, and halve; answers that were under way when the pause began do not count again."""
+        is_paused = now < self.paused_until
         self.paused_until = max(self.paused_until, until)
-        self.allowed = max(1, self.allowed // 2)
+        if self._adaptive is not None:
+            self._adaptive.complained(now)
+            self.allowed = self._adaptive.allowed
+        elif not is_paused:
+            self.allowed = max(1, self.allowed // 2)
         self._successes = 0
 
-    def succeed(self) -> None:
-        """Count a success."""
+    def timed_out(self, now: float) -> None:
+        """A request waited in vain: perhaps there are too many."""
+        if self._adaptive is not None:
+            self._adaptive.complained(now)
+            self.allowed = self._adaptive.allowed
+
+    def received(self, size: int) -> None:
+        """Bytes came."""
+        if self._adaptive is not None:
+            self._adaptive.received(size)
+
+    def succeed(self, now: float) -> None:
+        """Count a success, whose place was given back just now."""
         self.fruitless = 0
-        if self.allowed < self.most:
+        if self._adaptive is not None:
+            # Its own place counts: it was taken until now.
+            self._adaptive.finished(now, is_full=self.busy + 1 >= self.allowed)
+            if self._adaptive.allowed != self.allowed:
+                self.allowed = self._adaptive.allowed
+                self._wake()
+        elif self.allowed < self.most:
             self._successes += 1
             if self._successes >= SUCCESSES_TO_GROW:
                 self._successes = 0
@@ -132,7 +157,7 @@ class Patience:
     they are spent, retries happen one at a time and far apart, so that a sick origin is not hammered.
     """
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, *, connections: int) -> None:
+    def __init__(self, policy: RetryPolicy, clock: Clock, *, connections: int | None) -> None:
         self._policy, self._clock, self._connections = policy, clock, connections
         self._tokens = policy.tokens
         self._hosts: dict[str, HostPace] = {}
@@ -149,6 +174,11 @@ class Patience:
         if pace is None:
             pace = self._hosts[name] = HostPace(self._connections)
         return pace
+
+    @property
+    def places(self) -> int:
+        """Requests that the busiest host may get at once."""
+        return max((pace.allowed for pace in self._hosts.values()), default=self._connections or START)
 
     async def wait_for(self, name: str) -> None:
         """Wait until the host called `name` may be asked again."""
@@ -172,7 +202,7 @@ class Patience:
                 return pace.paused_until - now  # others have begun this pause already
             retry_after = self._policy.pause(pace.fruitless)
             pace.fruitless += 1
-        pace.throttle(until=now + retry_after)
+        pace.throttle(now=now, until=now + retry_after)
         return retry_after
 
     async def persist(self, host: str, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -185,6 +215,8 @@ class Patience:
                 result = await (self._slowly(pace, attempt) if slow else _paced(pace, attempt))
             except Setback as setback:
                 failures += not setback.progressed
+                if setback.timed_out:
+                    pace.timed_out(self._clock.now())
                 most = self._policy.retries
                 if failures > (most if setback.retries is None else min(most, setback.retries)):
                     raise setback.error from setback.__cause__
@@ -194,7 +226,7 @@ class Patience:
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
             else:
                 self._tokens = min(self._policy.tokens, self._tokens + self._policy.refund)
-                pace.succeed()
+                pace.succeed(self._clock.now())
                 return result
 
     async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:

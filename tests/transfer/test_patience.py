@@ -153,19 +153,21 @@ async def test_three_hundred_seconds_are_the_longest_that_a_host_may_ask_for(
 
 async def test_a_throttled_host_gets_half_and_one_more_after_twenty_successes(clock: FakeClock) -> None:
     pace = patience(clock).host("a")
-    pace.throttle(until=1.0)
-    pace.throttle(until=2.0)
+    pace.throttle(now=0.0, until=1.0)
+    pace.throttle(now=0.5, until=2.0)
+    assert (pace.allowed, pace.paused_until) == (4, 2.0)
+    pace.throttle(now=2.0, until=3.0)
     assert pace.allowed == 2
     for _ in range(SUCCESSES_TO_GROW - 1):
-        pace.succeed()
+        pace.succeed(4.0)
     assert pace.allowed == 2
-    pace.succeed()
+    pace.succeed(4.0)
     assert pace.allowed == 3
     for _ in range(SUCCESSES_TO_GROW * 20):
-        pace.succeed()
+        pace.succeed(4.0)
     assert pace.allowed == 8
-    for _ in range(10):
-        pace.throttle(until=3.0)
+    for second in range(10, 20):
+        pace.throttle(now=second, until=second + 1)
     assert pace.allowed == 1
 
 
