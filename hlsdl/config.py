@@ -223,6 +223,7 @@ class Settings(BaseSettings):
     require_https: bool = False
     allow_private: bool = False
     http2: bool = False
+    http3: bool = False
     trust_origin: Names = ()
     ffmpeg: Program | None = None
     player: str | None = None
@@ -284,6 +285,7 @@ class Settings(BaseSettings):
             require_https=self.require_https,
             allow_private=self.allow_private,
             http2=self.http2,
+            http3=self.http3,
             trusted_origins=self.trust_origin,
         )
 

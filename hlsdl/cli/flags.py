@@ -214,6 +214,9 @@ class TransferFlags:
         str | None, Option(metavar="FILE", help="A PEM file with certificate and key.", rich_help_panel=TRANSFER)
     ] = None
     http2: Annotated[bool | None, Option("--http2", help="Offer HTTP/2.", rich_help_panel=TRANSFER)] = None
+    http3: Annotated[
+        bool | None, Option("--http3", help="Try HTTP/3 first, where it is built in.", rich_help_panel=TRANSFER)
+    ] = None
     insecure: Annotated[bool | None, Option("--insecure", help="Do not check certificates.", rich_help_panel=GOING)] = (
         None
     )
