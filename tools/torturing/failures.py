@@ -105,7 +105,7 @@ def _fail_twice(place: Bench, injection: Injection, told: Told) -> bool:
             judge.fault("the process hangs")
             return True
         if not ended.fired and at == injection.at:
-            judge.after_end()
+            _judge_end(judge, ended)
             place.clear(judge)
             return False
         told.fired += len(ended.fired)
@@ -127,7 +127,7 @@ def _judge_end(judge: Judge, ended: Ended) -> None:
         judge.after_end()
         return
     judge.after_failure()
-    if ended.code not in DOCUMENTED:
+    if ended.code not in DOCUMENTED or not ended.fired:
         judge.fault(f"ends with {ended.code}: {ended.out.strip()} {ended.err.strip()}")
         return
     try:

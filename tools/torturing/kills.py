@@ -37,17 +37,19 @@ def torture(*, kills: int, segments: int, seed: int, jobs: int, folder: Path) ->
         with bench(film, folder, delay=DELAY) as place:
             judge = place.new_bundle()
             for kill in moments:
-                while _is_complete_before_kill(place, judge, kill, chance):
+                while not _kill_once(place, judge, kill, chance):
                     place.clear(judge)
                     judge = place.new_bundle()
+                if place.tally.unfinished:
+                    moments.stop()  # a hlsdl that cannot fetch at all would be run for ever
             place.let_finish(judge)
             return place.tally
 
     return share(jobs, work)
 
 
-def _is_complete_before_kill(place: Bench, judge: Judge, kill: int, chance: random.Random) -> bool:
-    """Run and kill once; True when the process was faster than its moment and there was nobody to kill."""
+def _kill_once(place: Bench, judge: Judge, kill: int, chance: random.Random) -> bool:
+    """Run and kill once; False when the process completed the bundle before its moment."""
     judge.begin(f"kill {kill}")
     with start(judge.command("-q")) as process:
         _wait_for_moment(process, place.origin, chance)
@@ -56,12 +58,12 @@ def _is_complete_before_kill(place: Bench, judge: Judge, kill: int, chance: rand
         err = process.communicate()[1]
     if process.returncode == -signal.SIGKILL:
         judge.after_interruption()
-        return False
+        return True
     if process.returncode != 0:
         judge.fault(f"ends by itself with {process.returncode}: {err.strip()}")
-    else:
-        judge.after_end()
-    return True
+        return True
+    judge.after_end()
+    return False
 
 
 def _wait_for_moment(process: subprocess.Popen[str], origin: ScriptedOrigin, chance: random.Random) -> None:

@@ -87,6 +87,8 @@ def torture(*, trials: int, segments: int, seed: int) -> tuple[Tally, Cuts]:
         while cuts.cuts < trials:
             if _cut(judge, disk, cuts, chance):
                 judge.after_end()
+                if tally.unfinished:
+                    break  # a hlsdl that cannot fetch at all proves nothing
                 shutil.rmtree(judge.bundle)
                 judge = _new_judge(film, origin, url, disk, tally)
         judge.begin("undisturbed after the last cut")
@@ -171,9 +173,11 @@ def _cut(judge: Judge, disk: Disk, cuts: Cuts, chance: random.Random) -> bool:
             time.sleep(0.005)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(chance.random() * LONGEST_WAIT)
+        is_recovered = bool(judge.asked())
         alive = _journal(judge)
-        if judge.asked():  # recovery is over: nothing damaged may be believed any more
-            cuts.damage_missed += len(_untrue(judge, replay(alive)))
+        for path in _untrue(judge, replay(alive)) if is_recovered else ():
+            cuts.damage_missed += 1
+            judge.fault(f"`{path}` is damaged, and recovery believed it")
         ended = process.poll()
         disk.lose_power()
         if ended is None:

@@ -44,8 +44,6 @@ class Ended:
     err: str
     fired: tuple[str, ...] = ()
     """The calls that were bent."""
-    calls: int = 0
-    """How many were counted; our tracer only."""
 
 
 def fetch_command(url: str, bundle: Path, *more: str) -> list[str]:
@@ -100,31 +98,16 @@ def run_traced(command: Sequence[str], injection: Injection, *, inside: Path, sc
     if not report.exists():
         raise RuntimeError(f"the tracer failed: {ended.err}")
     found = json.loads(report.read_text())
-    return Ended(code=found["code"], out=ended.out, err=ended.err, fired=tuple(found["fired"]), calls=found["calls"])
+    return Ended(code=found["code"], out=ended.out, err=ended.err, fired=tuple(found["fired"]))
 
 
 def run_straced(command: Sequence[str], injection: Injection, *, scratch: Path) -> Ended:
-    """Run a process under `strace -f`, which counts the calls of each thread by itself, wherever they go."""
+    """Kill a process by `strace -f`, which counts the calls of each thread by itself, wherever they go."""
     # Not --seccomp-bpf, which is faster: with it strace 6.1 injects no signals.
     log = scratch / "strace.log"
     calls = ",".join(injection.calls)
-    when = f"when={injection.at}{'+' if injection.lasting else ''}"
-    what = "signal=SIGKILL" if injection.action == "kill" else f"error={injection.action}"
-    told = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        str(log),
-        "-e",
-        f"trace={calls}",
-        "-e",
-        f"inject={calls}:{what}:{when}",
-    ]
-    ended = run([*told, *command])
+    bend = f"inject={calls}:signal=SIGKILL:when={injection.at}"
+    ended = run(["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", bend, *command])
     lines = log.read_text(errors="replace").splitlines()
-    if injection.action == "kill":
-        fired = tuple(line for line in lines if "killed by SIGKILL" in line) if ended.code < 0 else ()
-    else:
-        fired = tuple(line for line in lines if "(INJECTED)" in line)
+    fired = tuple(line for line in lines if "killed by SIGKILL" in line) if ended.code < 0 else ()
     return Ended(code=ended.code, out=ended.out, err=ended.err, fired=fired)
