@@ -16,7 +16,7 @@ from typing import Any, Self
 from hlsdl.access.cookies import Cookie, read_cookies_txt
 from hlsdl.access.credentials import CookieJar, Credentials
 from hlsdl.access.gate import UrlPolicy
-from hlsdl.access.limits import Limits
+from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError
@@ -37,6 +37,9 @@ from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.transport import open_door
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
+AT_ONCE = 0.05
+"""Seconds whose worth of bytes --limit-rate lets pass together: the beginning gets that much for nothing, so it is
+short, and still there is no wake-up for each packet."""
 
 
 class Client:
@@ -101,6 +104,7 @@ class Client:
                 slowest=self._limits.slowest,
                 slow_after=self._limits.slow_after,
             ),
+            block=MIB if options.limit_rate is None else max(4 * KIB, min(MIB, int(options.limit_rate * AT_ONCE))),
         )
         self._rate = _rate_limit(options.limit_rate)
 
@@ -250,8 +254,7 @@ def _rate_limit(rate: int | None) -> RateLimit | None:
         return None
     from aiolimiter import AsyncLimiter
 
-    # A quarter of a second's worth at once: smooth, and still few wake-ups.
-    return AsyncLimiter(max(1.0, rate / 4), 0.25)
+    return AsyncLimiter(max(1.0, rate * AT_ONCE), AT_ONCE)
 
 
 def _cookies(file: Path | None) -> tuple[Cookie, ...]:

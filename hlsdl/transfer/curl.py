@@ -18,7 +18,7 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, NetworkError, PolicyError
 from hlsdl.transfer.curl_driver import Driver, Interest
-from hlsdl.transfer.curl_errors import head_cut, meaning
+from hlsdl.transfer.curl_errors import head_cut, meaning, unreadable_length
 from hlsdl.transfer.curl_handle import SLOW_BUFFER, Handle, Pin, find_authorities, set_constants, set_proxy
 from hlsdl.transfer.curl_transfer import Transfer, read_head
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
@@ -115,6 +115,8 @@ class CurlDoor:
             while True:
                 await transfer.wait()
                 head = read_head(transfer.lines, self._limits)
+                if head is not None and "content-length" in head.headers and not head.has_marked_end:
+                    raise unreadable_length(question)
                 if head is not None:
                     transfer.is_open = True
                     return CurlReply(self, handle, transfer, head)
@@ -186,8 +188,8 @@ class CurlDoor:
     def _new_handle(self) -> Handle:
         if self._driver is None:
             self._driver = Driver(
-                idle=IDLE_CONNECTIONS,
-                per_host=PER_HOST,
+                idle=max(IDLE_CONNECTIONS, self._options.connections or 0),
+                per_host=max(PER_HOST, self._options.connections or 0),
                 multiplex=self._options.http2 or self._options.http3,
                 interest=self._interest,
             )

@@ -48,6 +48,11 @@ def head_cut(question: Question) -> Setback:
     return meaning(8, "", question)  # type: ignore[return-value]  # 8 is no final failure
 
 
+def unreadable_length(question: Question) -> Setback:
+    """A Content-Length that says no number, which libcurl takes for none at all."""
+    return meaning(8, "", question)  # type: ignore[return-value]
+
+
 def _is_tls(code: int, message: str) -> bool:
     if code in _TLS:
         return True

@@ -165,6 +165,7 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
         (pycurl.NOPROXY, ""),
     ):
         curl.setopt(option, value)
+    curl.setopt(pycurl.USERAGENT, "")  # none: pycurl has set its own
     file, folder = authorities
     if file is not None:
         curl.setopt(pycurl.CAINFO, file)
@@ -177,9 +178,14 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
         curl.setopt(pycurl.SSLKEY, str(options.client_cert))
 
 
+def has_http3() -> bool:
+    """Whether this libcurl speaks HTTP/3."""
+    return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
+
+
 def _http_version(options: TransferOptions) -> int:
     if options.http3:
-        if not pycurl.version_info()[4] & pycurl.VERSION_HTTP3:
+        if not has_http3():
             raise UsageError("HTTP/3 is not built into the libcurl of this system", hint="leave --http3 out")
         return int(pycurl.CURL_HTTP_VERSION_3)
     return int(pycurl.CURL_HTTP_VERSION_2TLS if options.http2 else pycurl.CURL_HTTP_VERSION_1_1)

@@ -1,0 +1,260 @@
+"""The door on libcurl: what is its own, besides what every door promises."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pycurl", reason="not installed: pycurl")
+
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import MIB, Limits
+from hlsdl.access.proxies import ProxyRules
+from hlsdl.errors import NetworkError, PolicyError, UsageError
+from hlsdl.testing import LocalAuthority, Longer, ScriptedOrigin, Stall
+from hlsdl.transfer import curl_handle, transport
+from hlsdl.transfer.client import Client
+from hlsdl.transfer.curl import CurlDoor
+from hlsdl.transfer.curl_driver import EpollInterest, Interest, LoopInterest
+from hlsdl.transfer.doors import Question, Setback, Timeouts
+from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.origin import GenericDoor
+from hlsdl.transfer.resolving import SystemResolver, Vetting
+from hlsdl.transfer.sink import MemorySink
+from transfer.conftest import segment
+
+BODY = b"G" + bytes(187)
+LARGE = b"".join(number.to_bytes(4, "big") for number in range(2_500_000))
+DRIVERS = [EpollInterest, LoopInterest] if sys.platform == "linux" else [LoopInterest]
+
+
+def door_for(url: str, *, interest: type[Interest] | None = None, **options: Any) -> CurlDoor:
+    policy = UrlPolicy.for_typed([url])
+    given = TransferOptions(**{"proxy": "", **options})
+    return CurlDoor(
+        vetting=Vetting(policy, SystemResolver()),
+        options=given,
+        proxies=ProxyRules(explicit=given.proxy),
+        limits=Limits(),
+        interest=interest,
+    )
+
+
+def question(url: str, *headers: tuple[str, str], **timeouts: float) -> Question:
+    checked = UrlPolicy.for_typed([url]).check_url(url)
+    return Question(url=checked, headers=headers, timeouts=Timeouts(**timeouts))  # type: ignore[arg-type]
+
+
+async def read(door: CurlDoor, asked: Question) -> bytes:
+    reply = await door.ask(asked)
+    blocks = []
+    while block := await reply.read_block():
+        blocks.append(block)
+    await reply.close()
+    return b"".join(blocks)
+
+
+def open_descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+
+
+@pytest.mark.parametrize("interest", DRIVERS)
+async def test_each_driver_keeps_connections_holds_back_and_cuts_off(
+    origin: ScriptedOrigin, interest: type[Interest]
+) -> None:
+    large, small = origin.add("/large", LARGE), origin.add("/small", BODY)
+    door = door_for(large, interest=interest)
+    for _ in range(3):
+        assert await read(door, question(small)) == BODY
+    assert origin.connections == 1
+    assert await asyncio.gather(*(read(door, question(large)) for _ in range(4))) == [LARGE] * 4
+    origin.script("/small", Longer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"))
+    for _ in range(3):
+        assert await read(door, question(small)) == BODY
+    await door.close()
+
+
+@pytest.mark.parametrize("interest", DRIVERS)
+async def test_what_is_not_read_is_not_taken_from_the_server(origin: ScriptedOrigin, interest: type[Interest]) -> None:
+    url = origin.add("/large", LARGE)
+    door = door_for(url, interest=interest)
+    reply = await door.ask(question(url))
+    await asyncio.sleep(0.1)
+    first = await reply.read_block()
+    assert MIB <= len(first) <= 3 * MIB
+    rest = []
+    while block := await reply.read_block():
+        assert len(block) <= 3 * MIB
+        rest.append(block)
+        await asyncio.sleep(0.01)
+    assert b"".join([first, *rest]) == LARGE
+    await door.close()
+
+
+async def test_hundreds_of_cancelled_transfers_leave_no_descriptor(origin: ScriptedOrigin) -> None:
+    url = origin.add("/a", LARGE)
+    small = origin.add("/b", BODY)
+    door = door_for(url)
+    assert await read(door, question(small)) == BODY
+    before = open_descriptors()
+    origin.always("/a", Stall(after=100_000))
+    for _ in range(10):
+        tasks = [asyncio.create_task(read(door, question(url))) for _ in range(20)]
+        await asyncio.sleep(0.02)
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert await read(door, question(small)) == BODY
+    await asyncio.sleep(0)
+    # The origin shares the process: its side of the connections closes as its threads notice.
+    deadline = time.monotonic() + 5
+    while open_descriptors() > before + 2 and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert open_descriptors() <= before + 2
+    await door.close()
+
+
+async def test_closing_does_not_wait_for_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> Sequence[Any]:
+        time.sleep(3)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    client = Client(TransferOptions(proxy=""), "http://films.example/")
+    task = asyncio.create_task(client.fetch(segment("http://films.example/a.ts"), MemorySink()))
+    await asyncio.sleep(0.05)
+    started = time.monotonic()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await client.__aexit__(None, None, None)
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("sign", ["\r", "\n", "\0", "\r\nX-Evil: 1"])
+async def test_a_header_cannot_break_out_of_its_line(origin: ScriptedOrigin, sign: str) -> None:
+    url = origin.add("/a", BODY)
+    door = door_for(url)
+    for name, value in ((f"X{sign}", "a"), ("X", f"a{sign}b")):
+        with pytest.raises(PolicyError):
+            await door.ask(question(url, (name, value)))
+    assert origin.connections == 0
+    assert await read(door, question(url, ("X-Empty", ""), ("X-Name", "ü"))) == BODY
+    assert origin.requests[0].headers["x-empty"] == ""
+    assert origin.requests[0].headers["x-name"].encode("latin-1").decode() == "ü"
+    await door.close()
+
+
+async def test_the_target_is_sent_as_written_and_nothing_else_is_said(origin: ScriptedOrigin) -> None:
+    url = origin.url("/a%2fb/../c//d;x?sig=%2b%7e[1]{}|")
+    origin.add("/a%2fb/../c//d;x?sig=%2b%7e[1]{}|", BODY)
+    door = door_for(url)
+    await read(door, question(url, ("Accept", "*/*")))
+    assert origin.requests[0].target == "/a%2fb/../c//d;x?sig=%2b%7e[1]{}|"
+    assert set(origin.requests[0].headers) == {"host", "accept"}
+    await door.close()
+
+
+async def test_the_environment_is_not_asked_for_proxies(
+    origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = origin.add("/a", BODY)
+    for name in ("http_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    door = door_for(url)
+    assert await read(door, question(url)) == BODY
+    await door.close()
+
+
+async def test_time_outs_are_kept_exactly(origin: ScriptedOrigin) -> None:
+    url = origin.add("/a", LARGE)
+    origin.always("/a", Stall(after=1000))
+    door = door_for(url)
+    started = time.monotonic()
+    with pytest.raises(Setback, match=r"sent nothing for 0\.4 seconds"):
+        await read(door, question(url, stall=0.4))
+    assert 0.35 <= time.monotonic() - started < 2
+    await door.close()
+
+
+async def test_ssl_cert_file_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = LocalAuthority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+    with ScriptedOrigin(tls=authority.server_context()) as secure:
+        url = secure.add("/a", BODY)
+        door = door_for(url)
+        assert await read(door, question(url)) == BODY
+        await door.close()
+
+
+async def test_http3_falls_back_where_it_is_not_offered(tmp_path: Path) -> None:
+    authority = LocalAuthority(tmp_path)
+    if not curl_handle.has_http3():
+        pytest.skip("not built in: HTTP/3")
+    with ScriptedOrigin(tls=authority.server_context()) as secure:
+        url = secure.add("/a", BODY)
+        door = door_for(url, http3=True, cacert=authority.ca_file)
+        assert await read(door, question(url)) == BODY
+        await door.close()
+
+
+@pytest.mark.parametrize("rate", [300_000])
+async def test_limit_rate_holds_over_all_connections(origin: ScriptedOrigin, rate: int) -> None:
+    work = [segment(origin.add(f"/{number}.ts", b"G" + bytes(rate // 4 - 1))) for number in range(13)]
+
+    async def finished(*_: object) -> None: ...
+
+    async with Client(TransferOptions(limit_rate=rate, proxy="", connections=4), origin.url("/")) as client:
+        started = time.monotonic()
+        await client.fetch_all(work, lambda _: MemorySink(), finished)
+        seconds = time.monotonic() - started
+    assert 0.95 <= seconds / (13 / 4) <= 1.15
+
+
+def client_with(**options: Any) -> Client:
+    return Client(TransferOptions(proxy="", **options), "https://films.example/")
+
+
+def test_libcurl_is_the_default_where_it_can_be_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert transport.why_not_libcurl() is None
+    assert isinstance(client_with()._door, CurlDoor)
+    assert isinstance(client_with(transport="httpx")._door, GenericDoor)
+    monkeypatch.setattr(transport, "why_not_libcurl", lambda: "pycurl is not installed")
+    with caplog.at_level(logging.DEBUG, logger="hlsdl"):
+        assert isinstance(client_with()._door, GenericDoor)
+    assert "pycurl is not installed" in caplog.text
+    for wish in ({"transport": "libcurl"}, {"http3": True}):
+        with pytest.raises(UsageError):
+            client_with(**wish)
+
+
+def test_without_pycurl_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hlsdl.transfer.curl_handle")
+    monkeypatch.delattr("hlsdl.transfer.curl_handle")
+    monkeypatch.setitem(sys.modules, "pycurl", None)
+    assert transport.why_not_libcurl() == "pycurl is not installed"
+
+
+async def test_a_closed_door_ends_what_is_under_way(origin: ScriptedOrigin) -> None:
+    url = origin.add("/a", LARGE)
+    origin.always("/a", Stall(after=5_000_000))
+    door = door_for(url)
+    task = asyncio.create_task(read(door, question(url)))
+    await asyncio.to_thread(origin.wait_for, "/a")
+    await door.close()
+    with pytest.raises(Setback) as caught:
+        await asyncio.wait_for(task, 5)
+    assert isinstance(caught.value.error, NetworkError)
