@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import pycurl
@@ -73,9 +74,11 @@ class Transfer:
 
     __slots__ = (
         "_block",
+        "_blocks",
         "_chunks",
         "_held",
         "_is_paused",
+        "_last",
         "_most",
         "_pace",
         "_resume",
@@ -102,8 +105,12 @@ class Transfer:
         self.failure: HlsdlError | Setback | None = None
         """Why it ended, when not well; what had come by then is still there to be taken."""
         self._resume = resume
+        self._blocks: deque[list[bytes]] = deque()
+        """Whole blocks, in the pieces that they came in."""
         self._chunks: list[bytes] = []
-        self._size = self._held = self._seen = 0
+        """The pieces of the block after them."""
+        self._last = self._size = self._held = self._seen = 0
+        """Bytes in `_chunks`, in both, taken so far, and had at the last tick."""
         self._block = question.block
         self._most = 2 * question.block
         self._is_paused = False
@@ -121,10 +128,18 @@ class Transfer:
         if self._size >= self._most:
             self._is_paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
-        self._chunks.append(data)
-        self._size += len(data)
-        if self._size >= self._block:
-            self._wake()
+        room = self._block - self._last
+        size = len(data)
+        self._size += size
+        if size < room:
+            self._chunks.append(data)
+            self._last += size
+            return None
+        # Cut here, so that a whole block is joined once and never cut again.
+        self._chunks.append(data[:room])
+        self._blocks.append(self._chunks)
+        self._chunks, self._last = [data[room:]], size - room
+        self._wake()
         return None
 
     def end(self, failure: HlsdlError | Setback | None) -> None:
@@ -147,21 +162,25 @@ class Transfer:
             self._waiter = None
 
     def take(self) -> bytes:
-        """All that has come and was not taken yet."""
-        chunks = self._chunks
-        if not chunks:
+        """The next whole block, or else what has come of it."""
+        if self._blocks:
+            data = b"".join(self._blocks.popleft())
+        elif self._last:
+            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks, self._last = [], 0
+        else:
             return b""
-        self._held += self._size
-        self._chunks, self._size = [], 0
+        self._size -= len(data)
+        self._held += len(data)
         if self._is_paused:
             self._is_paused = False
             self._resume()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return data
 
     @property
     def is_over(self) -> bool:
         """Whether it ended well and everything was taken."""
-        return self.is_done and not self._chunks and self.failure is None
+        return self.is_done and not self._size and self.failure is None
 
     # -- time ------------------------------------------------------------------------------------------------------
 

@@ -236,8 +236,12 @@ class _Body:
 
     async def _write(self, *, least: int) -> None:
         """Write what is pending in blocks of at most `Limits.block`, as long as `least` bytes are there."""
-        joined = b"".join(self._pending)
+        joined = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         size = self.fetch.exchange.limits.block
+        if len(joined) == size:  # as a door gives them: nothing to cut
+            self._pending, self._pending_size = [], 0
+            await self._write_block(joined)
+            return
         while len(joined) >= least:
             await self._write_block(joined[:size])
             joined = joined[size:]
