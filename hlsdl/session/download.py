@@ -95,7 +95,7 @@ async def download(
             source=source, root=root, title=title, wishes=wishes, plan=plan, documents=documents, artwork=artwork
         )
         path = existing or place_for(title, options)
-        async with _writing(path, start_over=before is None) as writer:
+        async with _writing(path, start_over=existing is not None and before is None) as writer:
             _announce(emit, contents, selection, path, resumed=before is not None)
             await in_thread(partial(lay_out, writer, contents))
             await _fetch_keys(client, writer, plan)

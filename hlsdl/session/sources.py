@@ -6,15 +6,15 @@ the host. Whether a folder may be used is decided here; creating and locking it 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from hlsdl.bundle.durable import translating
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
 from hlsdl.bundle.reading import read_manifest
-from hlsdl.errors import HlsdlError, UsageError, redact
+from hlsdl.errors import DiskError, HlsdlError, UsageError, redact
 from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 
@@ -134,19 +134,29 @@ def _named_bundle(output: Path, source: Source) -> Path | None:
 
 
 def _is_free(place: Path) -> bool:
-    """Nothing is there, or only what the first moment of an interrupted run left: the writer takes that over."""
-    if not os.path.lexists(place):
-        return True
-    try:
-        names = {one.name for one in place.iterdir()}
-    except OSError:
-        return False
+    """Nothing is there, or only what the first moment of an interrupted run left: the writer takes that over.
+
+    A disk that cannot say is no answer: taking it for a no would start over on top of what is there.
+    """
+    with translating(str(place)):
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        try:
+            names = {one.name for one in place.iterdir()}
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
     return MANIFEST not in names and all(name == JOURNAL or is_first_moment_name(name) for name in names)
 
 
 def _source_there(place: Path) -> str | None:
     try:
         return read_manifest(place).source_url
+    except DiskError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+        return None
     except HlsdlError:
         # What cannot be read is not ours to resume; `_named_bundle` and `_numbered` then leave it alone.
         return None

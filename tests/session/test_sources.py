@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from ladders import master, stream_inf
 
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import UsageError
+from hlsdl.errors import DiskError, UsageError
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.sources import Source, find_bundle, parse_source, place_for, title_in_url, title_of
 
@@ -115,3 +118,20 @@ def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
 def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
     (tmp_path / "x.movpkg").mkdir()
     assert find_bundle(Source(url=URL), FetchOptions(output=tmp_path / "x.movpkg")) is None
+
+
+def test_a_disk_that_cannot_say_what_is_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for a free place, the next step would start over on top of a bundle."""
+    bundle = tmp_path / "film.movpkg"
+    bundle.mkdir()
+    for name in ("stat", "lstat"):
+        real = getattr(os, name)
+
+        def broken(path: object, *arguments: object, real: Callable[..., object] = real, **named: object) -> object:
+            if path == bundle:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(path, *arguments, **named)
+
+        monkeypatch.setattr(os, name, broken)
+    with pytest.raises(DiskError):
+        find_bundle(Source(url=URL), FetchOptions(output=bundle))
