@@ -1,8 +1,10 @@
 """Partial files: one object while its bytes come in.
 
-A small object is kept in memory and handed over whole: one hop to a worker thread hashes, writes, journals and renames
-it. A larger one goes to its temporary in blocks, always on the same one of two single-threaded workers, so that its
-bytes stay in order without a lock. A `PartialFile` fits the transfer's idea of a sink; retries are the transfer's.
+A small object is kept in memory and stored whole. Where the disk is quick that is done at once, on the event loop's
+thread: it takes a tenth of a millisecond, and to wake another thread and take turns with it costs more than it brings.
+Where the disk lets us wait, and for all but the smallest, a worker does it in one hop. A larger object goes to its
+temporary in blocks, always on the same one of two single-threaded workers, so that its bytes stay in order without a
+lock. A `PartialFile` fits the transfer's idea of a sink; retries are the transfer's.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -27,6 +30,12 @@ from hlsdl.errors import HlsdlError, LimitError
 SMALL = 1024 * 1024
 """Bytes; objects up to this size are stored in one go."""
 
+AT_ONCE = 128 * 1024
+"""Bytes; objects up to this size are stored without a hop, while the disk is quick."""
+SLOW = 0.05
+"""Seconds that storing one of them may take; after that the workers do it for a while."""
+WHILE = 2.0
+"""Seconds."""
 OPEN_FOLDERS = 16
 """Folders kept open; a bundle has one for each stream."""
 
@@ -57,6 +66,7 @@ class ObjectStore:
         """Those that objects went to last, kept open: walking there anew for each object costs more than its journal
         line."""
         self._folders_lock = threading.Lock()
+        self._is_slow_until = float("-inf")
 
     def begin(self, path: str) -> Temporary:
         """Open a temporary beside `path`, making its folder when it is not there."""
@@ -97,6 +107,16 @@ class ObjectStore:
         for temporary in tuple(self._growing):
             self.discard(temporary)
         self._close_folders()
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the disk has not let anybody wait lately."""
+        return time.monotonic() >= self._is_slow_until
+
+    def took(self, seconds: float) -> None:
+        """Told how long storing a small object took."""
+        if seconds > SLOW:
+            self._is_slow_until = time.monotonic() + WHILE
 
     def store(self, path: str, data: bytes, validator: HasValidators | None, *, length_verified: bool) -> Entry:
         """Store a whole object: write order 1 to 4."""
@@ -242,7 +262,13 @@ class PartialFile:
 
     async def finish(self) -> Entry:
         """The object is whole: hash, journal, rename. It survives the death of the process from here on."""
-        return await self._run(self._commit)
+        if self._is_with_worker or self._size > AT_ONCE or not self._store.is_quick:
+            return await self._run(self._commit)
+        started = time.monotonic()
+        try:
+            return self._commit()
+        finally:
+            self._store.took(time.monotonic() - started)
 
     def discard(self) -> None:
         """Give up, and remove what was written. Returns at once: the worker does it after what it is doing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,3 +180,58 @@ async def test_many_objects_at_once_are_all_stored(writer: BundleWriter) -> None
     await asyncio.gather(*(store(number) for number in range(200)))
     writer.close()
     assert len(require_true(writer.path)) == 200
+
+
+async def test_small_objects_wait_for_no_thread_while_the_disk_is_quick(
+    writer: BundleWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 128 KiB is stored where it is; after a disk that let us wait, and above that size, by a worker."""
+    stored_by: list[str] = []
+    store = partial_module.ObjectStore.store
+
+    def noted(*args: object, **named: object) -> object:
+        stored_by.append(threading.current_thread().name)
+        return store(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(partial_module.ObjectStore, "store", noted)
+    here = threading.current_thread().name
+
+    async def keep(number: int, data: bytes) -> str:
+        sink = writer.sink(segment_path(number), limit=SMALL)
+        await sink.write(data)
+        await sink.finish()
+        return stored_by[-1]
+
+    assert await keep(1, bytes(partial_module.AT_ONCE)) == here
+    assert (await keep(2, bytes(partial_module.AT_ONCE + 1))).startswith("hlsdl-disk")
+    monkeypatch.setattr(partial_module, "SLOW", -1.0)
+    assert await keep(3, bytes(10)) == here
+    assert (await keep(4, bytes(10))).startswith("hlsdl-disk")
+    monkeypatch.setattr(partial_module, "WHILE", -1.0)
+    monkeypatch.setattr(writer._store, "_is_slow_until", 0.0)
+    assert await keep(5, bytes(10)) == here
+
+
+async def test_a_folder_that_was_removed_is_made_again(writer: BundleWriter) -> None:
+    """Folders are kept open; one that vanished behind our back costs nothing but a second look."""
+    for number in (1, 2):
+        sink = writer.sink(segment_path(number), limit=SMALL)
+        await sink.write(body(number))
+        await sink.finish()
+        assert (writer.path / segment_path(number)).read_bytes() == body(number)
+        if number == 1:
+            writer.forget(segment_path(1))
+            assert not (writer.path / VIDEO).exists()
+
+
+async def test_no_folder_stays_open(tmp_path: Path) -> None:
+    """However many folders objects went to, closing the writer lets go of all of them."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("only where open descriptors can be listed")
+    before = len(os.listdir("/proc/self/fd"))
+    with BundleWriter.open(tmp_path / "B.movpkg") as writer:
+        for stream in range(2 * partial_module.OPEN_FOLDERS):
+            sink = writer.sink(segment_path(1).replace("0-", f"{stream}-", 1), limit=SMALL)
+            await sink.write(b"G")
+            await sink.finish()
+    assert len(os.listdir("/proc/self/fd")) <= before
