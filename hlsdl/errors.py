@@ -16,7 +16,7 @@
     └── Interrupted          130   stopped by the user; resumable
 
 Foreign exceptions are translated into these once, at the edge that knows the foreign
-library (`transfer.origin` for the network, `bundle.durable` for the disk, `ffmpeg`).
+library (`transfer.origin` and `transfer.curl_errors` for the network, `bundle.durable` for the disk, `ffmpeg`).
 The numbers are public (`docs/exit-codes.md`) and never change.
 """
 
