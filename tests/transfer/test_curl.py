@@ -122,9 +122,11 @@ async def test_hundreds_of_cancelled_transfers_leave_no_descriptor(origin: Scrip
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert await read(door, question(small)) == BODY
-    await asyncio.sleep(0)
-    assert our_sockets(origin.port) <= before
+    # A connection that was made and not used yet may wait for the next request, but two hundred may not.
+    kept = our_sockets(origin.port)
     await door.close()
+    assert kept <= before + 20
+    assert our_sockets(origin.port) == 0
 
 
 async def test_closing_does_not_wait_for_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
