@@ -188,6 +188,7 @@ async def test_the_rate_limit_holds_over_all_connections_together(origin: Script
 async def test_an_empty_job_is_done(origin: ScriptedOrigin) -> None:
     async with client_for(origin) as client:
         await client.fetch_all([], Shelf().make, Shelf().finish)
+    assert origin.requests == []
 
 
 async def test_a_program_may_bring_its_own_transport() -> None:
