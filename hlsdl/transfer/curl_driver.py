@@ -13,7 +13,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import pycurl
@@ -23,6 +23,8 @@ Finished = Callable[[int, str], None]
 
 AT_ONCE = 64
 """Events taken in one look."""
+
+_UNKNOWN = object()
 
 
 class Interest(Protocol):
@@ -110,7 +112,8 @@ class LoopInterest:
         self._loop, self._wake = loop, wake
         self._masks: dict[int, int] = {}
         self._idle = select.poll()
-        self._idling: set[int] = set()
+        self._idling: dict[int, Any] = {}
+        """Each with the name it had when it became idle: libcurl does not say when it closes one."""
         self._ready: list[tuple[int, int]] = []
 
     def want(self, descriptor: int, mask: int) -> None:
@@ -133,7 +136,7 @@ class LoopInterest:
         """Unregister, and remember that it is idle."""
         self._unwatch(descriptor)
         self._idle.register(descriptor, select.POLLIN)
-        self._idling.add(descriptor)
+        self._idling[descriptor] = name_of(descriptor)
 
     def forget(self, descriptor: int) -> None:
         """Nothing known of this number is true any more."""
@@ -142,15 +145,16 @@ class LoopInterest:
 
     def forget_idle(self, descriptor: int) -> None:
         """It is not idle any more."""
-        if descriptor in self._idling:
-            self._idling.discard(descriptor)
+        if self._idling.pop(descriptor, _UNKNOWN) is not _UNKNOWN:
             self._idle.unregister(descriptor)
 
     def events(self) -> Iterator[tuple[int, int]]:
         """What the event loop said, after a look at the idle ones."""
         for descriptor, events in self._idle.poll(0) if self._idling else ():
+            name = self._idling[descriptor]
             self.forget_idle(descriptor)
-            if not events & select.POLLNVAL:
+            # Its number may long be that of somebody else's file or socket.
+            if not events & select.POLLNVAL and name is not None and name == name_of(descriptor):
                 yield descriptor, 0
         ready, self._ready = self._ready, []
         yield from ready
@@ -181,13 +185,35 @@ def _cselect(events: int, readable: int, writable: int) -> int:
     return mask or int(readable)
 
 
+@contextmanager
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A socket object for a descriptor of libcurl's, which stays open; OSError when it is no socket any more."""
+    duplicate = os.dup(descriptor)
+    try:
+        line = socket.socket(fileno=duplicate)
+    except OSError:
+        os.close(duplicate)
+        raise
+    with line:
+        yield line
+
+
+def name_of(descriptor: int) -> Any:
+    """The address of our end, by which a connection is known again; None for what is no socket."""
+    try:
+        with borrowed(descriptor) as line:
+            return line.getsockname()
+    except OSError:
+        return None
+
+
 def cut_off(descriptor: int) -> None:
     """End an idle connection that spoke out of turn; libcurl finds it dead and opens another one.
 
     What it said is read away first: it would still be there to read after the shutdown. A descriptor that is no socket
     any more is left alone.
     """
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as line:
+    with suppress(OSError), borrowed(descriptor) as line:
         line.setblocking(False)
         with suppress(BlockingIOError):
             for _ in range(AT_ONCE):

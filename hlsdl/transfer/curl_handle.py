@@ -22,6 +22,7 @@ import pycurl
 from hlsdl.access.addresses import literal_address
 from hlsdl.access.proxies import Proxy
 from hlsdl.errors import PolicyError, UsageError
+from hlsdl.transfer.curl_driver import borrowed
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.trust import LazyTls
 
@@ -119,7 +120,7 @@ class Handle:
         try:
             os.set_inheritable(descriptor, False)  # a duplicate has lost that
             if self._receive_buffer is not None:
-                with socket.socket(fileno=os.dup(descriptor)) as line:
+                with borrowed(descriptor) as line:
                     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         except OSError:
             return int(pycurl.SOCKOPT_ERROR)
