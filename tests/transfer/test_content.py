@@ -113,6 +113,11 @@ def test_a_cut_in_the_middle_of_a_packet_or_box_shows(body: bytes, step: int) ->
         assert looks_cut(body[:end], step) is not whole
 
 
+@pytest.mark.parametrize("size", [1, 100, 187, 188, 189])
+def test_a_cut_in_the_first_packet_shows(size: int) -> None:
+    assert looks_cut(PACKETS[:size], 50) is (size != 188)
+
+
 @pytest.mark.parametrize(
     "body",
     [
