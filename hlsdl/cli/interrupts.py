@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first stops the work and lets it save, the second ends the process at once.
+"""Ctrl-C, SIGTERM and a closed terminal: the first stops the work and lets it save, the second ends the process at once.
 
 What saving means is the engine's business: it sees an ordinary `CancelledError`. Outside asyncio the first signal is a
 `KeyboardInterrupt`, as everywhere in Python.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""The terminal was closed. `nohup` ignores it on purpose, and so do we then; Windows has none."""
 SHOW_CURSOR = b"\x1b[?25h\n"
 
 
@@ -44,7 +46,10 @@ class Interruption:
 
     def __enter__(self) -> Self:
         """Install the handlers, and remember those that were there."""
-        self._before = {number: signal.signal(number, self._caught) for number in SIGNALS}
+        caught = [*SIGNALS]
+        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+            caught.append(HANGUP)
+        self._before = {number: signal.signal(number, self._caught) for number in caught}
         return self
 
     def __exit__(
@@ -77,6 +82,8 @@ class Interruption:
             work.close()
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
+        if number == HANGUP and self.count:
+            return  # shell and kernel both say it when a terminal closes; nobody is impatient
         self.count += 1
         if self.count > 1:
             self._end()

@@ -129,7 +129,7 @@ class Ending:
     @property
     def looks_cut(self) -> bool:
         """Whether the body, as far as fed, ends in the middle of a packet or box."""
-        # Less than a packet shows one sync byte only. An encrypted body may begin with it, too, but is hardly ever so short.
+        # Less than a packet shows one sync byte only. Ciphertext may begin with it, too, but is hardly ever so short.
         if self._beginning[:1] == b"G" and (self._size < _PACKET or self._beginning[_PACKET:] == b"G"):
             return self._size % _PACKET != 0
         return self._walking and self._size >= 8 and (self._to_next_box > 0 or self._header != b"")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one saves, the second one leaves."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one saves, the second one leaves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hlsdl.errors import Interrupted
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent to this process")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_cancels_the_work_and_lets_it_save(number: int) -> None:
     told: list[str] = []
     saved: list[str] = []
@@ -54,6 +54,32 @@ def test_the_second_signal_ends_at_once() -> None:
     with Interruption(told=lambda: None, end=end) as interruption, pytest.raises(Interrupted):
         interruption.run(work())
     assert ended == ["ended"]
+
+
+def test_a_terminal_that_closes_says_so_twice_and_may() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with Interruption(told=lambda: None, end=lambda: ended.append("ended")) as interruption:
+        with pytest.raises(Interrupted):
+            interruption.run(work())
+        assert interruption.count == 1
+    assert ended == []
+
+
+def test_under_nohup_a_closed_terminal_means_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption(told=lambda: None):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_outside_of_a_task_it_is_a_keyboard_interrupt() -> None:

@@ -89,7 +89,7 @@ def test_a_sealed_bundle_costs_no_request(tmp_path: Path) -> None:
     assert again.document["fetched"] == {"segments": 0, "bytes": 0, "reused_segments": SEGMENTS, "seconds": 0.0}
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupt_saves_what_is_here_and_says_how_to_go_on(tmp_path: Path, name: str) -> None:
     bundle = tmp_path / "b.movpkg"
     with ScriptedOrigin(delay=0.05) as origin:
