@@ -23,7 +23,8 @@ from hlsdl.transfer.curl_handle import SLOW_BUFFER, Handle, Pin, find_authoritie
 from hlsdl.transfer.curl_transfer import Transfer, read_head
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.resolving import SystemResolver, Vetting
+from hlsdl.transfer.proxying import proxy_addresses
+from hlsdl.transfer.resolving import Vetting
 
 IDLE_CONNECTIONS = 128
 """Connections kept open, over all hosts."""
@@ -210,9 +211,11 @@ class CurlDoor:
         failure: HlsdlError | Setback | None = None
         if code:
             status = handle.curl.getinfo(pycurl.HTTP_CONNECTCODE)
-            failure = handle.refusal or meaning(code, message, transfer.question, connect_status=status)
+            failure = handle.refusal or meaning(
+                code, message, transfer.question, through_proxy=handle.proxy is not None, connect_status=status
+            )
             if not transfer.lines:
-                self._forget_pin(transfer.question.url)
+                self._pins.pop(_pinned(transfer.question.url, handle.proxy), None)  # look up anew
         transfer.end(failure)
         self._idle.append(handle)
 
@@ -246,8 +249,7 @@ class CurlDoor:
 
         A proxy is the user's or the environment's word and resolves the host's name for itself.
         """
-        host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
-        key = (host, port, proxy is not None)
+        key = host, port, _ = _pinned(url, proxy)
         now = asyncio.get_running_loop().time()
         pin = self._pins.get(key)
         if pin is not None and now < pin.until:
@@ -258,28 +260,19 @@ class CurlDoor:
                 if proxy is None:
                     addresses = await self._vetting.addresses(host, port, timeout=timeout)
                 else:
-                    addresses = await _proxy_addresses(proxy, timeout)
+                    addresses = await proxy_addresses(host, port, timeout)
                 pin = self._pins[key] = Pin(host, port, addresses, now + PINNED)
         return pin
 
-    def _forget_pin(self, url: CheckedUrl) -> None:
-        """After a connection that could not be made: look up anew."""
-        self._pins.pop((url.host, url.port, False), None)
+
+def _pinned(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:
+    """Whose addresses a request needs: the host's, or those of the proxy."""
+    return (url.host, url.port, False) if proxy is None else (proxy.host, proxy.port, True)
 
 
 def _is_sent(curl: pycurl.Curl) -> bool:
     """Whether the connection stands and the request is on its way."""
     return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
-
-
-async def _proxy_addresses(proxy: Proxy, timeout: float) -> tuple[str, ...]:
-    try:
-        async with asyncio.timeout(timeout):
-            return tuple(await SystemResolver().resolve(proxy.host, proxy.port))
-    except (OSError, TimeoutError) as error:
-        raise Setback(
-            NetworkError("the proxy's name cannot be resolved", hint="check --proxy", retryable=True)
-        ) from error
 
 
 def header_lines(question: Question) -> list[bytes]:

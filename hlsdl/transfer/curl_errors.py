@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Question, Setback
+from hlsdl.transfer.proxying import refusal, unreachable
 
 _TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98})
 """Certificates, ciphers and stores: trying again cures none of them."""
 _CONNECT = frozenset({5, 6, 7})
 _BROKEN = frozenset({1, 8, 16, 18, 52, 61, 63, 92, 95})
 _OVER_LIMIT = 100
+_PROXY = 97
 _HINT = "check the network; run the same command again to go on"
 
 
-def meaning(code: int, message: str, question: Question, *, connect_status: int = 0) -> HlsdlError | Setback:
+def meaning(
+    code: int, message: str, question: Question, *, through_proxy: bool = False, connect_status: int = 0
+) -> HlsdlError | Setback:
     """Translate the end of a transfer; `connect_status` is what a proxy answered to CONNECT, or 0."""
     url = question.url.text
-    if connect_status in {403, 407}:
-        return HttpError("the proxy refuses", url=url, http_status=connect_status, hint="check --proxy")
+    if connect_status >= 300 or code == _PROXY:
+        return refusal(str(connect_status) if connect_status >= 300 else message, url)
+    if through_proxy and code in _CONNECT:
+        return unreachable(url)
     if _is_tls(code, message):
         return HttpError(
             f"the server's TLS cannot be trusted: {_tls_reason(code, message)}",

@@ -34,6 +34,11 @@ SLOW_BUFFER = 64 * 1024
 """Bytes that the kernel may take in advance under --limit-rate."""
 
 
+SUPPRESS_CONNECT_HEADERS = 265
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: a proxy's answer to CONNECT must not be taken for the
+head of what was asked for."""
+
+
 @cache
 def why_not() -> str | None:
     """Say why this machine's libcurl cannot be used (half a sentence), or None when it can."""
@@ -164,6 +169,7 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
         (pycurl.PROXY_SSL_VERIFYPEER, int(not options.insecure)),
         (pycurl.PROXY_SSL_VERIFYHOST, 0 if options.insecure else 2),
         (pycurl.NOPROXY, ""),
+        (SUPPRESS_CONNECT_HEADERS, 1),
     ):
         curl.setopt(option, value)
     curl.setopt(pycurl.USERAGENT, "")  # none: pycurl has set its own

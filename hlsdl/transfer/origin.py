@@ -23,7 +23,8 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
-from hlsdl.transfer.resolving import SystemResolver, Vetting, first_connected
+from hlsdl.transfer.proxying import proxy_addresses, refusal, unreachable
+from hlsdl.transfer.resolving import Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
 
 IDLE_CONNECTIONS = 64
@@ -62,8 +63,8 @@ def translate(error: Exception, url: str, timeouts: Timeouts) -> HlsdlError | Se
         )
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpcore.UnsupportedProtocol):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
-    if isinstance(error, httpx.ProxyError | httpcore.ProxyError) and str(error)[:3] in {"403", "407"}:
-        return HttpError("the proxy refuses", url=url, http_status=int(str(error)[:3]), hint="check --proxy")
+    if isinstance(error, httpx.ProxyError | httpcore.ProxyError):
+        return refusal(str(error), url)
     if isinstance(error, httpx.ConnectTimeout | httpcore.ConnectTimeout):
         message = f"connecting took longer than {timeouts.connect:g} seconds"
     elif isinstance(error, httpx.TimeoutException | httpcore.TimeoutException):
@@ -136,14 +137,19 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         """Resolve, vet, and connect to one of the vetted addresses; `timeout` is for each of these steps."""
         patience = timeout or Timeouts().connect
         if self._vetting is None:
-            addresses: tuple[str, ...] = tuple(await SystemResolver().resolve(host, port))
+            addresses = await proxy_addresses(host, port, patience)
         else:
             addresses = await self._vetting.addresses(host, port, timeout=patience)
 
         async def connect(address: str) -> httpcore.AsyncNetworkStream:
             return await self._backend.connect_tcp(address, port, patience, local_address, socket_options)
 
-        stream = await first_connected(addresses, connect, lambda late: late.aclose())
+        try:
+            stream = await first_connected(addresses, connect, lambda late: late.aclose())
+        except httpcore.ConnectError as error:
+            if self._vetting is None:
+                raise unreachable() from error
+            raise
         self.opened += 1
         return GuardedStream(stream, self.watch)
 
