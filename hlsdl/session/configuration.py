@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,6 +16,9 @@ from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
 from hlsdl.transfer.options import TransferOptions
+
+if TYPE_CHECKING:
+    from hlsdl.session.keys import KeyProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,8 @@ class FetchOptions:
     """Store ciphertext that nothing here can play."""
     allow_gaps: bool = False
     """Turn segments that the origin no longer has (404, 410) into EXT-X-GAP instead of failing."""
+    key_provider: KeyProvider | None = field(default=None, repr=False)
+    """For programs: gives content keys before their URLs are asked."""
     renew: Callable[[str], Awaitable[str | None]] | None = None
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 

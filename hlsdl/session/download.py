@@ -7,7 +7,7 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,14 +19,15 @@ from anyio.to_thread import run_sync as in_thread
 
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HttpError
-from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
+from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import Contents, lay_out, read_artwork, same_wishes, seal, stored_documents, wishes_of
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import (
     Documents,
@@ -38,11 +39,7 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.segments import SegmentWork
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
-from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
-
-LONGEST_INLINE_KEY = 64 << 10
-"""Bytes of a `data:` key that are decoded before it is found to have another length than a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +65,12 @@ class Downloaded:
 
 
 async def download(
-    source: Source, options: FetchOptions, emit: Emit = ignore, *, proven: Mapping[str, str] | None = None
+    source: Source,
+    options: FetchOptions,
+    emit: Emit = ignore,
+    *,
+    proven: Mapping[str, str] | None = None,
+    watch: Watch = unwatched,
 ) -> Downloaded:
     """Bring `source` into a sealed bundle, going on with what an earlier run left.
 
@@ -80,6 +82,8 @@ async def download(
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
     if before is not None and before.state == "complete" and same_wishes(before.manifest, options.preferences):
+        if watch is not unwatched:
+            watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client, stored_documents(before))
@@ -97,8 +101,9 @@ async def download(
         path = existing or place_for(title, options)
         async with _writing(path, start_over=existing is not None and before is None) as writer:
             _announce(emit, contents, selection, path, resumed=before is not None)
+            watch(_begun(contents, selection, path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
-            await _fetch_keys(client, writer, plan)
+            await fetch_keys(client, writer, plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
             work = SegmentWork(
@@ -138,18 +143,6 @@ async def _writing(path: Path, *, start_over: bool) -> AsyncIterator[BundleWrite
             await in_thread(writer.close)
 
 
-async def _fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan) -> None:
-    """Every distinct identity key, once, at the same time; those that stand in the playlist itself are looked at."""
-
-    async def fetch(key: Resource) -> None:
-        body = await client.read(key.url, kind="key", limit=key.limit)
-        await in_thread(writer.put, key.path, body.data)
-
-    await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
-    for uri in plan.inline_keys():
-        await client.read(uri, kind="key", limit=LONGEST_INLINE_KEY)
-
-
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:
     """Session data. A film plays without it, so what the server does not have is reported and left out."""
     for item in contents.plan.data:
@@ -182,6 +175,19 @@ def _announce(emit: Emit, contents: Contents, selection: Selection, path: Path, 
     )
     for message in contents.warnings():
         emit(events.Warned(task=title, message=message))
+
+
+def _begun(contents: Contents, selection: Selection, path: Path, stored: Collection[str], *, resumed: bool) -> Begun:
+    return Begun(
+        path=path,
+        title=contents.title,
+        resumed=resumed,
+        master=contents.root.master,
+        wishes=contents.wishes,
+        selection=selection,
+        plan=contents.plan,
+        stored=stored,
+    )
 
 
 def _announce_end(emit: Emit, bundle: Bundle, fetched: Fetched) -> None:

@@ -1,0 +1,68 @@
+"""What a download knows once everything is chosen and planned, for those who watch it more closely than by events.
+
+Events say what people want to read; an app's task also wants the values themselves: variants, plan, what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hlsdl.bundle.reading import Bundle
+from hlsdl.planning.plan import DownloadPlan
+from hlsdl.planning.preferences import Preferences
+from hlsdl.planning.selection import Selection
+from hlsdl.playlist.models import MultivariantPlaylist
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import stored_documents, wishes_of
+from hlsdl.session.presentation import Documents, choose, read_root, read_streams
+from hlsdl.session.sources import Source
+from hlsdl.transfer.client import Client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A download whose segments are about to come."""
+
+    path: Path
+    """Where the bundle is."""
+    title: str
+    resumed: bool
+    """Whether an earlier run left something."""
+    master: MultivariantPlaylist | None = field(repr=False)
+    """None when the source is a media playlist."""
+    wishes: tuple[Preferences, ...]
+    """Everything that this bundle was asked for so far, this time's last."""
+    selection: Selection = field(repr=False)
+    plan: DownloadPlan = field(repr=False)
+    stored: Collection[str] = field(repr=False)
+    """Paths of the objects that are stored, as they come: a live view."""
+
+
+Watch = Callable[[Begun], None]
+"""Called once, on the event loop's thread, before the first segment is asked for; must return quickly."""
+
+
+def unwatched(_begun: Begun) -> None:
+    """The watcher for callers that do not watch."""
+
+
+async def recall(source: Source, options: FetchOptions, bundle: Bundle) -> Begun:
+    """What was known when this bundle was fetched, from its stored playlists; a damaged one is read from its origin."""
+    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
+        documents = Documents(client, stored_documents(bundle))
+        root = await read_root(documents, source)
+        wishes = wishes_of(bundle, options.preferences)
+        selection = choose(root, wishes)
+        plan = await read_streams(documents, root, selection)
+    return Begun(
+        path=bundle.path,
+        title=bundle.title,
+        resumed=True,
+        master=root.master,
+        wishes=wishes,
+        selection=selection,
+        plan=plan,
+        stored=bundle.entries.keys(),
+    )

@@ -1,0 +1,67 @@
+"""Content keys of a download: from the caller's key provider when there is one, else from their URLs.
+
+Only identity keys (RFC 8216 §4.3.2.4) are fetched and stored; what belongs to a key system is refused before this.
+Source: AVContentKeySession, as far as it has a meaning for keys that are plain bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from anyio.to_thread import run_sync as in_thread
+
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import ContentKeyError
+from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
+from hlsdl.session.together import together
+from hlsdl.transfer.client import Client
+
+LONGEST_INLINE_KEY = 64 << 10
+"""Bytes of a `data:` key that are decoded before it is found to have another length than a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """A key that a download needs (AVContentKeyRequest)."""
+
+    uri: str = field(repr=False)
+    """As the playlist gives it, resolved: it identifies the key (AVContentKeyRequest.identifier)."""
+    method: str = "AES-128"
+    key_format: str = "identity"
+
+
+class KeyProvider(Protocol):
+    """Gives keys that an app already has, or gets in its own way (AVContentKeySessionDelegate)."""
+
+    async def provide(self, request: KeyRequest) -> bytes | None:
+        """Return the 16 bytes of the key, or None to let it be fetched from its URL."""
+        ...
+
+
+async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, provider: KeyProvider | None) -> None:
+    """Store every distinct identity key, all at the same time; those that stand in the playlist are looked at.
+
+    Raises:
+        ContentKeyError: what came, or was provided, is no key.
+        HlsdlError: the key's URL cannot be read.
+    """
+    methods = {key.uri: key.method for stream in plan.streams for key in stream.playlist.keys if key.uri}
+
+    async def fetch(key: Resource) -> None:
+        request = KeyRequest(uri=key.url, method=methods.get(key.url, "AES-128"))
+        data = await provider.provide(request) if provider is not None else None
+        if data is None:
+            data = (await client.read(key.url, kind="key", limit=key.limit)).data
+        elif len(data) != KEY_BYTES:
+            raise ContentKeyError(
+                f"the key provider gave {len(data)} bytes where a key has {KEY_BYTES}",
+                url=key.url,
+                hint="give the key itself, neither hexadecimal nor base64",
+            )
+        await in_thread(partial(writer.put, key.path, bytes(data)))
+
+    await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
+    for uri in plan.inline_keys():
+        await client.read(uri, kind="key", limit=LONGEST_INLINE_KEY)
