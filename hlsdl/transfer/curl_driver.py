@@ -25,6 +25,10 @@ AT_ONCE = 64
 """Events taken in one look."""
 
 _UNKNOWN = object()
+_NOT_TAKEN = -1
+"""A result code of our own: libcurl did not even begin."""
+_NEVER = float("inf")
+_NO_INTEREST = frozenset({pycurl.POLL_REMOVE, pycurl.POLL_NONE})
 
 
 class Interest(Protocol):
@@ -232,7 +236,12 @@ class Driver:
         """Keep at most `idle` connections open and use at most `per_host` for one host."""
         self._loop = asyncio.get_running_loop()
         self._finished: dict[pycurl.Curl, Finished] = {}
-        self._timer: asyncio.Handle | None = None
+        self._starting: dict[pycurl.Curl, Finished] = {}
+        """Started, and not yet with libcurl."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = self._due = _NEVER
+        """When the timer rings, and when libcurl wants to be called."""
+        self._is_acting_soon = False
         self._is_closed = False
         self._connections: set[int] = set()
         """Descriptors that were connections when they were opened; libcurl has others, for its own purposes."""
@@ -247,13 +256,16 @@ class Driver:
 
     def start(self, curl: pycurl.Curl, finished: Finished) -> None:
         """Begin a transfer; `finished` is called from the event loop, once, unless it is cancelled."""
-        self._look()  # idle connections that spoke must not get this request
-        self._finished[curl] = finished
-        self._multi.add_handle(curl)
+        if not self._starting:
+            # Together with the others of this round: one look at the sockets and one call of libcurl serve them all.
+            self._loop.call_soon(self._begin)
+        self._starting[curl] = self._finished[curl] = finished
 
     def cancel(self, curl: pycurl.Curl) -> None:
         """End a transfer now, its connection with it (HTTP/2: its stream); its handle may be used again at once."""
-        if self._finished.pop(curl, None) is not None:
+        if self._finished.pop(curl, None) is None:
+            return
+        if self._starting.pop(curl, None) is None:
             self._multi.remove_handle(curl)
 
     def resume(self, curl: pycurl.Curl) -> None:
@@ -300,8 +312,23 @@ class Driver:
             return
         cut_off(descriptor)
 
-    def _time_is_up(self) -> None:
-        self._timer = None
+    def _begin(self) -> None:
+        """Hand over all that was started, after one look."""
+        if self._is_closed:
+            return
+        self._look()  # idle connections that spoke must not get these requests
+        starting, self._starting = self._starting, {}
+        self._is_acting_soon = True  # below: libcurl need not ask for it
+        for curl in starting:
+            try:
+                self._multi.add_handle(curl)
+            except pycurl.error as error:
+                self._finished.pop(curl)(_NOT_TAKEN, str(error))
+        self._act()
+
+    def _act(self) -> None:
+        """Let libcurl do what it was waiting to do."""
+        self._is_acting_soon = False
         if not self._is_closed:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
             self._tell()
@@ -325,19 +352,35 @@ class Driver:
     def _on_socket(self, what: int, descriptor: int, _multi: Any, _assigned: Any) -> None:
         if self._is_closed:
             return
-        if what in {pycurl.POLL_REMOVE, pycurl.POLL_NONE}:
+        if what in _NO_INTEREST:
             self._interest.rest(descriptor)
         else:
             self._interest.want(descriptor, what)
 
     def _on_timer(self, milliseconds: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if milliseconds < 0 or self._is_closed:
-            return
+        """Libcurl wants to be called then, and not when it last said; -1: not at all."""
         # Never from here: libcurl must not be entered from its own callback.
         if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._time_is_up)
-        else:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._time_is_up)
+            self._due = _NEVER
+            if not self._is_acting_soon and not self._is_closed:
+                self._is_acting_soon = True
+                self._loop.call_soon(self._act)
+            return
+        self._due = self._loop.time() + milliseconds / 1000 if milliseconds > 0 else _NEVER
+        # A timer that rings too early is left alone, since nearly every transfer ends long before its time-outs.
+        if self._due < self._rings and not self._is_closed:
+            self._ring_at(self._due)
+
+    def _ring_at(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings = self._loop.call_at(due, self._ring), due
+
+    def _ring(self) -> None:
+        """The timer is up; that of libcurl perhaps is not."""
+        rang, self._timer, self._rings = self._rings, None, _NEVER
+        if self._due <= rang:
+            self._due = _NEVER
+            self._act()
+        elif self._due < _NEVER:
+            self._ring_at(self._due)
