@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the first stops the work and lets it save, the second ends the process at once.
+"""Ctrl-C, SIGTERM and a closed terminal: the first stops the work and lets it save, the second ends it at once.
 
 What saving means is the engine's business: it sees an ordinary `CancelledError`. Outside asyncio the first signal is a
 `KeyboardInterrupt`, as everywhere in Python.

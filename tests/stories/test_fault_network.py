@@ -1,0 +1,282 @@
+"""Faults of the network itself, between two network namespaces: packets are dropped, links cut, addresses changed.
+
+Each fault is injected into the kernel and seen to have happened; the tests wait for what it causes, not for time.
+The numbers are those of docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from commands import Done
+from faults import SEGMENTS, TRUTH, asked, body, finished, playlist, require_told, require_whole, serve
+from lan import FAR, NEAR, Lan, until, wait
+
+from hlsdl.testing import Answer, Close, Hold, Request, ScriptedOrigin
+
+QUICK = ("--timeout", "1", "--stall-timeout", "1", "--json")
+HELD = 3
+"""The segment that has half arrived when the fault comes."""
+AAAA = 28
+"""The DNS type of IPv6 addresses."""
+SERVFAIL, NXDOMAIN = 2, 3
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A download in its middle."""
+
+    origin: ScriptedOrigin
+    url: str
+    before: set[int]
+    """Segments that are finished."""
+    go: threading.Event
+    """Lets the origin send the rest of the held one."""
+    process: subprocess.Popen[str]
+
+    def is_asked_again(self) -> bool:
+        """Whether the held segment was asked for a second time."""
+        return self.origin.count(f"/v/{HELD}.ts") > 1
+
+
+@contextmanager
+def under_way(lan: Lan, bundle: Path, *flags: str) -> Iterator[UnderWay]:
+    with lan.origin() as origin:
+        url, go = serve(origin), threading.Event()
+        origin.script(f"/v/{HELD}.ts", Hold(go, after=3000))
+        process = lan.start("fetch", url, "-o", bundle, "-N", "1", *QUICK, *flags)
+        until(lambda: finished(bundle) == {0, 1, 2} and origin.count(f"/v/{HELD}.ts"), "three segments and a half")
+        yield UnderWay(origin, url, finished(bundle), go, process)
+
+
+def require_done(done: Done, bundle: Path) -> None:
+    assert done.code == 0, (done.out, done.err)
+    assert "Traceback" not in done.err
+    require_whole(bundle, TRUTH)
+
+
+def nothing_twice(story: UnderWay) -> None:
+    """No finished segment was asked for again, counted from the beginning."""
+    counts = Counter(request.path for request in story.origin.requests)
+    assert {number: counts[f"/v/{number}.ts"] for number in story.before} == dict.fromkeys(story.before, 1)
+
+
+def sent_again(lan: Lan) -> int:
+    """Packets that the far machine's TCP had to send again."""
+    lines = [line.split() for line in lan.on(lan.far, "cat", "/proc/net/snmp").splitlines()]
+    names, values = (line for line in lines if line[0] == "Tcp:")
+    return int(values[names.index("RetransSegs")])
+
+
+def test_what_falls_into_a_black_hole_is_asked_for_again(lan: Lan, tmp_path: Path) -> None:
+    """Row 52: packets vanish in the middle of a body, and after a while they do not."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle) as story:
+        lan.black_hole()
+        story.go.set()
+        until(lambda: lan.met(1) >= 1, "attempts to connect that fall into the hole")
+        lan.heal()
+        require_done(wait(story.process), bundle)
+        assert story.is_asked_again()
+        nothing_twice(story)
+
+
+def test_a_hole_that_stays_ends_resumably(lan: Lan, tmp_path: Path) -> None:
+    """Row 52."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle, "--retries", "1") as story:
+        lan.black_hole()
+        told = require_told(wait(story.process), 3)
+        assert told["resumable"] is True
+        lan.heal()
+        require_done(lan.hlsdl("fetch", story.url, "-o", bundle, *QUICK), bundle)
+        nothing_twice(story)
+
+
+def test_resets_of_every_connection_end_resumably(lan: Lan, tmp_path: Path) -> None:
+    """Row 53: a firewall that answers everything with RST, until it no longer does."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle, "--retries", "2") as story:
+        lan.firewall("-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+        lan.firewall("-p", "tcp", "--tcp-flags", "RST", "NONE", "-j", "DROP", chain="OUTPUT")
+        story.go.set()
+        told = require_told(wait(story.process), 3)
+        assert told["resumable"] is True
+        assert lan.met(1) >= 3
+        lan.heal()
+        require_done(lan.hlsdl("fetch", story.url, "-o", bundle, *QUICK), bundle)
+        nothing_twice(story)
+
+
+def test_a_link_that_is_down_for_a_moment_costs_no_request(lan: Lan, tmp_path: Path) -> None:
+    """Row 54: TCP itself sends what was lost again."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle, "--stall-timeout", "60") as story:
+        lan.link("down")
+        story.go.set()
+        until(lambda: sent_again(lan) >= 1, "packets sent again into the cut cable")
+        lan.link("up")
+        require_done(wait(story.process), bundle)
+        assert not story.is_asked_again()
+
+
+def test_a_link_that_is_down_for_long_is_outlasted(lan: Lan, tmp_path: Path) -> None:
+    """Row 54: the near machine has no route meanwhile, and every attempt fails at once."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle) as story:
+        lan.link("down")
+        until(lambda: lan.connections() == 0, "the end of the old connection")
+        lan.link("up")
+        require_done(wait(story.process), bundle)
+        assert story.is_asked_again()
+        nothing_twice(story)
+
+
+def test_a_machine_that_changes_its_address_goes_on(lan: Lan, tmp_path: Path) -> None:
+    """Row 54a: another network in the middle of a body, as with a laptop that is carried home."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle) as story:
+        lan.on(lan.near, "ip", "addr", "del", f"{NEAR}/24", "dev", "eth0")
+        lan.on(lan.near, "ip", "addr", "add", "10.77.0.9/24", "dev", "eth0")
+        story.go.set()
+        require_done(wait(story.process), bundle)
+        assert story.is_asked_again()
+        nothing_twice(story)
+
+
+def test_large_packets_that_no_longer_fit_are_a_stall_like_any_other(lan: Lan, tmp_path: Path) -> None:
+    """Row 54b: the path takes shorter packets than before, and nobody says so."""
+    bundle = tmp_path / "b.movpkg"
+    with under_way(lan, bundle) as story:
+        lan.on(lan.near, "ip", "link", "set", "eth0", "mtu", "600")
+        story.go.set()
+        require_done(wait(story.process), bundle)
+        assert story.is_asked_again()
+        nothing_twice(story)
+
+
+@pytest.mark.parametrize("share", ["0.05", "0.20"])
+def test_lost_packets_lose_no_byte(lan: Lan, tmp_path: Path, share: str) -> None:
+    """Row 55."""
+    bundle, truth = tmp_path / "b.movpkg", [body(number, packets=100) for number in range(8)]
+    with lan.origin() as origin:
+        url = serve(origin, truth)
+        for chain in ("INPUT", "OUTPUT"):
+            lan.firewall("-m", "statistic", "--mode", "random", "--probability", share, "-j", "DROP", chain=chain)
+        done = lan.hlsdl("fetch", url, "-o", bundle, "--json")
+        assert done.code == 0, (done.out, done.err)
+        assert lan.met(1) + lan.met(1, chain="OUTPUT") > 0
+    require_whole(bundle, truth)
+
+
+@pytest.mark.parametrize("rate", ["1mbit", "64kbit"])
+def test_a_slow_line_is_no_stall(lan: Lan, tmp_path: Path, rate: str) -> None:
+    """Row 56: eight connections share it, and none is given up while bytes come."""
+    bundle, truth = tmp_path / "b.movpkg", [body(number, packets=12) for number in range(10)]
+    with lan.origin() as origin:
+        url = serve(origin, truth)
+        shape = ("tbf", "rate", rate, "burst", "4kb", "latency", "2s")
+        lan.on(lan.far, "tc", "qdisc", "add", "dev", "eth0", "root", *shape)
+        done = lan.hlsdl("fetch", url, "-o", bundle, "--stall-timeout", "4", "--json")
+        assert done.code == 0, (done.out, done.err)
+        counts = Counter(request.path for request in origin.requests)
+        assert set(counts.values()) == {1}, counts
+    require_whole(bundle, truth)
+
+
+def test_a_far_and_unsteady_origin_gets_more_requests_at_once(lan: Lan, tmp_path: Path) -> None:
+    """Row 57: 0.2 to 0.4 s for each answer. The kernel cannot delay packets here, so the origin does."""
+    bundle, truth = tmp_path / "b.movpkg", [body(number) for number in range(60)]
+    chance = random.Random(57)
+
+    class Unsteady:
+        def apply(self, request: Request, answer: Answer) -> Answer:
+            return replace(answer, delay=0.2 + 0.2 * chance.random())
+
+    with lan.origin() as origin:
+        url = serve(origin, truth)
+        origin.always("*", Unsteady())
+        assert lan.hlsdl("fetch", url, "-o", bundle, "--json").code == 0
+        assert origin.most_at_once >= 16
+    require_whole(bundle, truth)
+
+
+def test_a_broken_ipv6_is_passed_over(lan: Lan, tmp_path: Path) -> None:
+    """Row 58: the name has both kinds of address, and the first kind leads nowhere."""
+    bundle = tmp_path / "b.movpkg"
+
+    def answer(name: str, kind: int) -> Sequence[str]:
+        return ["fd77::1"] if kind == AAAA else [FAR]
+
+    with lan.origin() as origin, lan.names(answer) as looked_up:
+        serve(origin)
+        lan.firewall("-p", "tcp", "-j", "DROP", six=True)
+        url = origin.url("/v/index.m3u8", host="films.test")
+        require_done(lan.hlsdl("fetch", url, "-o", bundle, "--retries", "0", "--timeout", "20", "--json"), bundle)
+        assert ("films.test", AAAA) in looked_up
+        assert lan.met(1, six=True) >= 1, "IPv6 was never tried"
+
+
+@pytest.mark.parametrize(
+    "failure", [NXDOMAIN, SERVFAIL, None, ()], ids=["no such name", "server failure", "silence", "no address"]
+)
+def test_a_name_server_that_fails_is_told_and_when_it_works_the_work_goes_on(
+    lan: Lan, tmp_path: Path, failure: Sequence[str] | int | None
+) -> None:
+    """Row 46: for the source itself, and in the middle, for the host of the later segments."""
+    bundle = tmp_path / "b.movpkg"
+    known: set[str] = set()
+
+    def answer(name: str, kind: int) -> Sequence[str] | int | None:
+        if name not in known:
+            return failure
+        return [] if kind == AAAA else [FAR]
+
+    with lan.origin() as origin, lan.names(answer) as looked_up:
+        serve(origin)
+        cdn = [origin.url(f"/v/{number}.ts", host="cdn.test") for number in range(HELD, SEGMENTS)]
+        origin.add("/v/index.m3u8", playlist([*(f"{number}.ts" for number in range(HELD)), *cdn]))
+        url = origin.url("/v/index.m3u8", host="films.test")
+        fetch = ("fetch", url, "-o", bundle, "--allow-private", "--retries", "1", *QUICK)
+        require_told(lan.hlsdl(*fetch), 3)
+        assert not bundle.exists()
+        known.add("films.test")
+        told = require_told(lan.hlsdl(*fetch), 3)
+        assert told["resumable"] is True
+        assert "cdn.test" in told["message"]
+        before = finished(bundle)
+        known.add("cdn.test")
+        origin.clear_requests()
+        require_done(lan.hlsdl(*fetch), bundle)
+        assert asked(origin) == set(range(SEGMENTS)) - before
+        assert {name for name, _ in looked_up} == {"films.test", "cdn.test"}
+
+
+def test_a_name_server_that_dies_in_the_middle_costs_nothing(lan: Lan, tmp_path: Path) -> None:
+    """Row 46: each request needs a new connection, and none needs the name again."""
+    bundle = tmp_path / "b.movpkg"
+    works = [True]
+
+    def answer(name: str, kind: int) -> Sequence[str] | int:
+        if not works[0]:
+            return SERVFAIL
+        return [] if kind == AAAA else [FAR]
+
+    with lan.origin() as origin, lan.names(answer):
+        serve(origin)
+        url, go = origin.url("/v/index.m3u8", host="films.test"), threading.Event()
+        origin.always("*", Close())
+        origin.script("/v/2.ts", Hold(go))
+        process = lan.start("fetch", url, "-o", bundle, "-N", "1", "--retries", "0", *QUICK)
+        until(lambda: origin.count("/v/2.ts"), "the third segment")
+        works[0] = False
+        go.set()
+        require_done(wait(process), bundle)
