@@ -19,7 +19,15 @@ from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, NetworkError, PolicyError
 from hlsdl.transfer.curl_driver import Driver, Interest
 from hlsdl.transfer.curl_errors import head_cut, meaning, unreadable_length
-from hlsdl.transfer.curl_handle import SLOW_BUFFER, Handle, Pin, find_authorities, set_constants, set_proxy
+from hlsdl.transfer.curl_handle import (
+    SLOW_BUFFER,
+    Handle,
+    Pin,
+    find_authorities,
+    http_version,
+    set_constants,
+    set_proxy,
+)
 from hlsdl.transfer.curl_transfer import Transfer, read_head
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
@@ -85,7 +93,8 @@ class CurlDoor:
         limits: Limits,
         interest: type[Interest] | None = None,
     ) -> None:
-        """UsageError when a certificate file cannot be read. `interest` is for tests."""
+        """UsageError when a certificate file cannot be read or HTTP/3 is not to be had. `interest` is for tests."""
+        http_version(options)
         self._vetting, self._options, self._proxies, self._limits = vetting, options, proxies, limits
         self._interest = interest
         self._authorities = find_authorities(options)

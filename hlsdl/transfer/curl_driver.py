@@ -273,10 +273,16 @@ class Driver:
         if curl in self._finished:
             curl.pause(pycurl.PAUSE_CONT)
 
-    def adopted(self, descriptor: int) -> None:
-        """A new socket has this descriptor. May be called from a libcurl callback."""
+    def adopted(self, descriptor: int, *, is_stream: bool) -> None:
+        """A new socket has this descriptor. May be called from a libcurl callback.
+
+        One of datagrams may speak whenever it likes: QUIC does, and says with each word whose answer it is.
+        """
         self._interest.forget(descriptor)
-        self._connections.add(descriptor)
+        if is_stream:
+            self._connections.add(descriptor)
+        else:
+            self._connections.discard(descriptor)
 
     def close(self) -> None:
         """Cancel everything and close all connections."""

@@ -11,11 +11,10 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Callable
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pycurl
 
@@ -91,18 +90,28 @@ class Pin:
         """For libcurl; a literal address needs none."""
 
 
+class Adopted(Protocol):
+    """Told of each socket that libcurl takes over."""
+
+    def __call__(self, descriptor: int, *, is_stream: bool) -> None:
+        """`is_stream`: of TCP, and not of datagrams."""
+        ...
+
+
 class Handle:
     """A reusable `pycurl.Curl`, and what was set on it last."""
 
-    __slots__ = ("_adopted", "_receive_buffer", "curl", "pin", "proxy", "refusal")
+    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "curl", "pin", "proxy", "refusal")
 
-    def __init__(self, adopted: Callable[[int], None], receive_buffer: int | None) -> None:
+    def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
         self.curl = pycurl.Curl()
         self.pin: Pin | None = None
         self.proxy: Proxy | None = None
         self.refusal: PolicyError | None = None
         """Why the last socket was not made."""
         self._adopted, self._receive_buffer = adopted, receive_buffer
+        self._is_stream = True
+        """Whether the socket made last is of TCP."""
         self.curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
         self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._prepare_socket)
 
@@ -114,6 +123,7 @@ class Handle:
                 self.refusal = PolicyError("a connection to an address that was not vetted was refused")
                 return pycurl.SOCKET_BAD
             made = socket.socket(address.family, address.socktype, address.protocol)
+            self._is_stream = made.type == socket.SOCK_STREAM
             # libcurl takes a duplicate; this one must not outlive the connection.
             asyncio.get_running_loop().call_soon(made.close)
         except (OSError, ValueError, AttributeError):
@@ -121,7 +131,7 @@ class Handle:
         return made
 
     def _prepare_socket(self, descriptor: int, _purpose: int) -> int:
-        self._adopted(descriptor)
+        self._adopted(descriptor, is_stream=self._is_stream)
         try:
             os.set_inheritable(descriptor, False)  # a duplicate has lost that
             if self._receive_buffer is not None:
@@ -150,7 +160,7 @@ def find_authorities(options: TransferOptions) -> tuple[str | None, str | None]:
 
 
 def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tuple[str | None, str | None]) -> None:
-    """Set what is the same for all requests of a job; UsageError when this libcurl lacks what was asked for."""
+    """Set what is the same for all requests of a job."""
     for option, value in (
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
@@ -162,7 +172,7 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
         (pycurl.TCP_KEEPALIVE, 1),
         (pycurl.BUFFERSIZE, SLOW_BUFFER if options.limit_rate is not None else RECEIVE),
         (pycurl.CONNECTTIMEOUT_MS, max(1, round(options.timeout * 1000))),
-        (pycurl.HTTP_VERSION, _http_version(options)),
+        (pycurl.HTTP_VERSION, http_version(options)),
         (pycurl.PIPEWAIT, int(options.http2 or options.http3)),
         (pycurl.SSL_VERIFYPEER, int(not options.insecure)),
         (pycurl.SSL_VERIFYHOST, 0 if options.insecure else 2),
@@ -190,7 +200,8 @@ def has_http3() -> bool:
     return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
 
 
-def _http_version(options: TransferOptions) -> int:
+def http_version(options: TransferOptions) -> int:
+    """The highest HTTP that is offered; UsageError when this libcurl lacks what was asked for."""
     if options.http3:
         if not has_http3():
             raise UsageError("HTTP/3 is not built into the libcurl of this system", hint="leave --http3 out")

@@ -8,9 +8,8 @@ conformance tests run against each door.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from hlsdl.access.limits import MIB, Limits
@@ -73,41 +72,54 @@ class Question:
     """Bytes that a door may gather before it hands them over; a small body then comes whole, with its head."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Head:
-    """Status and headers of a response."""
+    """Status and headers of a response; nobody changes it. (No dataclass: thousands a second are made.)
 
-    status: int
-    fields: tuple[tuple[str, str], ...] = field(repr=False)
-    """Names in lower case, values as Latin-1, in the order received."""
-    http_version: str = "HTTP/1.1"
-    received: int | None = None
-    """Bytes of all field lines, when the door has counted them."""
+    Args:
+        status: the final one.
+        fields: names in lower case, values as Latin-1, in the order received.
+        http_version: as the status line has it.
+        received: bytes of all field lines, when the door has counted them.
+    """
 
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
+    __slots__ = ("content_length", "fields", "headers", "http_version", "size", "status")
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        fields: Sequence[tuple[str, str]],
+        http_version: str = "HTTP/1.1",
+        received: int | None = None,
+    ) -> None:
+        self.status = status
+        self.fields = fields
+        self.http_version = http_version
+        self.headers: Mapping[str, str] = dict(reversed(fields))
         """The first value of each field; `set-cookie` is to be read from `fields`."""
-        return dict(reversed(self.fields))
-
-    @property
-    def size(self) -> int:
-        """Bytes of all fields together."""
-        if self.received is not None:
-            return self.received
-        return sum(len(name) + len(value) + 4 for name, value in self.fields)
-
-    @cached_property
-    def content_length(self) -> int | None:
+        self.content_length = _read_length(self.headers)
         """The declared length of the body, or None when it is chunked, absent or unreadable."""
-        value = self.headers.get("content-length", "")
-        if "transfer-encoding" in self.headers or not (value.isascii() and value.isdecimal() and len(value) < 20):
-            return None
-        return int(value)
+        self.size = sum(len(name) + len(value) + 4 for name, value in fields) if received is None else received
+        """Bytes of all fields together."""
+
+    def __repr__(self) -> str:
+        return f"Head({self.status}, {self.http_version}, {len(self.fields)} fields)"
 
     @property
     def has_marked_end(self) -> bool:
         """Whether a cut body can be told from a whole one."""
-        return self.content_length is not None or "transfer-encoding" in self.headers or self.http_version == "HTTP/2"
+        return (
+            self.content_length is not None
+            or "transfer-encoding" in self.headers
+            or self.http_version in {"HTTP/2", "HTTP/3"}
+        )
+
+
+def _read_length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("content-length")
+    if value is None or "transfer-encoding" in headers:
+        return None
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 20 else None
 
 
 class Reply(Protocol):
