@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hlsdl.bundle.durable import require_space
@@ -91,11 +91,12 @@ class SegmentWork:
         while remaining := self._remaining():
             self._failure = None
             await self._client.fetch_all(
-                self._until_failure(remaining),
+                remaining,
                 self._sink,
                 self._finished,
                 on_bytes=self._on_bytes,
                 forgive=self._forgive,
+                stopped=lambda: self._failure is not None,
             )
             if self._failure is not None:
                 self._plan = await self._way_round(*self._failure)
@@ -108,13 +109,6 @@ class SegmentWork:
             for resource in self._plan.resources
             if resource.path not in self._writer.entries and resource.path not in self.absent
         ]
-
-    def _until_failure(self, remaining: Iterable[Resource]) -> Iterator[Resource]:
-        """The work, until something fails: what is under way then comes to its end, and nothing new begins."""
-        for resource in remaining:
-            if self._failure is not None:
-                return
-            yield resource
 
     async def _way_round(self, failed: Resource, error: HlsdlError) -> DownloadPlan:
         """Another plan for the same objects, or the error when there is none."""

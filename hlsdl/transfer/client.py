@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from hlsdl.access.cookies import Cookie, read_cookies_txt
 from hlsdl.access.credentials import CookieJar, Credentials
@@ -23,18 +23,23 @@ from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
+from hlsdl.transfer.concurrency import START
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
 from hlsdl.transfer.fetching import Fetch, RateLimit, Tap, not_what_was_asked
+from hlsdl.transfer.joining import Run, fair_share, is_part, join
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
 from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.parts import Cutter, Forgive, PartsFetch, entities_of
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.transport import open_door
+
+T = TypeVar("T")
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
 AT_ONCE = 0.05
@@ -184,16 +189,30 @@ class Client:
         finished: Callable[[Resource, Sink], Awaitable[None]],
         *,
         on_bytes: Callable[[int], None] | None = None,
-        forgive: Callable[[Resource, HlsdlError], bool] | None = None,
+        forgive: Forgive | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Bring all of `work` in the order given, at most `options.connections` at once (None: as `concurrency` finds).
 
-        `finished` is awaited for each resource that is whole in its sink. The first permanent error stops the rest and
-        is raised as it is; `forgive` may say that one resource's error is no reason to stop.
+        A sequence is looked at ahead, and byte ranges of one URL that follow each other are asked for together
+        (`joining`); what else is iterable is taken one by one. `finished` is awaited for each resource that is whole in
+        its sink. The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's
+        error is no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
         """
-        queue = iter(work)
+        queue = self._joined(work)
+        entities = entities_of(queue) if isinstance(queue, list) else {}
 
-        async def bring(resource: Resource) -> None:
+        async def bring(resource: Resource | Run) -> None:
+            if isinstance(resource, Run):
+                parts = PartsFetch(
+                    exchange=self._exchange,
+                    urls=self._urls,
+                    entity=entities[resource.url],
+                    cutter=Cutter(resource.parts, make_sink, finished),
+                    tap=Tap(on_bytes=on_bytes, rate=self._rate),
+                )
+                await parts.bring(resource, forgive=forgive, stopped=stopped)
+                return
             sink = make_sink(resource)
             try:
                 await self.fetch(resource, sink, on_bytes=on_bytes)
@@ -205,9 +224,14 @@ class Client:
 
         try:
             async with asyncio.TaskGroup() as group:
-                Crew(group, queue, bring, wanted=self._wanted_workers).fill()
+                Crew(group, _until(stopped, queue), bring, wanted=self._wanted_workers).fill()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
+
+    def _joined(self, work: Iterable[Resource]) -> Iterable[Resource] | list[Resource | Run]:
+        if not (isinstance(work, Sequence) and any(map(is_part, work))):
+            return work
+        return join(work, most_bytes=fair_share(work, self._options.connections or START))
 
     def _wanted_workers(self) -> int:
         """How many resources may be under way: a few more than requests, since storing takes a moment too."""
@@ -239,6 +263,13 @@ class Client:
             ),
             limits=self._limits,
         )
+
+
+def _until(stopped: Callable[[], bool], queue: Iterable[T]) -> Iterator[T]:
+    for item in queue:
+        if stopped():
+            return
+        yield item
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

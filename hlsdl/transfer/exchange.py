@@ -46,8 +46,10 @@ class Exchange:
     block: int = MIB
     """Bytes that the door may gather."""
 
-    async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...]) -> Opened:
+    async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], *, block: int | None = None) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
+
+        `block`: bytes that the door may gather, when they are fewer than usual.
 
         Setback for a status or failure that another try may heal, HttpError for a refusal, PolicyError for a hop that
         must not be made, LimitError for a head that is too large.
@@ -55,7 +57,7 @@ class Exchange:
         here = url
         for _ in range(self.limits.redirects + 1):
             await self.patience.wait_for(here.host)
-            reply = await self.door.ask(self._question(here, headers))
+            reply = await self.door.ask(self._question(here, headers, block))
             try:
                 location = self._judge(here, reply.head, headers)
             except (HlsdlError, Setback):
@@ -67,11 +69,12 @@ class Exchange:
             here = self.policy.check_redirect(here, location)
         raise PolicyError(f"the server redirects more than {self.limits.redirects} times", url=url.text)
 
-    def _question(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...]) -> Question:
+    def _question(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], block: int | None) -> Question:
         given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=self.jar.cookies_of(url))
         names = {name.lower() for name, _ in given}
         accept = () if "accept" in names else (("Accept", "*/*"),)
-        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts, block=self.block)
+        block = self.block if block is None else min(block, self.block)
+        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts, block=block)
 
     def _judge(self, url: CheckedUrl, head: Head, asked: tuple[tuple[str, str], ...]) -> str | None:
         """Return the Location to follow, or None when the body is what was asked for; raises for anything else."""

@@ -6,15 +6,15 @@ the bytes are moved: counted, bounded, looked at before the first is written, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from hlsdl.access.limits import MIB
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import content, ranges
-from hlsdl.transfer.doors import Setback, discard
+from hlsdl.transfer.doors import Head, Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
 from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
@@ -70,6 +70,11 @@ class Fetch:
     tap: Tap
     by_range: bool = True
     total: int | None = None
+    hear: Callable[[Head], Awaitable[Resource]] | None = None
+    """Told of each answer before it is judged; says what is wanted of it. Its sink finishes parts while the body comes,
+    so it is given what there is, also of a body that is cut."""
+    block: int | None = None
+    """Bytes that the door may gather; None: as many as the exchange lets it."""
     _taken: int = field(default=0, init=False)
     """Bytes of the body that this try took."""
 
@@ -88,8 +93,10 @@ class Fetch:
     async def _ask(self) -> bool:
         """Ask for what is missing and take the answer; returns whether the resource is whole now."""
         wanted = await self._wanted()
-        opened = await self.exchange.open(self.url, (*PLAIN, *wanted.headers()))
+        opened = await self.exchange.open(self.url, (*PLAIN, *wanted.headers()), block=self.block)
         try:
+            if self.hear is not None:
+                wanted = await self._widened(wanted, await self.hear(opened.head))
             decision = ranges.read_range_answer(
                 wanted,
                 status=opened.head.status,
@@ -103,6 +110,14 @@ class Fetch:
             raise
         await discard(opened.reply)
         return whole
+
+    async def _widened(self, wanted: Wanted, resource: Resource) -> Wanted:
+        """What is wanted of an answer that brings more than was asked for."""
+        if resource is self.resource:
+            return wanted
+        await self.sink.restart()
+        self.resource = resource
+        return replace(wanted, byte_range=resource.byte_range, held=0, validator=None)
 
     async def _obey(self, decision: Decision, opened: Opened) -> bool:
         match decision:
@@ -205,7 +220,8 @@ class _Body:
         if not self.opened.head.has_marked_end:
             self._ending = content.Ending()
         limit = self.fetch.limit - self.fetch.sink.size
-        block_size = self.fetch.exchange.limits.block
+        in_parts = self.fetch.hear is not None
+        least = content.SAMPLE if in_parts else self.fetch.exchange.limits.block
         reply = self.opened.reply
         stop = None if self.take.length is None else self.take.skip + self.take.length
         while (stop is None or self.received < stop) and (block := await reply.read_block()):
@@ -221,8 +237,9 @@ class _Body:
                 )
             self._pending.append(block)
             self._pending_size += len(block)
-            if self._pending_size >= block_size:
-                await self._write(least=block_size)
+            if self._pending_size >= least:
+                await self._write(least=least)
+                least = 1 if in_parts else least
         self._check_length()
         await self._write(least=1)
 
