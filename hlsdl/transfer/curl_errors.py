@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Question, Setback
+from hlsdl.transfer.policy import hint_for_certificate
 from hlsdl.transfer.proxying import refusal, unreachable
 
 _TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98})
@@ -29,11 +30,8 @@ def meaning(
     if through_proxy and code in _CONNECT:
         return unreachable(url)
     if _is_tls(code, message):
-        return HttpError(
-            f"the server's TLS cannot be trusted: {_tls_reason(code, message)}",
-            url=url,
-            hint="--cacert FILE trusts another authority; --insecure trusts everybody, on the way too",
-        )
+        reason = _tls_reason(code, message)
+        return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
     if code == 3 or (code == 1 and "protocol" in message.lower() and "version" not in message.lower()):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
     if code == _OVER_LIMIT or (code == 56 and "header" in message.lower()):

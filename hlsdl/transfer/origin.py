@@ -23,6 +23,7 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
+from hlsdl.transfer.policy import hint_for_certificate
 from hlsdl.transfer.proxying import proxy_addresses, refusal, unreachable
 from hlsdl.transfer.resolving import Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
@@ -55,12 +56,9 @@ def translate(error: Exception, url: str, timeouts: Timeouts) -> HlsdlError | Se
     """What a foreign exception means: Setback when another try may help, an HlsdlError when not."""
     tls = certificate_error(error)
     if tls is not None:
-        reason = getattr(tls, "verify_message", "") or tls.reason or "the handshake failed"
-        return HttpError(
-            f"the server's TLS cannot be trusted: {str(reason).replace('_', ' ').lower()}",
-            url=url,
-            hint="--cacert FILE trusts another authority; --insecure trusts everybody, on the way too",
-        )
+        found = getattr(tls, "verify_message", "") or tls.reason or "the handshake failed"
+        reason = str(found).replace("_", " ").lower()
+        return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpcore.UnsupportedProtocol):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
     if isinstance(error, httpx.ProxyError | httpcore.ProxyError):

@@ -78,6 +78,13 @@ def hint_for_status(status: int) -> str | None:
     return None
 
 
+def hint_for_certificate(reason: str) -> str:
+    """What a person can do about a certificate that cannot be trusted for `reason`."""
+    if "expired" in reason or "not yet valid" in reason:
+        return "check the clock of this machine; --insecure trusts everybody, on the way too"
+    return "--cacert FILE trusts another authority; --insecure trusts everybody, on the way too"
+
+
 def read_retry_after(value: str | None, *, date: str | None, now: float) -> float | None:
     """Seconds that a Retry-After header asks for (RFC 9110 §10.2.3); None when absent or unreadable.
 

@@ -245,7 +245,8 @@ def test_a_name_server_that_fails_is_told_and_when_it_works_the_work_goes_on(
         cdn = [origin.url(f"/v/{number}.ts", host="cdn.test") for number in range(HELD, SEGMENTS)]
         origin.add("/v/index.m3u8", playlist([*(f"{number}.ts" for number in range(HELD)), *cdn]))
         url = origin.url("/v/index.m3u8", host="films.test")
-        fetch = ("fetch", url, "-o", bundle, "--allow-private", "--retries", "1", *QUICK)
+        retries = "0" if failure is None else "1"  # silence costs a time-out each time
+        fetch = ("fetch", url, "-o", bundle, "--allow-private", "--retries", retries, *QUICK)
         require_told(lan.hlsdl(*fetch), 3)
         assert not bundle.exists()
         known.add("films.test")

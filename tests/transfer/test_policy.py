@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hlsdl.transfer.policy import RetryPolicy, StatusClass, class_of_status, hint_for_status, read_retry_after
+from hlsdl.transfer.policy import (
+    RetryPolicy,
+    StatusClass,
+    class_of_status,
+    hint_for_certificate,
+    hint_for_status,
+    read_retry_after,
+)
 
 DATE = "Fri, 20 Nov 2026 10:00:00 GMT"
 
@@ -26,6 +33,12 @@ def test_each_status_has_its_class(statuses: tuple[int, ...], expected: StatusCl
 def test_the_usual_refusals_come_with_a_hint() -> None:
     assert all(hint_for_status(status) for status in (401, 403, 404, 407, 410))
     assert hint_for_status(418) is None
+
+
+def test_a_certificate_of_another_time_points_at_the_clock() -> None:
+    for reason in ("certificate has expired", "certificate is not yet valid"):
+        assert "clock" in hint_for_certificate(reason)
+    assert "--cacert" in hint_for_certificate("self-signed certificate")
 
 
 @pytest.mark.parametrize(
