@@ -252,6 +252,11 @@ class PartsFetch:
         resource = fetch.resource
         try:
             await fetch.attempt()
+        except HttpError:
+            # Which of the parts is refused is not known yet; each will be asked for by itself.
+            if len(self._asked) == 1:
+                raise
+            self.entity.wants_single_parts = True
         except Setback as setback:
             if len(self._asked) > 1 and isinstance(setback.error, IntegrityError | HttpError):
                 self.entity.wants_single_parts = True

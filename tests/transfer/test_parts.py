@@ -259,7 +259,7 @@ async def test_a_range_past_the_end_costs_only_its_own_part(
 async def test_a_part_that_is_forgiven_is_left_out_and_the_others_are_tried(
     origin: ScriptedOrigin, make_client: MakeClient, url: str, shelf: Shelf
 ) -> None:
-    origin.script(FILM, Status(404), Status(404))
+    origin.script(FILM, *[Status(404)] * 3)
     forgiven: list[str] = []
 
     def forgive(resource: Resource, error: HlsdlError) -> bool:
@@ -268,6 +268,15 @@ async def test_a_part_that_is_forgiven_is_left_out_and_the_others_are_tried(
 
     await make_client(url).fetch_all(parts_of(url, *range(5)), shelf.make, shelf.finish, forgive=forgive)
     assert (forgiven, shelf.finished) == (["0.ts", "1.ts"], ["2.ts", "3.ts", "4.ts"])
+
+
+@pytest.mark.usefixtures("joined")
+async def test_a_joint_refusal_is_held_against_no_part_that_can_be_had_alone(
+    origin: ScriptedOrigin, make_client: MakeClient, url: str, shelf: Shelf
+) -> None:
+    origin.script(FILM, Status(404))
+    await make_client(url).fetch_all(parts_of(url, *range(5)), shelf.make, shelf.finish, forgive=lambda *_: False)
+    assert (shelf.finished, len(asked(origin))) == (list(FIVE), 6)
 
 
 @pytest.mark.usefixtures("joined")
@@ -285,7 +294,7 @@ async def test_once_stopped_nothing_more_is_asked_for(
     await client.fetch_all(
         parts_of(url, *range(20)), shelf.make, shelf.finish, forgive=forgive, stopped=lambda: bool(failed)
     )
-    assert (failed, len(asked(origin))) == (["0.ts"], 1)
+    assert (failed, len(asked(origin))) == (["0.ts"], 2)
 
 
 @pytest.mark.usefixtures("joined")
