@@ -7,27 +7,16 @@ wrong one is reported by the name its author used. Rooms below receive `Preferen
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import platformdirs
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
@@ -172,24 +161,24 @@ Count = Annotated[int, BeforeValidator(parse_count)]
 Bitrate = Annotated[int, BeforeValidator(parse_bitrate)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
 Seconds = Annotated[float, BeforeValidator(parse_time)]
-FrameSize = Annotated[tuple[int, int], NoDecode, BeforeValidator(parse_frame_size)]
-Languages = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_languages)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
-Headers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(parse_headers)]
+FrameSize = Annotated[tuple[int, int], BeforeValidator(parse_frame_size)]
+Languages = Annotated[tuple[str, ...], BeforeValidator(parse_languages)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+Headers = Annotated[tuple[tuple[str, str], ...], BeforeValidator(parse_headers)]
 ReadableFile = Annotated[Path, BeforeValidator(existing_file)]
 Folder = Annotated[Path, BeforeValidator(folder)]
 Program = Annotated[Path, BeforeValidator(lambda value: Path(str(value)).expanduser())]
 ProgressMode = Literal["auto", "bar", "lines", "json", "none"]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that flags, variables and the file can set, with the defaults of `hlsdl fetch`.
 
     A field `max_bitrate` is the flag `--max-bitrate`, the variable `HLSDL_MAX_BITRATE` and the key `max-bitrate`.
     Defaults that belong to a room below (retries, timeouts …) are None here, so that they are written down once.
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_bitrate: Bitrate | None = None
     max_bitrate: Bitrate | None = None
@@ -231,18 +220,6 @@ class Settings(BaseSettings):
     progress: ProgressMode = "auto"
     quiet: bool = False
     verbose: Count = 0
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing by itself: `load_settings` asks the sources in order and notes which one won."""
-        return (init_settings,)
 
     def preferences(self, *, variant: str | None = None) -> Preferences:
         """Return the part that selection understands; `variant` names one of one stream, so it is no setting."""
@@ -303,6 +280,8 @@ class Loaded:
 
 def default_config_file() -> Path:
     """Return where the configuration file is looked for when `--config` does not say."""
+    import platformdirs
+
     return platformdirs.user_config_path("hlsdl", appauthor=False) / "config.toml"
 
 
@@ -314,7 +293,7 @@ def load_settings(flags: Mapping[str, object], *, config: Path | None = None, us
     """
     path = _file_to_read(config) if use_file else None
     from_file = _read_file(path) if path is not None else {}
-    from_variables = EnvSettingsSource(Settings)()
+    from_variables = _read_variables()
     origins = dict.fromkeys(Settings.model_fields, "default")
     origins |= dict.fromkeys(from_file, f"file {path}")
     origins |= {name: f"variable {ENV_PREFIX}{name.upper()}" for name in from_variables}
@@ -349,15 +328,33 @@ def _file_to_read(config: Path | None) -> Path | None:
     return usual if usual.is_file() else None
 
 
+def _read_variables() -> dict[str, object]:
+    """Read the `HLSDL_*` variables as texts; empty ones say nothing."""
+    if not any(name.upper().startswith(ENV_PREFIX) for name in os.environ):
+        return {}  # pydantic-settings takes a tenth of a second to start with, and most runs have nothing for it
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+    class Variables(Settings, BaseSettings):
+        model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, enable_decoding=False)
+
+    return EnvSettingsSource(Variables)()
+
+
 def _read_file(path: Path) -> dict[str, object]:
+    import tomllib
+
+    from pydantic_settings import BaseSettings, TomlConfigSettingsSource
+
     try:
-        written = TomlConfigSettingsSource(Settings, toml_file=path).toml_data
+        written: dict[str, object] = TomlConfigSettingsSource(BaseSettings, toml_file=path).toml_data
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"`{path}` is not valid TOML: {str(error).rstrip('.')}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration file `{path}` cannot be read") from error
     for key in written:
         if key.replace("-", "_") not in Settings.model_fields:
+            import difflib
+
             near = difflib.get_close_matches(key, [flag_of(name)[2:] for name in Settings.model_fields], n=1)
             hint = f"did you mean `{near[0]}`?" if near else "`hlsdl doctor --no-config` lists the settings there are"
             raise UsageError(f"`{path}` sets `{key}`, which is no setting", hint=hint)

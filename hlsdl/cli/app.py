@@ -66,8 +66,13 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
 )
 
 
-def tree() -> HelpfulGroup:
-    """Return the command tree."""
+def names() -> tuple[str, ...]:
+    """Return the names of the commands."""
+    return tuple(command.__name__ for command, _, _ in COMMANDS)
+
+
+def tree(only: str | None = None) -> HelpfulGroup:
+    """Return the command tree; `only` leaves the other commands out, since each takes its time to build."""
     app = typer.Typer(
         cls=HelpfulGroup,
         help=ABOUT,
@@ -78,6 +83,8 @@ def tree() -> HelpfulGroup:
     )
     app.callback()(with_groups(_before_the_command))
     for command, panel, examples in COMMANDS:
+        if only is not None and command.__name__ != only:
+            continue
         app.command(
             command.__name__,
             cls=HelpfulCommand,
@@ -113,8 +120,10 @@ def run() -> NoReturn:
 
 
 def _run(line: list[str], terminal: Terminal, interruption: Interruption) -> int:
+    # A line that begins with a command needs no other; behind flags, a word may be the value of one of them.
+    named = next((name for name in names() if line[:1] == [name]), None)
     try:
-        understood = tree().main(args=line, prog_name="hlsdl", standalone_mode=False)
+        understood = tree(named).main(args=line, prog_name="hlsdl", standalone_mode=False)
     except typer.TyperException as error:
         return _refuse(error, line, terminal)
     if not isinstance(understood, Invocation):
@@ -133,8 +142,7 @@ def _refuse(error: typer.TyperException, line: Sequence[str], terminal: Terminal
         print(error.format_message(), file=sys.stderr)
         return UsageError.code
     named = next((word for word in line if not word.startswith("-")), "")
-    known = named in {command.__name__ for command, _, _ in COMMANDS}
-    terminal.error(usage_error(error, command=f"hlsdl {named}" if known else "hlsdl"))
+    terminal.error(usage_error(error, command=f"hlsdl {named}" if named in names() else "hlsdl"))
     return UsageError.code
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
@@ -98,6 +96,8 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
 
 def _checked(kind: type[T], values: dict[str, Any]) -> T:
     """A value of `kind` whose fields have their types, and whose numbers are not negative."""
+    from pydantic import TypeAdapter, ValidationError  # for programs only: the command line's settings are checked
+
     for name, value in values.items():
         if isinstance(value, int | float) and value < 0:
             raise UsageError(f"`{name}` is negative")

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from hlsdl import __version__
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import Entry
@@ -36,8 +34,6 @@ from hlsdl.session.sources import Source
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
 ARTWORK_TYPES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 MOST_ARTWORK_BYTES = 32 << 20
-
-_PREFERENCES = TypeAdapter(tuple[Preferences, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +102,10 @@ def last_wish(manifest: Manifest) -> Preferences:
 
 
 def _wishes_in(manifest: Manifest) -> tuple[Preferences, ...]:
+    from pydantic import TypeAdapter, ValidationError  # a new bundle has no wishes to read
+
     try:
-        return _PREFERENCES.validate_python(manifest.choices.get("wishes", ()))
+        return TypeAdapter(tuple[Preferences, ...]).validate_python(manifest.choices.get("wishes", ()))
     except ValidationError:
         raise IntegrityError(
             "the choices in `manifest.json` cannot be read", hint="`--force` starts the download over"

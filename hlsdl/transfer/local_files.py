@@ -11,7 +11,6 @@ import binascii
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 from anyio.to_thread import run_sync as in_thread
 
@@ -39,6 +38,8 @@ def path_of(url: str) -> Path:
         raise PolicyError("a `file:` URL names another machine", url=url)
     if "\0" in unquote(parts.path):
         raise PolicyError("a `file:` URL holds a null character", url=url)
+    from urllib.request import url2pathname  # brings an HTTP client of its own, and few sources are files
+
     return Path(url2pathname(parts.path))
 
 
