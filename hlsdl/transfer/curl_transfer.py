@@ -23,6 +23,9 @@ OLD = 0.25
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
+_VERSIONS = {b"1.1": "HTTP/1.1", b"2": "HTTP/2"}
+_FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")
+"""A line break inside a field (RFC 9112 §5.2)."""
 
 
 def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
@@ -30,19 +33,23 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
 
     Interim responses come before it and trailers after it. LimitError when there are too many interim ones.
     """
+    block = b"".join(lines)
+    if block.find(b"\n\r\n") == len(block) - 3 and b"\n\n" not in block:  # one head and no trailers, as nearly always
+        found = _STATUS_LINE.match(block)
+        if found is not None and found[2] >= b"200":
+            return _head(found, block[len(lines[0]) : -2])
+    return _final_head(lines, limits)
+
+
+def _final_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     start = interim = 0
     while start < len(lines):
         found = _STATUS_LINE.match(lines[start])
         end = _end_of_head(lines, start)
         if found is None or end is None:
             return None
-        status = int(found[2])
-        if status >= 200:
-            version = "HTTP/2" if found[1] == b"2" else f"HTTP/{found[1].decode('ascii')}"
-            fields = lines[start + 1 : end]
-            return Head(
-                status=status, fields=tuple(_fields(fields)), http_version=version, received=sum(map(len, fields))
-            )
+        if found[2] >= b"200":
+            return _head(found, b"".join(lines[start + 1 : end]))
         interim += 1
         if interim > limits.interim_responses:
             raise LimitError(f"more than {limits.interim_responses} interim responses came before the final one")
@@ -50,22 +57,22 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     return None
 
 
-def _fields(lines: Sequence[bytes]) -> list[tuple[str, str]]:
-    fields: list[tuple[str, str]] = []
-    for line in lines:
-        text = line.decode("latin-1")
-        if text[0] in " \t" and fields:  # a folded line (RFC 9112 §5.2)
-            fields[-1] = (fields[-1][0], f"{fields[-1][1]} {text.strip()}")
-            continue
-        name, _, value = text.partition(":")
-        fields.append((name.lower(), value.strip(" \t\r\n")))
-    return fields
+def _head(found: re.Match[bytes], block: bytes) -> Head:
+    """A head out of its status line and the lines of its fields."""
+    if b"\n " in block or b"\n\t" in block:
+        block = _FOLD.sub(b" ", block)
+    lines = [line.partition(":") for line in block.decode("latin-1").split("\n")]
+    lines.pop()  # what follows the last line break
+    return Head(
+        status=int(found[2]),
+        fields=[(name.lower(), value.strip(" \t\r")) for name, _, value in lines],
+        http_version=_VERSIONS.get(found[1]) or f"HTTP/{found[1].decode('ascii')}",
+        received=len(block),
+    )
 
 
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
     """Where the blank line is."""
-    if lines[-1] == b"\r\n" and b"\r\n" not in lines[start:-1] and b"\n" not in lines[start:-1]:
-        return len(lines) - 1  # one head and no trailers, as nearly always
     return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
 
 
