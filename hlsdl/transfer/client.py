@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 MOST_COOKIE_BYTES = 16 * 1024 * 1024
 AT_ONCE = 0.05
-"""Seconds whose worth of bytes --limit-rate lets pass together: the beginning gets that much for nothing, so it is
-short, and still there is no wake-up for each packet."""
+"""Seconds whose worth of bytes --limit-rate lets pass together: short, so that it is smooth, and still there is no
+wake-up for each packet."""
 
 
 class Client:
@@ -111,7 +111,7 @@ class Client:
             ),
             block=MIB if options.limit_rate is None else max(4 * KIB, min(MIB, int(options.limit_rate * AT_ONCE))),
         )
-        self._rate = _rate_limit(options.limit_rate)
+        self._rate = _rate_limit(options.limit_rate, self._clock)
 
     def __repr__(self) -> str:
         return f"Client({self._options!r})"
@@ -163,17 +163,25 @@ class Client:
             raise not_what_was_asked(reason, kind, url)
         return Body(data=data, url=url, requested_url=url, content_type=content_type)
 
-    async def fetch(self, resource: Resource, sink: Sink, *, on_bytes: Callable[[int], None] | None = None) -> None:
+    async def fetch(
+        self,
+        resource: Resource,
+        sink: Sink,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        on_total: Callable[[int], None] | None = None,
+    ) -> None:
         """Bring one resource into its sink, with retries, and resuming where that is safe.
 
-        `on_bytes` hears of every byte that comes off the wire, those of failed tries included.
+        `on_bytes` hears of every byte that comes off the wire, those of failed tries included; `on_total` of the size
+        of the whole, whenever a response says it.
 
         Raises:
             NetworkError, HttpError, PolicyError, LimitError: as `read`.
             IntegrityError: what comes stays something else than media, or contradicts itself.
             HlsdlError: whatever the sink raises; the disk is never tried again.
         """
-        tap = Tap(on_bytes=on_bytes, rate=self._rate)
+        tap = Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total)
         if is_file_url(resource.url):
             await self._files.copy(resource, sink, tap, block=self._limits.block)
             return
@@ -280,12 +288,12 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _rate_limit(rate: int | None) -> RateLimit | None:
+def _rate_limit(rate: int | None, clock: Clock) -> RateLimit | None:
     if rate is None:
         return None
-    from aiolimiter import AsyncLimiter
+    from hlsdl.transfer.rate import SteadyRate
 
-    return AsyncLimiter(max(1.0, rate * AT_ONCE), AT_ONCE)
+    return SteadyRate(rate, clock, at_once=max(1.0, rate * AT_ONCE))
 
 
 def _cookies(file: Path | None) -> tuple[Cookie, ...]:

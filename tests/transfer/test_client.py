@@ -175,16 +175,6 @@ async def test_bytes_of_failed_tries_are_heard_of_too(origin: ScriptedOrigin) ->
     assert sum(heard) == len(BODY) + 1000
 
 
-async def test_the_rate_limit_holds_over_all_connections_together(origin: ScriptedOrigin) -> None:
-    work, shelf = film(origin, 20), Shelf()
-    total = sum(188 * (n + 1) for n in range(20))
-    async with client_for(origin, limit_rate=total * 2) as client:
-        started = asyncio.get_running_loop().time()
-        await client.fetch_all(work, shelf.make, shelf.finish)
-        elapsed = asyncio.get_running_loop().time() - started
-    assert 0.2 <= elapsed <= 3.0
-
-
 async def test_an_empty_job_is_done(origin: ScriptedOrigin) -> None:
     async with client_for(origin) as client:
         await client.fetch_all([], Shelf().make, Shelf().finish)

@@ -301,17 +301,17 @@ async def test_http3_falls_back_where_it_is_not_offered(tmp_path: Path) -> None:
         await door.close()
 
 
-@pytest.mark.parametrize("rate", [300_000])
-async def test_limit_rate_holds_over_all_connections(origin: ScriptedOrigin, rate: int) -> None:
-    work = [segment(origin.add(f"/{number}.ts", b"G" + bytes(rate // 4 - 1))) for number in range(13)]
+async def test_limit_rate_holds_over_all_connections(origin: ScriptedOrigin) -> None:
+    """In real time only as a bound that no busy machine can break; exactly, with a clock of its own, in test_rate."""
+    rate, seconds = 1_000_000, 1.0
+    work = [segment(origin.add(f"/{number}.ts", b"G" * (rate // 8))) for number in range(8)]
 
     async def finished(*_: object) -> None: ...
 
     async with Client(TransferOptions(limit_rate=rate, proxy="", connections=4), origin.url("/")) as client:
         started = time.monotonic()
         await client.fetch_all(work, lambda _: MemorySink(), finished)
-        seconds = time.monotonic() - started
-    assert 0.95 <= seconds / (13 / 4) <= 1.15
+        assert time.monotonic() - started >= 0.99 * seconds
 
 
 def client_with(**options: Any) -> Client:
