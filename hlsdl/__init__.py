@@ -23,7 +23,33 @@ if TYPE_CHECKING:
     from hlsdl.errors import PolicyError as PolicyError
     from hlsdl.errors import SelectionError as SelectionError
     from hlsdl.errors import UsageError as UsageError
+    from hlsdl.planning.asset_variant import AssetVariant as AssetVariant
+    from hlsdl.planning.key_paths import KeyPath as KeyPath
+    from hlsdl.planning.key_paths import average_bit_rate as average_bit_rate
+    from hlsdl.planning.key_paths import binaural as binaural
+    from hlsdl.planning.key_paths import channels as channels
+    from hlsdl.planning.key_paths import codecs as codecs
+    from hlsdl.planning.key_paths import downmix as downmix
+    from hlsdl.planning.key_paths import frame_rate as frame_rate
+    from hlsdl.planning.key_paths import height as height
+    from hlsdl.planning.key_paths import immersive as immersive
+    from hlsdl.planning.key_paths import language as language
+    from hlsdl.planning.key_paths import pathway as pathway
+    from hlsdl.planning.key_paths import peak_bit_rate as peak_bit_rate
+    from hlsdl.planning.key_paths import sample_rate as sample_rate
+    from hlsdl.planning.key_paths import score as score
+    from hlsdl.planning.key_paths import stable_id as stable_id
+    from hlsdl.planning.key_paths import video_layout as video_layout
+    from hlsdl.planning.key_paths import video_range as video_range
+    from hlsdl.planning.key_paths import width as width
+    from hlsdl.planning.media_selection import MediaSelection as MediaSelection
+    from hlsdl.planning.media_selection import MediaSelectionCriteria as MediaSelectionCriteria
+    from hlsdl.planning.media_selection import MediaSelectionGroup as MediaSelectionGroup
+    from hlsdl.planning.media_selection import MediaSelectionOption as MediaSelectionOption
+    from hlsdl.planning.media_selection import select_automatically as select_automatically
+    from hlsdl.planning.predicates import Predicate as Predicate
     from hlsdl.planning.preferences import Preferences as Preferences
+    from hlsdl.planning.qualifiers import VariantQualifier as VariantQualifier
     from hlsdl.session.bundles import Bundle as Bundle
     from hlsdl.session.configuration import FetchOptions as FetchOptions
     from hlsdl.session.keywords import fetch as fetch
@@ -35,14 +61,50 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AssetVariant": "hlsdl.planning.asset_variant",
     "Bundle": "hlsdl.session.bundles",
     "FetchOptions": "hlsdl.session.configuration",
+    "Predicate": "hlsdl.planning.predicates",
     "Preferences": "hlsdl.planning.preferences",
     "TransferOptions": "hlsdl.transfer.options",
+    "VariantQualifier": "hlsdl.planning.qualifiers",
     "fetch": "hlsdl.session.keywords",
     "inspect": "hlsdl.session.keywords",
     "open": "hlsdl.session.keywords:open_bundle",
     "plan": "hlsdl.session.keywords",
+    **dict.fromkeys(
+        (
+            "KeyPath",
+            "average_bit_rate",
+            "binaural",
+            "channels",
+            "codecs",
+            "downmix",
+            "frame_rate",
+            "height",
+            "immersive",
+            "language",
+            "pathway",
+            "peak_bit_rate",
+            "sample_rate",
+            "score",
+            "stable_id",
+            "video_layout",
+            "video_range",
+            "width",
+        ),
+        "hlsdl.planning.key_paths",
+    ),
+    **dict.fromkeys(
+        (
+            "MediaSelection",
+            "MediaSelectionCriteria",
+            "MediaSelectionGroup",
+            "MediaSelectionOption",
+            "select_automatically",
+        ),
+        "hlsdl.planning.media_selection",
+    ),
     **dict.fromkeys(
         (
             "ContentKeyError",
