@@ -77,8 +77,8 @@ def shown(clock: BentClock) -> float:
 
 @contextmanager
 def running(*words: str | Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command(*words), text=True, env=environment(**variables), **pipes)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command(*words), text=True, env=environment(**variables), stdout=pipe, stderr=pipe)
     try:
         yield process
     finally:
