@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from hlsdl.access.limits import MIB
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
-from hlsdl.transfer import content, ranges
+from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.doors import Head, Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
 from hlsdl.transfer.patience import HostPace
@@ -45,6 +45,8 @@ class Tap:
     on_bytes: Callable[[int], None] | None = None
     rate: RateLimit | None = None
     pace: HostPace | None = None
+    on_total: Callable[[int], None] | None = None
+    """Told how large the whole resource is, when a response says so."""
 
     async def pass_on(self, size: int) -> None:
         """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
@@ -76,7 +78,7 @@ class Fetch:
     block: int | None = None
     """Bytes that the door may gather; None: as many as the exchange lets it."""
     _taken: int = field(default=0, init=False)
-    """Bytes of the body that this try took."""
+    """Bytes of a sound body that this try took."""
 
     async def attempt(self) -> None:
         """Try once: nothing is missing afterwards, or Setback or an HlsdlError says why."""
@@ -153,6 +155,8 @@ class Fetch:
         if take.restart and self.sink.size:
             await self.sink.restart()
         self.total = take.total if take.total is not None else self.total
+        if self.tap.on_total is not None and self.total is not None:
+            self.tap.on_total(self.total)
         limit = self.limit
         if take.body_length is not None and take.length is None and self.sink.size + take.body_length > limit:
             raise LimitError(
@@ -160,8 +164,19 @@ class Fetch:
             )
         body = _Body(fetch=self, take=take, opened=opened)
         await body.move()
-        self._taken = body.taken
         body.check_end()
+        if not body.has_known_length:
+            await self._confirm(body.taken, opened)
+        self._taken = body.taken
+
+    async def _confirm(self, received: int, opened: Opened) -> None:
+        """Have the length confirmed of a body whose end cannot be told from a cut; Setback when it was one."""
+        version = ranges.read_validator(opened.head.headers)
+        length = await confirming.length_of(self.exchange, self.url, version)
+        if length is not None and received < length:
+            raise Setback(cut_short(received, length, self._url))
+        if length == received:
+            self.sink.describe(validator=version, length_verified=True)
 
     @property
     def limit(self) -> int:
@@ -215,9 +230,14 @@ class _Body:
     _pending_size: int = 0
     _ending: content.Ending | None = None
 
+    @property
+    def has_known_length(self) -> bool:
+        """Whether a cut would be noticed: by the framing, or since the range says how long it is."""
+        return self.opened.head.has_marked_end or self.take.length is not None or self.take.body_length is not None
+
     async def move(self) -> None:
         """Read the body to its end, or to the end of the slice."""
-        if not self.opened.head.has_marked_end:
+        if not self.has_known_length:
             self._ending = content.Ending()
         limit = self.fetch.limit - self.fetch.sink.size
         in_parts = self.fetch.hear is not None
@@ -276,7 +296,7 @@ class _Body:
         self._described = True
         self.fetch.sink.describe(
             validator=ranges.read_validator(self.opened.head.headers),
-            length_verified=self.opened.head.has_marked_end,
+            length_verified=self.has_known_length,
         )
 
     def _look_at(self, beginning: bytes) -> None:
@@ -297,14 +317,7 @@ class _Body:
     def _check_length(self) -> None:
         expected = self.take.body_length if self.take.length is None else self.take.skip + self.take.length
         if expected is not None and self.received < expected:
-            raise Setback(
-                NetworkError(
-                    f"the connection ended after {self.received} of {expected} bytes",
-                    url=self.fetch.resource.url,
-                    hint=HINT_CUT,
-                    retryable=True,
-                )
-            )
+            raise Setback(cut_short(self.received, expected, self.fetch.resource.url))
         if expected is not None and self.take.length is None and self.received > expected:
             error = IntegrityError("the server sends more than it announced", url=self.fetch.resource.url)
             raise Setback(error)
@@ -323,6 +336,13 @@ class _Body:
                     retryable=True,
                 )
             )
+
+
+def cut_short(received: int, expected: int, url: str) -> NetworkError:
+    """The error for a body that ended too early."""
+    return NetworkError(
+        f"the connection ended after {received} of {expected} bytes", url=url, hint=HINT_CUT, retryable=True
+    )
 
 
 def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | ContentKeyError:

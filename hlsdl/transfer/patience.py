@@ -80,6 +80,8 @@ class HostPace:
         self.paused_until = 0.0
         self.fruitless = 0
         """Pauses in a row that no success followed."""
+        self.tells_lengths = True
+        """Whether it may be asked for the length of a body that it sent without one."""
         self._successes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 

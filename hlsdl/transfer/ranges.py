@@ -124,6 +124,13 @@ def _age(modified: str | None, date: str | None) -> float | None:
         return None
 
 
+def read_length(headers: Mapping[str, str]) -> int | None:
+    """The length of the entity that the Content-Range of a 206 tells; None when it does not, or is not as it came."""
+    found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
+    encoded = headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+    return None if found is None or found[3] == "*" or encoded else int(found[3])
+
+
 def may_resume(held: int, validator: Validator | None, *, least: int) -> bool:
     """Whether `held` bytes are worth keeping, and safe to append to."""
     return held > 0 and held >= least and validator is not None and validator.strong

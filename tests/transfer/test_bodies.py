@@ -126,20 +126,6 @@ async def test_a_lasting_fault_ends_in_one_clear_error_and_no_bytes(
     assert sink.size < len(PACKETS)
 
 
-async def test_a_body_without_a_marked_end_is_kept_and_said_to_be_unverified(
-    origin: ScriptedOrigin, make_client: MakeClient
-) -> None:
-    """Row 4."""
-    url = origin.add("/a.ts", PACKETS)
-    origin.script("/a.ts", CloseDelimited())
-    client = make_client(url)
-    first, second = MemorySink(), MemorySink()
-    await client.fetch(segment(url), first)
-    await client.fetch(segment(url), second)
-    assert (first.data, first.length_verified) == (PACKETS, False)
-    assert (second.data, second.length_verified) == (PACKETS, True)
-
-
 @pytest.mark.parametrize("framing", [Chunked(), Close()], ids=str)
 async def test_every_framing_brings_the_same_bytes(
     origin: ScriptedOrigin, make_client: MakeClient, framing: Behaviour

@@ -14,6 +14,7 @@ from hlsdl.transfer.ranges import (
     TooLargeToSlice,
     Wanted,
     may_resume,
+    read_length,
     read_range_answer,
     read_validator,
 )
@@ -234,3 +235,19 @@ def test_whatever_a_206_says_only_the_bytes_that_are_missing_are_appended(
     assert decision.body_length == last - first + 1
     assert length in {None, decision.body_length}
     assert decision.whole is (last == (end if by_part else total - 1))
+
+
+@pytest.mark.parametrize(
+    ("headers", "length"),
+    [
+        ({"content-range": "bytes 0-0/188"}, 188),
+        ({"content-range": " bytes 0-0/0 "}, 0),
+        ({"content-range": "bytes 0-0/*"}, None),
+        ({"content-range": "bytes */188"}, None),
+        ({"content-range": "bytes 0-0/188", "content-encoding": "gzip"}, None),
+        ({"content-range": "bytes 0-0/188", "content-encoding": "identity"}, 188),
+        ({}, None),
+    ],
+)
+def test_the_length_of_an_entity_is_read_from_the_range_of_a_part(headers: dict[str, str], length: int | None) -> None:
+    assert read_length(headers) == length

@@ -1,0 +1,39 @@
+"""Confirming: how long a body should have been that came without a length and ended with its connection.
+
+Such a body (HTTP/1.0 style, RFC 9112 §6.3 rule 8) cannot be told from one that was cut, least of all when it is
+encrypted. Where the server honours byte ranges, asking for the first byte alone tells the length of the whole
+(RFC 9110 §14.4); a host that does not tell is not asked again. `fetching` says when.
+"""
+
+from __future__ import annotations
+
+from hlsdl.access.urls import CheckedUrl
+from hlsdl.errors import HttpError
+from hlsdl.transfer.doors import Setback, discard
+from hlsdl.transfer.exchange import Exchange
+from hlsdl.transfer.ranges import read_length, read_validator
+from hlsdl.transfer.sink import Validator
+
+FIRST_BYTE = (("Accept-Encoding", "identity"), ("Range", "bytes=0-0"))
+
+
+async def length_of(exchange: Exchange, url: CheckedUrl, version: Validator) -> int | None:
+    """The length of the entity at `url` in this version; None when nothing reliable can be learnt.
+
+    A failure to learn it is no failure of the body, which has come: what the server refuses here stays unknown.
+    """
+    host = exchange.patience.host(url.host)
+    if not host.tells_lengths:
+        return None
+    try:
+        opened = await exchange.open(url, FIRST_BYTE)
+    except Setback:
+        return None  # passing; the next body may ask again
+    except HttpError:
+        host.tells_lengths = False
+        return None
+    head = opened.head
+    await (discard(opened.reply) if head.status == 206 else opened.reply.close())
+    length = read_length(head.headers) if head.status == 206 else None
+    host.tells_lengths = length is not None
+    return length if read_validator(head.headers).etag == version.etag else None
