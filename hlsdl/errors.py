@@ -66,6 +66,8 @@ class HlsdlError(Exception):
     kind: str = "internal"
     resumable: bool = False
     usual_hint: str | None = None
+    resume_data: bytes | None = None
+    """Of a failed file task: how to go on later (NSURLSessionDownloadTaskResumeData); never shown."""
 
     def __init__(
         self,
@@ -99,10 +101,27 @@ class NetworkError(HlsdlError):
 
 
 class HttpError(HlsdlError):
-    """The server answered, and the answer is a permanent no; `http_status` says which."""
+    """The server answered, and the answer is a permanent no; `http_status` says which.
+
+    Attributes:
+        challenge: the WWW-Authenticate field of a 401, or None.
+    """
 
     code, kind = 4, "http-permanent"
     usual_hint = "check the address, and whether the server wants a login (--cookies, -H)"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        url: str | None = None,
+        http_status: int | None = None,
+        retryable: bool = False,
+        challenge: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, url=url, http_status=http_status, retryable=retryable)
+        self.challenge = challenge
 
 
 class PlaylistError(HlsdlError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from hlsdl.bundle.reading import Bundle
 from hlsdl.planning.plan import DownloadPlan
 from hlsdl.planning.preferences import Preferences
-from hlsdl.planning.selection import Selection
+from hlsdl.planning.selection import Selection, select
 from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import stored_documents, wishes_of
@@ -38,6 +38,12 @@ class Begun:
     plan: DownloadPlan = field(repr=False)
     stored: Collection[str] = field(repr=False)
     """Paths of the objects that are stored, as they come: a live view."""
+
+    def streams_for(self, preferences: Preferences) -> frozenset[str]:
+        """The ids of the streams that one wish alone asks for."""
+        if self.master is None:
+            return frozenset(stream.id for stream in self.plan.streams)
+        return frozenset(stream.id for stream in select(self.master, preferences).streams)
 
 
 Watch = Callable[[Begun], None]

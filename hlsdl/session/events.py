@@ -71,6 +71,18 @@ class Progressed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileProgressed(Event):
+    """A single file's bytes come (`urlSession:downloadTask:didWriteData:…`)."""
+
+    name: ClassVar[str] = "file-progress"
+    completed_bytes: int
+    total_bytes: int | None
+    """None while the server has not said it."""
+    rate: float
+    """Bytes per second over the last few seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
     """Something a person should know that does not stop the work; one sentence."""
 

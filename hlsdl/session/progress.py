@@ -5,19 +5,15 @@ The clock is an argument. "Done" counts finished objects only; bytes in flight o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session.events import Progressed
+from hlsdl.session.rate import Rate
 
-RATE_WINDOW = 5.0
-"""Seconds over which the rate is averaged."""
 SEGMENTS_THAT_TELL = 8
 """After so many segments the declared bitrate no longer counts in the estimate."""
-RATE_SLICE = 0.1
-"""Seconds of arrivals that are counted together: thousands of segments a second must cost nothing here."""
 
 
 @dataclass(slots=True)
@@ -33,8 +29,7 @@ class Progress:
     segments_done: int = 0
     completed_bytes: int = 0
     seconds_done: float = 0.0
-    _arrivals: deque[list[float]] = field(default_factory=deque)
-    """[time, bytes] of the last seconds, in slices of a tenth of a second."""
+    rate: Rate = field(default_factory=Rate)
 
     @classmethod
     def of(cls, plan: DownloadPlan, task: str) -> Progress:
@@ -55,15 +50,6 @@ class Progress:
             self.segments_done += 1
             self.seconds_done += float(resource.duration)
 
-    def arrived(self, size: int, now: float) -> None:
-        """Bytes came in; `now` is a monotonic time in seconds."""
-        if self._arrivals and now - self._arrivals[-1][0] < RATE_SLICE:
-            self._arrivals[-1][1] += size
-            return
-        self._arrivals.append([now, size])
-        while self._arrivals[0][0] < now - RATE_WINDOW:
-            self._arrivals.popleft()
-
     def total_bytes(self) -> int:
         """The size of the whole: exact when known, else the estimate corrected by what has come so far."""
         if self.is_exact:
@@ -78,17 +64,10 @@ class Progress:
         weight = min(1.0, self.segments_done / SEGMENTS_THAT_TELL)
         return max(int(weight * measured + (1 - weight) * self.estimated_bytes), self.completed_bytes)
 
-    def rate(self, now: float) -> float:
-        """Bytes per second over the last few seconds."""
-        recent = [(then, size) for then, size in self._arrivals if then >= now - RATE_WINDOW]
-        if not recent:
-            return 0.0
-        return sum(size for _, size in recent) / max(now - recent[0][0], 0.25)
-
     def event(self, now: float) -> Progressed:
         """The state as an event."""
         total = self.total_bytes()
-        rate = self.rate(now)
+        rate = self.rate.per_second(now)
         left = max(total - self.completed_bytes, 0)
         return Progressed(
             task=self.task,

@@ -192,7 +192,7 @@ class SegmentWork:
         self._emit(events.Warned(task=self._title, message=message))
 
     def _on_bytes(self, size: int) -> None:
-        self._progress.arrived(size, time.monotonic())
+        self._progress.rate.arrived(size, time.monotonic())
         self._tell()
 
     def _tell(self, *, always: bool = False) -> None:

@@ -49,7 +49,9 @@ class Trigger(StrEnum):
     RESOLVE = "resolve"
     """It is known what is to be fetched."""
     YIELD = "yield"
-    """It gives its place back: no network, or the process that ran it is gone."""
+    """It gives its place back: no network, or the session ends."""
+    LOSE = "lose"
+    """The process that had it is gone."""
     FINISH = "finish"
     FAIL = "fail"
     STOP = "stop"
@@ -67,6 +69,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Trigger, Phase]] = MappingProxyType(
             _T.SUSPEND: _P.SUSPENDED,
             _T.CANCEL: _P.CANCELING,
             _T.YIELD: _P.WAITING,
+            _T.LOSE: _P.WAITING,
             _T.FINISH: _P.FINISHED,
             _T.FAIL: _P.FAILED,
         },
@@ -74,10 +77,11 @@ TRANSITIONS: Mapping[Phase, Mapping[Trigger, Phase]] = MappingProxyType(
             _T.SUSPEND: _P.SUSPENDED,
             _T.CANCEL: _P.CANCELING,
             _T.YIELD: _P.WAITING,
+            _T.LOSE: _P.WAITING,
             _T.FINISH: _P.FINISHED,
             _T.FAIL: _P.FAILED,
         },
-        _P.CANCELING: {_T.STOP: _P.CANCELLED},
+        _P.CANCELING: {_T.STOP: _P.CANCELLED, _T.LOSE: _P.CANCELLED},
         _P.FINISHED: {},
         _P.FAILED: {},
         _P.CANCELLED: {},
@@ -103,10 +107,3 @@ def state_of(phase: Phase) -> TaskState:
     if phase is Phase.SUSPENDED:
         return TaskState.SUSPENDED
     return TaskState.CANCELING if phase is Phase.CANCELING else TaskState.RUNNING
-
-
-def phase_after_loss(phase: Phase) -> Phase:
-    """Return the phase of a task whose process is gone: what ran waits, what was being cancelled is cancelled."""
-    if phase in ACTIVE:
-        return phase_after(phase, Trigger.YIELD)
-    return phase_after(phase, Trigger.STOP)

@@ -101,6 +101,7 @@ class Exchange:
             url=url.text,
             http_status=head.status,
             hint=hint_for_status(head.status),
+            challenge=head.headers.get("www-authenticate"),
         )
 
     def _passing_failure(self, url: CheckedUrl, head: Head) -> Setback:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hlsdl.planning.plan import Resource
-from hlsdl.session.progress import RATE_WINDOW, Progress
+from hlsdl.session.progress import Progress
+from hlsdl.session.rate import RATE_WINDOW
 
 
 def progress(**how: object) -> Progress:
@@ -65,11 +66,11 @@ def test_at_the_end_the_total_is_what_came() -> None:
 
 def test_the_rate_looks_at_the_last_seconds_only() -> None:
     running = progress()
-    running.arrived(10_000, now=0.0)
-    running.arrived(1_000, now=10.0)
-    running.arrived(1_000, now=12.0)
-    assert running.rate(12.0) == 1000.0
-    assert running.rate(12.0 + 2 * RATE_WINDOW) == 0.0
+    running.rate.arrived(10_000, now=0.0)
+    running.rate.arrived(1_000, now=10.0)
+    running.rate.arrived(1_000, now=12.0)
+    assert running.rate.per_second(12.0) == 1000.0
+    assert running.rate.per_second(12.0 + 2 * RATE_WINDOW) == 0.0
 
 
 def test_an_empty_plan_is_done() -> None:

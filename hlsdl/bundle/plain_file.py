@@ -1,0 +1,140 @@
+"""One plain file while its bytes come in: a `.part` beside its name, renamed when it is whole.
+
+For single downloads; objects of a bundle are `partial`'s. Blocking work is done in a thread of the caller's event loop.
+Fits the transfer's idea of a sink. What the bytes so far are worth to another process is the caller's to write down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync as in_thread
+
+from hlsdl.bundle.durable import BLOCK, flush, kick_writeback, sync_directory, translating, write_all
+from hlsdl.errors import LimitError, PolicyError
+
+PART = ".part"
+
+
+class PlainFile:
+    """A file on its way in. `write`, `restart` and `finish` are awaited one after another."""
+
+    def __init__(self, path: Path, *, limit: int, validator: Any = None) -> None:
+        """For the file at `path`; `validator` is that of the bytes that an earlier process left in its `.part`.
+
+        Touches nothing yet. Without a validator what is left is worth nothing, and is written over.
+        """
+        self.path = path
+        self.part = path.with_name(path.name + PART)
+        self.restarted: Callable[[], None] = lambda: None
+        """Told when bytes that were held are given up."""
+        self.described: Callable[[Any], None] = lambda validator: None
+        """Told the validator of the bytes that come, before the first of them."""
+        self._limit = limit
+        self._validator = validator
+        self._descriptor = -1
+        self._kicked = 0
+        self._size = self._left() if validator is not None else 0
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return self._size
+
+    @property
+    def validator(self) -> Any:
+        """What `describe` was given last: the transfer's own value."""
+        return self._validator
+
+    def describe(self, *, validator: Any, length_verified: bool) -> None:
+        """Keep what the response head says; an end that cannot be seen makes no difference here."""
+        del length_verified
+        self._validator = validator
+        self.described(validator)
+
+    async def write(self, block: bytes) -> None:
+        """Append. LimitError beyond the limit, DiskError when the disk refuses."""
+        if self._size + len(block) > self._limit:
+            raise LimitError(f"`{self.path.name}` grows beyond {self._limit} bytes")
+        await in_thread(partial(self._append, bytes(block)))
+
+    async def restart(self) -> None:
+        """Forget all bytes."""
+        had = self._size > 0
+        await in_thread(self._empty)
+        self._validator = None
+        if had:
+            self.restarted()
+
+    async def finish(self) -> None:
+        """Everything is there: flush, and give it its name, replacing what is called that."""
+        await in_thread(self._commit)
+
+    def close(self) -> None:
+        """Let go of the `.part`; it stays."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with translating(self.part.name):
+                flush(descriptor)
+                os.close(descriptor)
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes held; blocks."""
+        with translating(self.part.name), self.part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _left(self) -> int:
+        with translating(self.part.name):
+            try:
+                status = self.part.lstat()
+            except FileNotFoundError:
+                return 0
+        return status.st_size if not self.part.is_symlink() else 0
+
+    def _open(self) -> int:
+        if self._descriptor < 0:
+            with translating(self.part.name):
+                self.part.parent.mkdir(parents=True, exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+                self._descriptor = os.open(self.part, flags | getattr(os, "O_BINARY", 0), 0o600)
+                os.ftruncate(self._descriptor, self._size)
+                os.lseek(self._descriptor, self._size, os.SEEK_SET)
+                self._kicked = self._size
+        return self._descriptor
+
+    def _append(self, block: bytes) -> None:
+        descriptor = self._open()
+        with translating(self.part.name):
+            write_all(descriptor, block)
+        self._size += len(block)
+        if self._size - self._kicked >= BLOCK:
+            kick_writeback(descriptor, self._kicked, self._size - self._kicked)
+            self._kicked = self._size
+
+    def _empty(self) -> None:
+        self._size = 0
+        descriptor = self._open()
+        with translating(self.part.name):
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+
+    def _commit(self) -> None:
+        self._open()  # an empty resource has had no block
+        self.close()
+        with translating(self.path.name):
+            if self.path.is_dir():
+                raise PolicyError(f"`{self.path}` is a folder, and a file cannot replace it")
+            self.part.replace(self.path)
+            sync_directory(self.path.parent)
+
+
+def remove_part(path: Path) -> None:
+    """Remove what an abandoned download left beside `path`."""
+    with suppress(FileNotFoundError), translating(path.name):
+        path.with_name(path.name + PART).unlink()

@@ -1,0 +1,313 @@
+"""The session: it owns tasks, gives them places, and brings them back after a restart (AVAssetDownloadURLSession).
+
+`runners` does the work, after every change of what is wanted; what survives the process is in `library.tasks`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.library.places import library_folder, sessions_folder
+from hlsdl.library.tasks import TaskRow, TaskStore
+from hlsdl.planning.media_selection import MediaSelection
+from hlsdl.tasks.asset import Asset
+from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_for, wanted_asset
+from hlsdl.tasks.delegate import Delivery
+from hlsdl.tasks.file_task import DownloadTask, wanted_file
+from hlsdl.tasks.runners import Runners
+from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
+from hlsdl.tasks.states import ENDS, Phase, Trigger
+from hlsdl.tasks.task import Task
+from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes
+
+T = TypeVar("T", bound=Task[Any])
+
+
+class SessionInvalidated(UsageError):
+    """The session has been invalidated, and makes no tasks any more."""
+
+    usual_hint = "make a new session"
+
+
+class AssetDownloadSession:
+    """Downloads assets and files, several at once, with a delegate that hears of them.
+
+        async with AssetDownloadSession(SessionConfiguration.background("films"), delegate=MyDelegate()) as session:
+            task = session.make_asset_download_task(DownloadConfiguration(asset=Asset(url), title="A film"))
+            task.resume()
+            bundle = await task
+
+    Leaving the block stops what is under way; the tasks of a background session are found again by `restore()` of a
+    session with the same identifier, in this process or another one.
+
+    Args:
+        configuration: copied; None is `SessionConfiguration.default()`.
+        delegate: any object with some of the methods of `AssetDownloadDelegate`.
+
+    Raises:
+        LockedError: another session, here or in another process, has this background identifier.
+        DiskError, IntegrityError: the stored tasks cannot be read.
+
+    Source: AVAssetDownloadURLSession(configuration:assetDownloadDelegate:delegateQueue:).
+    """
+
+    def __init__(self, configuration: SessionConfiguration | None = None, delegate: object | None = None) -> None:
+        self._configuration = copy.deepcopy(configuration or SessionConfiguration.default())
+        self.session_description: str | None = None
+        """The app's own words for this session (sessionDescription)."""
+        self.delivery = Delivery(delegate)
+        self._tasks: dict[int, Task[Any]] = {}
+        self._runners = Runners(self._tasks, self._configuration, self.delivery, self._end)
+        self._is_valid = True
+        self._is_closed = self._is_restored = self._has_told_all = False
+        self._library = self._configuration.library or library_folder()
+        self._store = _open_store(self._configuration)
+
+    @property
+    def configuration(self) -> SessionConfiguration:
+        """A copy (URLSession.configuration)."""
+        return copy.deepcopy(self._configuration)
+
+    @property
+    def identifier(self) -> str | None:
+        """Of a background session."""
+        return self._configuration.identifier
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.shield(self.close())
+
+    # -- making tasks ----------------------------------------------------------------------------------------------
+
+    def make_asset_download_task(self, configuration: DownloadConfiguration) -> AssetDownloadTask:
+        """A task for one asset, suspended; the configuration is copied.
+
+        Raises:
+            SessionInvalidated: the session makes no tasks any more.
+            UsageError: the configuration asks for what cannot be.
+
+        Source: makeAssetDownloadTask(downloadConfiguration:).
+        """
+        wanted = wanted_asset(
+            configuration.asset,
+            configuration.wishes(),
+            title=configuration.title,
+            artwork=configuration.artwork,
+            destination=destination_for(configuration.destination, configuration.asset, self._library),
+            keep_protected=configuration.keep_protected,
+            allow_gaps=configuration.allow_gaps,
+        )
+        return self._add_asset_task(configuration.asset, wanted)
+
+    def aggregate_asset_download_task(
+        self,
+        asset: Asset,
+        media_selections: Sequence[MediaSelection],
+        *,
+        title: str | None = None,
+        artwork: bytes | Path | None = None,
+        destination: Path | None = None,
+        options: DownloadOptions | None = None,
+    ) -> AssetDownloadTask:
+        """A task for several media selections of one variant, suspended; what they share is fetched once.
+
+        Raises:
+            SessionInvalidated: the session makes no tasks any more.
+            UsageError: no selections.
+
+        Source: aggregateAssetDownloadTask(with:mediaSelections:assetTitle:assetArtworkData:options:).
+        """
+        if not media_selections:
+            raise UsageError(
+                "an aggregate task needs media selections", hint="`asset.preferred_media_selection` is one"
+            )
+        wanted = wanted_asset(
+            asset,
+            aggregate_wishes(media_selections, options or DownloadOptions()),
+            title=title,
+            artwork=artwork,
+            destination=destination_for(destination, asset, self._library),
+            selections=media_selections,
+        )
+        return self._add_asset_task(asset, wanted)
+
+    def make_download_task(
+        self, url: str | None = None, destination: Path | None = None, *, resume_data: bytes | None = None
+    ) -> DownloadTask:
+        """A task for one http(s) file, suspended: from its beginning, or from where `resume_data` left it.
+
+        Args:
+            url: the file's; not with `resume_data`, which knows it.
+            destination: a path, or a folder, in which the file gets the name in its URL. None with `resume_data`: as
+                before; else the current folder.
+            resume_data: from `cancel_by_producing_resume_data()` or a failed task's `error.resume_data`.
+
+        Raises:
+            SessionInvalidated: the session makes no tasks any more.
+            UsageError: neither or both of `url` and `resume_data`, or resume data that are none.
+
+        Source: URLSession.downloadTask(with:), downloadTask(withResumeData:).
+        """
+        self._must_be_valid()
+        wanted = wanted_file(url, destination, resume_data)
+        row = self._store.add(
+            session=self.identifier or "",
+            kind="file",
+            phase=Phase.SUSPENDED.value,
+            source_url=wanted.url,
+            configuration=wanted.model_dump_json(),
+        )
+        return self._attach(DownloadTask(self, row, self._configuration))
+
+    def _add_asset_task(self, asset: Asset, wanted: WantedAsset) -> AssetDownloadTask:
+        self._must_be_valid()
+        row = self._store.add(
+            session=self.identifier or "",
+            kind="asset",
+            phase=Phase.SUSPENDED.value,
+            title=wanted.title,
+            source_url=asset.source.url,
+            configuration=wanted.model_dump_json(),
+        )
+        return self._attach(AssetDownloadTask(self, row, self._configuration, asset=asset))
+
+    # -- all tasks -------------------------------------------------------------------------------------------------
+
+    async def tasks(self) -> list[Task[Any]]:
+        """The tasks that have not ended, by identifier (getAllTasks)."""
+        return [task for _, task in sorted(self._tasks.items()) if task.phase not in ENDS]
+
+    async def restore(self) -> list[Task[Any]]:
+        """The tasks that an earlier session of this identifier left, attached to this one.
+
+        Those that were under way go on; those that were suspended wait for `resume()`. What had ended without the
+        delegate hearing of it is told now.
+
+        Source: creating a background session with the same identifier, then getAllTasks.
+        """
+        for row in self._store.all(self.identifier or ""):
+            if row.id not in self._tasks and not row.acknowledged:
+                task = self._attach(self._task_of(row))
+                task.trigger(Trigger.LOSE)
+                if task.phase in ENDS:
+                    self._end(task, task.stored_result(), task.stored_error())
+        self._is_restored = True
+        self._runners.reconcile()
+        self._tell_when_all_is_told()
+        return await self.tasks()
+
+    async def finish_tasks_and_invalidate(self) -> None:
+        """Make no more tasks, wait for those that there are, then end (finishTasksAndInvalidate).
+
+        A suspended task is waited for until somebody resumes or cancels it.
+        """
+        self._is_valid = False
+        for task in await self.tasks():
+            with suppress(HlsdlError):  # it was told, and whoever awaits the task hears it
+                await task
+        await self.close()
+
+    async def invalidate_and_cancel(self) -> None:
+        """Make no more tasks, cancel those that there are, then end (invalidateAndCancel)."""
+        self._is_valid = False
+        for task in await self.tasks():
+            task.cancel()
+        await self.finish_tasks_and_invalidate()
+
+    async def flush(self) -> None:
+        """Bring what has come to the device; what is under way goes on with new connections (flush)."""
+        await self._runners.restart()
+
+    async def reset(self) -> None:
+        """As `flush`, and forget every credential that the delegate gave (reset)."""
+        for task in self._tasks.values():
+            task.credential = None
+        await self._runners.restart()
+
+    async def close(self) -> None:
+        """Stop what is under way, tell the delegate what is left to tell, let go of the disk; again, it does nothing.
+
+        Whoever still awaits a task gets `SessionInvalidated`.
+        """
+        if self._is_closed:
+            return
+        self._is_closed, self._is_valid = True, False
+        await self._runners.close()
+        for task in self._tasks.values():
+            task.trigger(Trigger.YIELD)
+        self.delivery.tell("did_become_invalid", self)
+        await self.delivery.drain()
+        for task in self._tasks.values():
+            if task.phase not in ENDS:
+                task.finish(None, SessionInvalidated("the session ended before its task"))
+        self._store.close()
+
+    # -- what tasks ask of it --------------------------------------------------------------------------------------
+
+    def changed(self, task: Task[Any]) -> None:
+        """Something of a task changed: see whether it should run now."""
+        self._runners.hurry(task.task_identifier)
+        if not self._is_closed:
+            asyncio.get_running_loop().call_soon(self._runners.reconcile)
+
+    def save(self, row: TaskRow) -> None:
+        """Write a task's row down."""
+        self._store.save(row)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _end(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
+        """Tell that a task has ended, last of all; then it is over for everybody."""
+        if error is None and task.location is not None:
+            self.delivery.tell("did_finish_downloading_to", task, task.location)
+        if error is not None:
+            task.keep_error(error)
+
+        def over(_answer: asyncio.Future[Any]) -> None:
+            task.acknowledge()
+            task.finish(result, error)
+            self._tell_when_all_is_told()
+
+        self.delivery.tell("did_complete", task, error).add_done_callback(over)
+
+    def _tell_when_all_is_told(self) -> None:
+        """Once, for a background session: nothing is unfinished, and nothing untold."""
+        is_background = self._configuration.kind is SessionKind.BACKGROUND
+        if not is_background or not self._is_restored or self._has_told_all:
+            return
+        if all(task.phase in ENDS and task.row.acknowledged for task in self._tasks.values()):
+            self._has_told_all = True
+            self.delivery.tell("did_finish_events", self)
+
+    def _must_be_valid(self) -> None:
+        if not self._is_valid:
+            raise SessionInvalidated("the session has been invalidated")
+
+    def _attach(self, task: T) -> T:
+        self._tasks[task.task_identifier] = task
+        self._has_told_all = False
+        return task
+
+    def _task_of(self, row: TaskRow) -> Task[Any]:
+        if row.kind == "file":
+            return DownloadTask(self, row, self._configuration)
+        return AssetDownloadTask(self, row, self._configuration)
+
+
+def _open_store(configuration: SessionConfiguration) -> TaskStore:
+    """Where the tasks are kept: in memory, except those of a background session."""
+    if configuration.kind is not SessionKind.BACKGROUND:
+        return TaskStore.in_memory()
+    folder = configuration.storage or sessions_folder()
+    return TaskStore.open(folder / f"{configuration.identifier}.sqlite")

@@ -1,0 +1,261 @@
+"""The asset task: one stream on its way into a bundle, with everything an app may ask it (AVAssetDownloadTask).
+
+The work is `session.download`; here its values become what a delegate is told, and what survives the process is written
+down and read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
+
+from hlsdl.bundle.layout import SUFFIX
+from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.library.tasks import TaskRow
+from hlsdl.planning.asset_variant import asset_variants
+from hlsdl.planning.media_selection import MediaSelection, media_selection_groups, resolved_selection
+from hlsdl.planning.preferences import Preferences
+from hlsdl.session import events
+from hlsdl.session.begun import Begun
+from hlsdl.session.bundles import Bundle
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.download import download
+from hlsdl.tasks.asset import Asset
+from hlsdl.tasks.credentials import authorization
+from hlsdl.tasks.loading import TimeRange, expected_range, is_complete, loaded_ranges, newly_loaded
+from hlsdl.tasks.session_configuration import SessionConfiguration
+from hlsdl.tasks.states import Phase, Trigger
+from hlsdl.tasks.task import Owner, Task, TaskProgress
+
+DID_LOAD_INTERVAL = 0.25
+"""Seconds between two looks at what is loaded."""
+SAVE_INTERVAL = 5.0
+"""Seconds between two notes of how far a task is."""
+
+
+class WantedAsset(BaseModel):
+    """What an asset task was asked for, as its row keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_name: Literal["hlsdl.asset-task/1"] = "hlsdl.asset-task/1"
+    source: str
+    """A URL, or the path of a playlist file or bundle."""
+    base_url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    title: str | None = None
+    artwork: Base64Bytes | None = None
+    destination: str
+    """A folder, or a path that ends in `.movpkg`."""
+    wishes: tuple[Preferences, ...]
+    selections: tuple[tuple[tuple[str, str | None], ...], ...] = ()
+    """Of an aggregate task: its children."""
+    keep_protected: bool = False
+    allow_gaps: bool = False
+
+    @classmethod
+    def read(cls, text: str) -> WantedAsset:
+        """What a row says; IntegrityError when nobody can make sense of it."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset") from None
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What the delegate was told of one run."""
+
+    begun: Begun
+    ranges: tuple[TimeRange, ...] = ()
+    complete: set[int] = field(default_factory=set)
+    looked: float = 0.0
+    saved: float = 0.0
+
+
+class AssetDownloadTask(Task[Bundle]):
+    """Downloads one asset; awaited it gives its `Bundle`. Source: AVAssetDownloadTask, AVAggregateAssetDownloadTask."""
+
+    def __init__(
+        self, owner: Owner, row: TaskRow, configuration: SessionConfiguration, *, asset: Asset | None = None
+    ) -> None:
+        """From its row; `asset` is the app's own object while the process lives."""
+        super().__init__(owner, row)
+        self.wanted = WantedAsset.read(row.configuration)
+        self.asset = asset or Asset(
+            self.wanted.source, headers=dict(self.wanted.headers), base_url=self.wanted.base_url
+        )
+        """The asset (AVAssetDownloadTask.urlAsset)."""
+        self.media_selections = tuple(MediaSelection.decode(one) for one in self.wanted.selections)
+        """The children of an aggregate task, in their order; else none."""
+        self._configuration = configuration
+        self._is_announced = False
+        self._loaded: _Loaded | None = None
+
+    @property
+    def loaded_time_ranges(self) -> tuple[TimeRange, ...]:
+        """What is stored and playable, exactly; with gaps when it has gaps (loadedTimeRanges)."""
+        if self._loaded is None:
+            return ()
+        return loaded_ranges(self._loaded.begun.plan, self._loaded.begun.stored)
+
+    async def work(self) -> Bundle:
+        """Tell the story of `download`, watching it."""
+        with tempfile.TemporaryDirectory(prefix="hlsdl-") as folder:
+            options = self._options(Path(folder))
+            done = await download(self.asset.source, options, self._heard, watch=self._watch)
+        self._look()
+        self.progress = TaskProgress(
+            completed_bytes=done.bundle.bytes, total_bytes=done.bundle.bytes, total_is_estimate=False, fraction=1.0
+        )
+        return Bundle.open(done.bundle.path)
+
+    def stored_result(self) -> Bundle | None:
+        """The bundle, when it is still where it was."""
+        if self.phase is not Phase.FINISHED or self.location is None:
+            return None
+        try:
+            return Bundle.open(self.location)
+        except HlsdlError:
+            return None  # moved or removed since: the delegate gets its place all the same
+
+    def _options(self, folder: Path) -> FetchOptions:
+        wanted = self.wanted
+        artwork = None
+        if wanted.artwork is not None:
+            artwork = folder / "artwork"
+            artwork.write_bytes(wanted.artwork)
+        place = Path(wanted.destination)
+        known = self.location or self.asset.bundle_path or (place if place.suffix == SUFFIX else None)
+        headers = (*self.asset.headers, *authorization(self.credential))
+        return FetchOptions(
+            preferences=wanted.wishes[0],
+            auxiliary=wanted.wishes[1:],
+            transfer=self._configuration.transfer_options(headers),
+            output=known,
+            directory=place if known is None else known.parent,
+            title=wanted.title,
+            artwork=artwork,
+            base_url=wanted.base_url,
+            keep_protected=wanted.keep_protected,
+            allow_gaps=wanted.allow_gaps,
+            key_provider=self.asset.key_provider,
+        )
+
+    # -- what the story tells --------------------------------------------------------------------------------------
+
+    def _watch(self, begun: Begun) -> None:
+        self._loaded = _Loaded(begun, looked=asyncio.get_running_loop().time())
+        self._keep(location=str(begun.path), title=begun.title)
+        if self.row.expected_bytes is None:
+            self._keep(expected_bytes=begun.plan.estimate().bytes)
+        self.trigger(Trigger.RESOLVE)
+        if self._is_announced:
+            return
+        self._is_announced = True
+        tell = self._owner.delivery.tell
+        tell("will_download_to", self, begun.path)
+        variants = asset_variants(begun.master) if begun.master is not None else ()
+        chosen = {one.index for one in begun.selection.variants}
+        tell("will_download_variants", self, tuple(one for one in variants if one.index in chosen))
+        groups = media_selection_groups(begun.master) if begun.master is not None else ()
+        tell("did_resolve_media_selection", self, resolved_selection(groups, begun.selection))
+
+    def _heard(self, event: events.Event) -> None:
+        if isinstance(event, events.Progressed):
+            self.progress = TaskProgress(
+                completed_bytes=event.completed_bytes,
+                total_bytes=event.total_bytes,
+                total_is_estimate=event.total_is_estimate,
+                fraction=max(event.fraction, self.progress.fraction),
+                rate=event.rate,
+                eta=event.eta,
+            )
+            self._look_now_and_then()
+        self.tell(event)
+
+    def _look_now_and_then(self) -> None:
+        loaded, now = self._loaded, asyncio.get_running_loop().time()
+        if loaded is None:
+            return
+        if now - loaded.saved >= SAVE_INTERVAL:
+            loaded.saved = now
+            self._keep(completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes)
+        if now - loaded.looked >= DID_LOAD_INTERVAL:
+            self._look()
+
+    def _look(self) -> None:
+        """Tell the delegate what is loaded since the last look."""
+        loaded, delivery = self._loaded, self._owner.delivery
+        if loaded is None or not (delivery.hears("did_load") or delivery.hears("did_complete_for")):
+            return
+        begun = loaded.begun
+        loaded.looked = asyncio.get_running_loop().time()
+        before, loaded.ranges = loaded.ranges, loaded_ranges(begun.plan, begun.stored)
+        for new in newly_loaded(before, loaded.ranges):
+            delivery.tell("did_load", self, new, loaded.ranges, expected_range(begun.plan))
+        for number, selection in enumerate(self.media_selections):
+            if number not in loaded.complete and is_complete(begun.plan, begun.stored, self._streams_of(number)):
+                loaded.complete.add(number)
+                delivery.tell("did_complete_for", self, selection)
+
+    def _streams_of(self, number: int) -> frozenset[str]:
+        """The ids of the streams that a child needs: the shared video, and its own renditions."""
+        begun = self._loaded.begun if self._loaded is not None else None
+        if begun is None or begun.master is None:
+            return frozenset()
+        return begun.streams_for(replace(self.wanted.wishes[0], media_selections=(self.wanted.selections[number],)))
+
+
+def destination_for(destination: Path | None, asset: Asset, library: Path) -> str:
+    """Where a task's bundle goes, as its row keeps it.
+
+    Raises:
+        UsageError: a bundle is to be augmented and another place was named.
+    """
+    if asset.bundle_path is not None:
+        if destination is not None and destination != asset.bundle_path:
+            raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
+        return str(asset.bundle_path.absolute())
+    return str((destination or library).absolute())
+
+
+def wanted_asset(
+    asset: Asset,
+    wishes: tuple[Preferences, ...],
+    *,
+    title: str | None,
+    artwork: bytes | Path | None,
+    destination: str,
+    selections: Iterable[MediaSelection] = (),
+    keep_protected: bool = False,
+    allow_gaps: bool = False,
+) -> WantedAsset:
+    """What a new task writes down.
+
+    Raises:
+        UsageError: the artwork cannot be read.
+    """
+    if isinstance(artwork, Path):
+        try:
+            artwork = artwork.read_bytes()
+        except OSError as error:
+            raise UsageError(f"the artwork `{artwork}` cannot be read: {error.strerror}") from error
+    return WantedAsset.model_construct(
+        source=asset.place,
+        base_url=asset.source.base_url,
+        headers=asset.headers,
+        title=title,
+        artwork=artwork,
+        destination=destination,
+        wishes=wishes,
+        selections=tuple(one.encode() for one in selections),
+        keep_protected=keep_protected,
+        allow_gaps=allow_gaps,
+    )

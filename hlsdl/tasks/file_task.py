@@ -1,0 +1,280 @@
+"""The file task: any one http(s) file to a place on disk, with resume data (URLSessionDownloadTask).
+
+Bytes go to a `.part` beside the file. What makes them worth keeping, the validator, is written down with the task before
+the first of them, so that the next run, or the next process, may go on by a range with If-Range.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from contextlib import suppress
+from dataclasses import replace
+from enum import IntEnum
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from anyio.to_thread import run_sync as in_thread
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hlsdl.access.limits import Limits
+from hlsdl.access.urls import read_url
+from hlsdl.bundle.layout import safe_title
+from hlsdl.bundle.plain_file import PlainFile
+from hlsdl.errors import HlsdlError, HttpError, IntegrityError, UsageError, redact
+from hlsdl.library.tasks import TaskRow
+from hlsdl.planning.plan import Resource
+from hlsdl.session import events
+from hlsdl.session.progress import Rate
+from hlsdl.tasks.credentials import authorization
+from hlsdl.tasks.session_configuration import SessionConfiguration
+from hlsdl.tasks.states import Phase, Trigger
+from hlsdl.tasks.task import Owner, Task, TaskProgress
+from hlsdl.transfer.client import Client
+from hlsdl.transfer.sink import Validator
+
+LARGEST_FILE = 1 << 42
+"""Bytes; 4 TiB."""
+LONGEST_RESUME_DATA = 64 << 10
+"""Bytes of resume data that are looked at."""
+TELL_INTERVAL = 0.1
+"""Seconds between two calls of `did_write_data`."""
+
+
+class URLErrorCode(IntEnum):
+    """What Apple calls an HTTP refusal of a download (NSURLError); the true status stays in `http_status`."""
+
+    CANCELLED = -999
+    USER_AUTHENTICATION_REQUIRED = -1013
+    """401, 407."""
+    NO_PERMISSIONS_TO_READ_FILE = -1102
+    """403."""
+    FILE_DOES_NOT_EXIST = -1100
+    """Any other refusal."""
+
+
+class FileRefused(HttpError):
+    """The server refuses the file.
+
+    Attributes:
+        url_error_code: what Apple calls it.
+    """
+
+    def __init__(self, error: HttpError) -> None:
+        super().__init__(
+            error.message, hint=error.hint, url=error.url, http_status=error.http_status, challenge=error.challenge
+        )
+        self.url_error_code = url_error_code(error.http_status)
+
+
+def url_error_code(http_status: int | None) -> URLErrorCode:
+    """The NSURLError code that URLSessionDownloadTask gives for an HTTP status."""
+    if http_status in {401, 407}:
+        return URLErrorCode.USER_AUTHENTICATION_REQUIRED
+    return URLErrorCode.NO_PERMISSIONS_TO_READ_FILE if http_status == 403 else URLErrorCode.FILE_DOES_NOT_EXIST
+
+
+class StoredValidator(BaseModel):
+    """A validator, as it is written down."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class WantedFile(BaseModel):
+    """What a file task was asked for, and what its `.part` is worth, as its row keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_name: Literal["hlsdl.file-task/1"] = "hlsdl.file-task/1"
+    url: str
+    destination: str
+    validator: StoredValidator | None = None
+    """Of the bytes in the `.part`; only strong ones are written down."""
+
+    @classmethod
+    def read(cls, text: str) -> WantedFile:
+        """What a row says; IntegrityError when nobody can make sense of it."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            raise IntegrityError("a stored task cannot be read", hint="make a new task for the same file") from None
+
+
+class ResumeData(BaseModel):
+    """What an app keeps to go on later: `make_download_task(resume_data=…)`. Opaque bytes outside of this module."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_name: Literal["hlsdl.resume-data/1"] = "hlsdl.resume-data/1"
+    url: str
+    destination: str
+    offset: int
+    sha256: str
+    """Of the first `offset` bytes of the `.part`."""
+    validator: StoredValidator
+
+    @classmethod
+    def read(cls, data: bytes) -> ResumeData:
+        """What an app gives back; UsageError when these are no resume data."""
+        try:
+            if len(data) > LONGEST_RESUME_DATA:
+                raise ValueError
+            return cls.model_validate_json(data)
+        except ValueError:
+            raise UsageError("these are no resume data", hint="start the file over with its URL") from None
+
+
+def wanted_file(url: str | None, destination: Path | None, resume_data: bytes | None) -> WantedFile:
+    """What a new file task writes down.
+
+    Raises:
+        UsageError: neither or both of `url` and `resume_data`; a URL that is none; resume data that are none.
+    """
+    if (url is None) == (resume_data is None):
+        raise UsageError("a file task needs a URL or resume data, and not both")
+    if resume_data is not None:
+        data = ResumeData.read(resume_data)
+        place = Path(data.destination) if destination is None else _place(destination, data.url)
+        part = PlainFile(Path(data.destination), limit=LARGEST_FILE, validator=data.validator)
+        is_whole = place == Path(data.destination) and part.size == data.offset
+        is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
+        return WantedFile(url=data.url, destination=str(place), validator=data.validator if is_same else None)
+    assert url is not None  # noqa: S101 - one of the two is given
+    if urlsplit(url).scheme.lower() not in {"http", "https"}:
+        raise UsageError(f"`{redact(url)}` is no http or https URL")
+    return WantedFile(url=read_url(url).text, destination=str(_place(destination or Path(), url)))
+
+
+def _place(destination: Path, url: str) -> Path:
+    """The path of the file: a folder gets the name in the URL, made safe."""
+    if destination.is_dir():
+        name = unquote(urlsplit(url).path.rpartition("/")[2])
+        return (destination / safe_title(name or "download")).absolute()
+    return destination.absolute()
+
+
+class DownloadTask(Task[Path]):
+    """Downloads one file; awaited it gives its path. Source: URLSessionDownloadTask."""
+
+    def __init__(self, owner: Owner, row: TaskRow, configuration: SessionConfiguration) -> None:
+        """From its row."""
+        super().__init__(owner, row)
+        self._configuration = configuration
+        self._wanted = WantedFile.read(row.configuration)
+        self._file: PlainFile | None = None
+        self._resumed_at: int | None = None
+        self._written = 0
+        self._told_at = float("-inf")
+        self._wants_data: asyncio.Future[bytes | None] | None = None
+
+    @property
+    def url(self) -> str:
+        """The file's, for people: without user info and query values (originalRequest)."""
+        return redact(self._wanted.url)
+
+    async def cancel_by_producing_resume_data(self) -> bytes | None:
+        """Stop for good, and say how to go on later; None when that cannot be (`cancel(byProducingResumeData:)`).
+
+        It cannot when nothing has come, the server gives no strong validator (RFC 9110 §8.8.1), or the task has ended.
+        """
+        if self.phase in (Phase.FINISHED, Phase.FAILED, Phase.CANCELLED):
+            return None
+        self.cancel()
+        with suppress(HlsdlError):
+            await self
+        return await in_thread(self._resume_data)
+
+    async def work(self) -> Path:
+        """Bring what is missing of the file, and give it its name."""
+        wanted = self._wanted = WantedFile.read(self.row.configuration)
+        validator = Validator(strong=True, **wanted.validator.model_dump()) if wanted.validator is not None else None
+        file = self._file = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=validator)
+        file.described, file.restarted = self._described, self._restarted
+        self._written, self._resumed_at = file.size, file.size or None
+        self._keep(location=wanted.destination)
+        self.trigger(Trigger.RESOLVE)
+        options = self._configuration.transfer_options(authorization(self.credential))
+        resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
+        rate = Rate()
+        try:
+            async with Client(options, wanted.url, limits=replace(Limits(), resume_from=1)) as client:
+                await client.fetch(resource, file, on_bytes=partial(self._arrived, rate), on_total=self._is_as_large_as)
+            await file.finish()
+        except HlsdlError as error:
+            raise self._with_resume_data(error) from error
+        finally:
+            await asyncio.shield(in_thread(file.close))
+        self._tell_progress(rate, always=True)
+        return file.path
+
+    def stored_result(self) -> Path | None:
+        """The file's path."""
+        return self.location if self.phase is Phase.FINISHED else None
+
+    def _described(self, validator: Validator) -> None:
+        strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified)
+        self._wanted = self._wanted.model_copy(update={"validator": strong if validator.strong else None})
+        self._keep(configuration=self._wanted.model_dump_json())
+        if self._resumed_at is not None:
+            self._owner.delivery.tell("did_resume_at_offset", self, self._resumed_at, self.progress.total_bytes)
+            self._resumed_at = None
+
+    def _restarted(self) -> None:
+        self._written = 0
+        self._resumed_at = 0 if self._resumed_at is not None else None
+
+    def _is_as_large_as(self, total: int) -> None:
+        self.progress = replace(self.progress, total_bytes=total, total_is_estimate=False)
+
+    def _arrived(self, rate: Rate, size: int) -> None:
+        rate.arrived(size, asyncio.get_running_loop().time())
+        self._tell_progress(rate)
+
+    def _tell_progress(self, rate: Rate, *, always: bool = False) -> None:
+        now, file = asyncio.get_running_loop().time(), self._file
+        if file is None or (not always and now - self._told_at < TELL_INTERVAL):
+            return
+        self._told_at = now
+        total, speed = self.progress.total_bytes, rate.per_second(now)
+        written, self._written = file.size - self._written, file.size
+        self.progress = TaskProgress(
+            completed_bytes=file.size,
+            total_bytes=total,
+            total_is_estimate=total is None,
+            fraction=min(1.0, file.size / total) if total else float(always),
+            rate=speed,
+            eta=(total - file.size) / speed if total is not None and speed > 0 else None,
+        )
+        self._owner.delivery.tell("did_write_data", self, written, file.size, total)
+        self.tell(
+            events.FileProgressed(
+                task=file.path.name, completed_bytes=file.size, total_bytes=total, rate=round(speed, 1)
+            )
+        )
+
+    def _with_resume_data(self, error: HlsdlError) -> HlsdlError:
+        told = FileRefused(error) if isinstance(error, HttpError) else error
+        told.resume_data = self._resume_data()
+        return told
+
+    def _resume_data(self) -> bytes | None:
+        """How to go on later; blocks."""
+        wanted = WantedFile.read(self.row.configuration)
+        if wanted.validator is None:
+            return None
+        part = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=wanted.validator)
+        if not part.size:
+            return None
+        data = ResumeData(
+            url=wanted.url,
+            destination=wanted.destination,
+            offset=part.size,
+            sha256=part.digest(),
+            validator=wanted.validator,
+        )
+        return data.model_dump_json().encode()

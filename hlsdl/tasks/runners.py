@@ -1,0 +1,162 @@
+"""The work that is under way, one asyncio task for each of a session's tasks that has a place.
+
+After every change `reconcile` asks `schedule` what is to be done, and does it: nothing else starts or stops work. What
+the end of a task means to the outside is the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hlsdl.errors import HlsdlError, HttpError, NetworkError
+from hlsdl.tasks.credentials import MOST_CHALLENGES, challenge_of
+from hlsdl.tasks.delegate import Credential, Delivery
+from hlsdl.tasks.schedule import Standing, orders_for
+from hlsdl.tasks.session_configuration import SessionConfiguration
+from hlsdl.tasks.states import ACTIVE, Trigger
+from hlsdl.tasks.task import Task, TaskCancelled
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds between two tries of a task that waits for the network; doubled each time."""
+
+Ended = Callable[[Task[Any], Any, HlsdlError | None], None]
+"""Told once for each task that has ended: its result or its error."""
+
+
+class Runners:
+    """Runs a session's tasks. One event loop only."""
+
+    def __init__(
+        self, tasks: Mapping[int, Task[Any]], configuration: SessionConfiguration, delivery: Delivery, ended: Ended
+    ) -> None:
+        """`tasks` is the session's own, by identifier; a live view."""
+        self._tasks, self._configuration, self._delivery, self._ended = tasks, configuration, delivery, ended
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._not_before: dict[int, float] = {}
+        """Task -> when to try again, on the loop's clock."""
+        self._pauses: dict[int, float] = {}
+        """Task -> how long it waited for the network the last time."""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def hurry(self, number: int) -> None:
+        """Forget that this task should wait for its next try."""
+        self._not_before.pop(number, None)
+
+    def reconcile(self) -> None:
+        """Stop what should not run, end what has stopped, start what may."""
+        if self._is_closed:
+            return
+        orders = orders_for(
+            [self._standing(task) for task in self._tasks.values()],
+            places=self._configuration.maximum_concurrent_tasks,
+        )
+        for number in orders.stop:
+            self._running[number].cancel()
+        for number in orders.start:
+            self._start(self._tasks[number])
+        for number in orders.end:
+            task = self._tasks[number]
+            if task.trigger(Trigger.STOP):
+                self._ended(task, None, TaskCancelled("the task was cancelled"))
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if orders.look_again is not None:
+            # Never longer than a minute: dates are on the wall's clock, which may be set.
+            pause = min(orders.look_again, LONGEST_PAUSE)
+            self._alarm = asyncio.get_running_loop().call_later(pause, self.reconcile)
+
+    async def restart(self) -> None:
+        """Stop what is under way, which brings it to the device, and let it go on."""
+        stopped = [self._tasks[number] for number in self._running]
+        await self._stop()
+        for task in stopped:
+            task.trigger(Trigger.YIELD)
+        self.reconcile()
+
+    async def close(self) -> None:
+        """Stop everything for good; what was wanted stays wanted."""
+        self._is_closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._stop()
+
+    async def _stop(self) -> None:
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _standing(self, task: Task[Any]) -> Standing:
+        number, date = task.task_identifier, task.row.earliest_begin
+        until_date = date - time.time() if date is not None else 0.0
+        until_try = self._not_before.get(number, 0.0) - asyncio.get_running_loop().time()
+        return Standing(
+            number=number,
+            phase=task.phase,
+            priority=task.priority,
+            wait=max(until_date, until_try),
+            is_running=number in self._running,
+        )
+
+    def _start(self, task: Task[Any]) -> None:
+        number = task.task_identifier
+        self._running[number] = asyncio.create_task(self._run(task), name=f"hlsdl task {number}")
+        task.trigger(Trigger.START)
+
+    async def _run(self, task: Task[Any]) -> None:
+        """One task's turn: its work, and what becomes of it."""
+        result, error = None, None
+        longest = self._configuration.timeout_interval_for_resource
+        try:
+            async with asyncio.timeout(longest):
+                result = await self._work(task)
+        except TimeoutError:
+            error = NetworkError(f"the task was not done within {longest:g} seconds")
+        except HlsdlError as failure:
+            error = failure
+        except Exception as defect:
+            logger.exception("task %d failed by a defect", task.task_identifier)
+            error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
+        finally:
+            self._running.pop(task.task_identifier, None)
+            if task.phase in ACTIVE and (result is not None or error is not None):
+                self._settle(task, result, error)
+            self.reconcile()
+
+    async def _work(self, task: Task[Any]) -> Any:
+        """The task's work, again after each answered challenge."""
+        for failures in range(MOST_CHALLENGES):
+            try:
+                return await task.work()
+            except HttpError as error:
+                challenge = challenge_of(error, task.row.source_url, failures)
+                if challenge is None or not self._delivery.hears("did_receive_challenge"):
+                    raise
+                answer = await self._delivery.tell("did_receive_challenge", task, challenge)
+                if not isinstance(answer, Credential):
+                    raise
+                task.credential = answer
+        return await task.work()
+
+    def _settle(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
+        """What becomes of a task whose work has come to an end by itself."""
+        if isinstance(error, NetworkError) and self._configuration.waits_for_connectivity and error.http_status is None:
+            self._wait_for_network(task)
+        elif task.trigger(Trigger.FAIL if error is not None else Trigger.FINISH):
+            self._ended(task, result, error)
+
+    def _wait_for_network(self, task: Task[Any]) -> None:
+        number = task.task_identifier
+        if number not in self._pauses:
+            self._delivery.tell("is_waiting_for_connectivity", task)
+        self._pauses[number] = min(self._pauses.get(number, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
+        self._not_before[number] = asyncio.get_running_loop().time() + self._pauses[number]
+        task.trigger(Trigger.YIELD)

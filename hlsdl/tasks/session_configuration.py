@@ -1,0 +1,111 @@
+"""How a session behaves: its kind, its patience, what it says to origins (URLSessionConfiguration).
+
+The environment is not read here: folders that are not given are those of the user's data directory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from hlsdl.errors import UsageError
+from hlsdl.transfer.options import TransferOptions
+
+WEEK = 7 * 24 * 3600.0
+LONGEST_IDENTIFIER = 100
+"""Characters; an identifier becomes a file name."""
+_IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+class SessionKind(StrEnum):
+    """Which of the three kinds a session is."""
+
+    DEFAULT = "default"
+    EPHEMERAL = "ephemeral"
+    BACKGROUND = "background"
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionConfiguration:
+    """Make one with `default()`, `ephemeral()` or `background(identifier)`, then set what should differ.
+
+    A session copies it when it is made; later changes have no effect. Times are seconds.
+
+    Source: URLSessionConfiguration.
+    """
+
+    kind: SessionKind = SessionKind.DEFAULT
+    identifier: str | None = None
+    """Of a background session: its tasks are found again under it (`background(withIdentifier:)`)."""
+    timeout_interval_for_request: float = 60.0
+    """Without a byte from the origin; each new byte starts it again (timeoutIntervalForRequest)."""
+    timeout_interval_for_resource: float = WEEK
+    """For a whole task, from its first start in this process, all retries included (timeoutIntervalForResource)."""
+    waits_for_connectivity: bool = False
+    """Wait for the network instead of failing; background sessions always do (waitsForConnectivity)."""
+    http_maximum_connections_per_host: int | None = None
+    """Requests of one task at once. None: as many as serve best (httpMaximumConnectionsPerHost)."""
+    http_additional_headers: dict[str, str] = field(default_factory=dict, repr=False)
+    """Sent with every request to the origin of each asset (httpAdditionalHeaders)."""
+    cookies_file: Path | None = None
+    """A Netscape `cookies.txt` for all tasks (httpCookieStorage); read, never written."""
+    connection_proxy: str | None = field(default=None, repr=False)
+    """`http://…`, `https://…`, `socks5://…`; None: as the environment says (connectionProxyDictionary)."""
+    limit_rate: int | None = None
+    """Bytes per second for each task."""
+    maximum_concurrent_tasks: int = 10
+    """Tasks under way at once; others wait, the highest priority first."""
+    transfer: TransferOptions = field(default_factory=TransferOptions)
+    """What else can be said about the network; the fields above win."""
+    library: Path | None = None
+    """Where bundles go whose configuration names no destination. None: the library folder of the user."""
+    storage: Path | None = None
+    """Where a background session keeps its tasks. None: the sessions folder of the user."""
+
+    @classmethod
+    def default(cls) -> SessionConfiguration:
+        """A session whose tasks live as long as the process (URLSessionConfiguration.default)."""
+        return cls()
+
+    @classmethod
+    def ephemeral(cls) -> SessionConfiguration:
+        """As `default`; nothing but the bundles is written to disk (URLSessionConfiguration.ephemeral).
+
+        The library's index does not learn of its bundles either.
+        """
+        return cls(kind=SessionKind.EPHEMERAL)
+
+    @classmethod
+    def background(cls, identifier: str) -> SessionConfiguration:
+        """A session whose tasks survive the process under `identifier`, one session at a time.
+
+        Raises:
+            UsageError: the identifier is no word of letters, digits, `.`, `_` and `-` of at most 100 characters.
+
+        Source: URLSessionConfiguration.background(withIdentifier:).
+        """
+        if len(identifier) > LONGEST_IDENTIFIER or not _IDENTIFIER.fullmatch(identifier):
+            raise UsageError(
+                f"`{identifier[:LONGEST_IDENTIFIER]!a}` cannot identify a session",
+                hint=f"use at most {LONGEST_IDENTIFIER} letters, digits, dots, dashes and underscores",
+            )
+        return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
+
+    def transfer_options(self, headers: tuple[tuple[str, str], ...]) -> TransferOptions:
+        """What one task says to its origin; `headers` are the asset's own, and win over the session's."""
+        named = {name.lower() for name, _ in headers}
+        added = tuple(
+            (name, value) for name, value in self.http_additional_headers.items() if name.lower() not in named
+        )
+        base = self.transfer
+        return replace(
+            base,
+            connections=self.http_maximum_connections_per_host or base.connections,
+            stall_timeout=self.timeout_interval_for_request,
+            headers=(*base.headers, *added, *headers),
+            cookies_file=self.cookies_file or base.cookies_file,
+            proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
+            limit_rate=self.limit_rate or base.limit_rate,
+        )

@@ -1,0 +1,258 @@
+"""A task: one download with an identity, a state, and listeners. What the work is, the kinds of task say.
+
+A task changes nothing by itself: it asks its session, which compares what is wanted with what is under way
+(`AssetDownloadSession`). What must survive the process is in its row. Source: URLSessionTask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from hlsdl.errors import HlsdlError, Interrupted, UsageError
+from hlsdl.library.tasks import TaskRow
+from hlsdl.session.events import Event
+from hlsdl.tasks.delegate import Credential, Delivery
+from hlsdl.tasks.states import ENDS, Phase, TaskState, Trigger, phase_after, state_of
+
+LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
+"""URLSessionTask.lowPriority, .defaultPriority, .highPriority."""
+
+R = TypeVar("R")
+
+
+class TaskCancelled(Interrupted):
+    """`cancel()` was called; what had come is still on disk (NSURLErrorCancelled)."""
+
+    kind = "cancelled"
+    usual_hint = "a new task for the same asset and destination goes on with what is there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProgress:
+    """How far a task is (URLSessionTask.progress)."""
+
+    completed_bytes: int = 0
+    total_bytes: int | None = None
+    """None while nothing is known."""
+    total_is_estimate: bool = True
+    fraction: float = 0.0
+    """0 to 1."""
+    rate: float = 0.0
+    """Bytes per second over the last few seconds; 0 when nothing is under way."""
+    eta: float | None = None
+    """Seconds left at that rate, None while unknown."""
+
+
+class Owner(Protocol):
+    """What a task needs of its session."""
+
+    delivery: Delivery
+
+    def changed(self, task: Task[Any]) -> None:
+        """A task's phase, priority or date changed: see to it."""
+        ...
+
+    def save(self, row: TaskRow) -> None:
+        """Write the row down."""
+        ...
+
+
+class Task(Generic[R]):
+    """One download. Made by a session, suspended; awaited it gives its result or raises its error.
+
+    Use it from the session's event loop only; `hlsdl.sync` has the same for threads. Source: URLSessionTask.
+    """
+
+    def __init__(self, owner: Owner, row: TaskRow) -> None:
+        self._owner = owner
+        self.row = row
+        """What is stored of it."""
+        self.error: HlsdlError | None = None
+        """Why it did not go well; None before the end and when it did (URLSessionTask.error)."""
+        self.progress = TaskProgress(completed_bytes=row.completed_bytes, total_bytes=row.total_bytes)
+        self.credential: Credential | None = None
+        """The answer to the last challenge; never stored."""
+        self._result: R | None = None
+        self._listeners: list[asyncio.Queue[Event | None]] = []
+        self._ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.task_identifier}, {self.phase.value})"
+
+    # -- what is stored --------------------------------------------------------------------------------------------
+
+    @property
+    def task_identifier(self) -> int:
+        """Unique within its session, and never used again (taskIdentifier)."""
+        return self.row.id
+
+    @property
+    def phase(self) -> Phase:
+        """Where exactly the task is."""
+        return Phase(self.row.phase)
+
+    @property
+    def state(self) -> TaskState:
+        """`suspended`, `running`, `canceling` or `completed` (URLSessionTask.state)."""
+        return state_of(self.phase)
+
+    @property
+    def task_description(self) -> str | None:
+        """The app's own words, stored with the task: how it knows the task again (taskDescription)."""
+        return self.row.description
+
+    @task_description.setter
+    def task_description(self, text: str | None) -> None:
+        self._keep(description=text)
+
+    @property
+    def priority(self) -> float:
+        """0 to 1, 0.5 to begin with: who gets the next free place (priority)."""
+        return self.row.priority
+
+    @priority.setter
+    def priority(self, priority: float) -> None:
+        if not 0.0 <= priority <= 1.0:
+            raise UsageError("a priority is a number from 0 to 1")
+        self._keep(priority=float(priority))
+        self._owner.changed(self)
+
+    @property
+    def earliest_begin_date(self) -> datetime | None:
+        """Not to be started before; None: at once (earliestBeginDate)."""
+        return datetime.fromtimestamp(self.row.earliest_begin, UTC) if self.row.earliest_begin is not None else None
+
+    @earliest_begin_date.setter
+    def earliest_begin_date(self, date: datetime | None) -> None:
+        if date is not None and date.tzinfo is None:
+            raise UsageError("a date without a time zone could be any moment", hint="give it one, such as UTC")
+        self._keep(earliest_begin=date.timestamp() if date is not None else None)
+        self._owner.changed(self)
+
+    @property
+    def count_of_bytes_client_expects_to_receive(self) -> int | None:
+        """An upper guess, for whoever plans; the estimate once there is one (countOfBytesClientExpectsToReceive)."""
+        return self.row.expected_bytes
+
+    @count_of_bytes_client_expects_to_receive.setter
+    def count_of_bytes_client_expects_to_receive(self, count: int | None) -> None:
+        if count is not None and count < 0:
+            raise UsageError("a number of bytes is not negative")
+        self._keep(expected_bytes=count)
+
+    @property
+    def location(self) -> Path | None:
+        """Where the result is, or will be; None until that is known."""
+        return Path(self.row.location) if self.row.location is not None else None
+
+    @property
+    def count_of_bytes_received(self) -> int:
+        """Bytes that are stored (countOfBytesReceived)."""
+        return self.progress.completed_bytes
+
+    @property
+    def count_of_bytes_expected_to_receive(self) -> int | None:
+        """Bytes in all, perhaps an estimate; None while unknown (countOfBytesExpectedToReceive)."""
+        return self.progress.total_bytes
+
+    # -- what is wanted --------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Run, or go on; nothing when it runs already or has ended (`resume()`)."""
+        self.trigger(Trigger.RESUME)
+
+    def suspend(self) -> None:
+        """Stop for now: what has come stays, in this process and the next (`suspend()`)."""
+        self.trigger(Trigger.SUSPEND)
+
+    def cancel(self) -> None:
+        """Stop for good; the task ends with `TaskCancelled`, what has come stays on disk (`cancel()`)."""
+        self.trigger(Trigger.CANCEL)
+
+    def trigger(self, trigger: Trigger) -> bool:
+        """Take `trigger` to the table of states; returns whether the phase is another one now."""
+        after = phase_after(self.phase, trigger)
+        if after is self.phase:
+            return False
+        self._keep(
+            phase=after.value, completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes
+        )
+        self._owner.changed(self)
+        return True
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything that this task tells from now on, until it ends; at once over when it has."""
+        if self.phase in ENDS:
+            return
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._listeners.append(queue)
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            with suppress(ValueError):
+                self._listeners.remove(queue)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait for the end: the result, or the error raised. To stop waiting does not stop the task."""
+        return self._outcome().__await__()
+
+    async def _outcome(self) -> R:
+        if self._owner.delivery.is_delivering_here and not self._ended.is_set():
+            raise UsageError("a delegate's method cannot wait for its own session", hint="start a task for it instead")
+        await self._ended.wait()
+        if self.error is not None:
+            raise self.error
+        assert self._result is not None  # noqa: S101 - a task that ended without an error has its result
+        return self._result
+
+    async def work(self) -> R:
+        """Do what is missing; each kind of task has its own."""
+        raise NotImplementedError
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to those who listen."""
+        for queue in self._listeners:
+            queue.put_nowait(event)
+
+    def finish(self, result: R | None, error: HlsdlError | None) -> None:
+        """The end was told: let go of everybody who waits."""
+        self._result, self.error = result, error
+        for queue in self._listeners:
+            queue.put_nowait(None)
+        self._ended.set()
+
+    def keep_error(self, error: HlsdlError) -> None:
+        """Write down why the task failed, for a delegate that could not be told in this process."""
+        self._keep(error=json.dumps({"kind": error.kind, "message": error.message, "hint": error.hint}))
+
+    def acknowledge(self) -> None:
+        """Write down that its end was told."""
+        self._keep(acknowledged=True)
+
+    def stored_error(self) -> HlsdlError | None:
+        """Why it ended in an earlier process, or None when it went well."""
+        if self.phase is Phase.CANCELLED:
+            return TaskCancelled("the task was cancelled")
+        if self.row.error is None:
+            return None
+        told = json.loads(self.row.error)
+        kind = KINDS.get(told["kind"], HlsdlError)
+        return kind(str(told["message"]), hint=told["hint"])
+
+    def stored_result(self) -> R | None:
+        """The result of a task that ended well in an earlier process."""
+        raise NotImplementedError
+
+    def _keep(self, **changes: Any) -> None:
+        self.row = self.row.with_changes(**changes)
+        self._owner.save(self.row)
