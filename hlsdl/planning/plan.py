@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
 
 from hlsdl.planning import naming
 from hlsdl.planning.protection import Protection, protection_of
@@ -92,14 +94,12 @@ class DownloadPlan:
     @property
     def resources(self) -> tuple[Resource, ...]:
         """All init sections and segments in play order across the streams."""
-        everything = [
-            (resource.start, position, resource)
-            for position, stream in enumerate(self.streams)
-            for resource in stream.resources
-        ]
-        # Sorting is stable: within one stream and one instant the playlist's own order stays.
-        everything.sort(key=lambda entry: entry[:2])
-        return tuple(resource for _, _, resource in everything)
+        if len(self.streams) == 1:
+            return self.streams[0].resources
+        # Sorting is stable: within one stream and one instant the playlist's own order stays, and streams follow in
+        # their order. Each stream is sorted already, so this is a merge and linear.
+        everything = chain.from_iterable(stream.resources for stream in self.streams)
+        return tuple(sorted(everything, key=attrgetter("start")))
 
     @property
     def duration(self) -> Decimal:
@@ -132,14 +132,13 @@ def make_plan(
 ) -> DownloadPlan:
     """Say exactly which objects these streams consist of."""
     planned = tuple(_plan_stream(source, playlist) for source, playlist in streams)
+    # A session key that no chosen stream uses belongs to what was not chosen: it is not fetched, and one that is used
+    # stands in the playlists too. The order is that of the playlists.
     keys: dict[str, Resource] = {}
-    session_keys = master.session_keys if master else ()
-    used = {key.uri for stream in planned for key in stream.playlist.keys if stored_key_path(key)}
-    for key in (*(key for stream in planned for key in stream.playlist.keys), *session_keys):
-        path = stored_key_path(key)
-        # A session key that no chosen stream uses belongs to what was not chosen: it is not fetched.
-        if path and key.uri in used:
-            keys.setdefault(path, Resource(path=path, url=key.uri or "", kind="key", limit=KEY_BYTES))
+    for key in (key for stream in planned for key in stream.playlist.keys):
+        if key.uri not in keys and (path := stored_key_path(key)):
+            uri = key.uri or ""
+            keys[uri] = Resource(path=path, url=uri, kind="key", limit=KEY_BYTES)
     data = {
         item.uri: Resource(
             path=naming.data_path(item.uri, "json" if item.format == "JSON" else "bin"),
@@ -166,34 +165,42 @@ def stream_estimate(stream: StreamPlan) -> Estimate:
     if len(known) == len(stream.resources):
         return Estimate(bytes=sum(known), is_exact=True)
     declared = stream.source.average_bandwidth or stream.source.bandwidth or stream.source.typical_bandwidth
-    bits = sum(((s.bitrate or declared) * s.duration for s in stream.playlist.segments if not s.gap), Decimal(0))
+    seconds: dict[int, Decimal] = {}
+    for segment in stream.playlist.segments:
+        if not segment.gap:
+            rate = segment.bitrate or declared
+            seconds[rate] = seconds.get(rate, Decimal(0)) + segment.duration
+    bits = sum((rate * lasting for rate, lasting in seconds.items()), Decimal(0))
     return Estimate(bytes=int(bits) // 8, is_exact=False)
 
 
 def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
     resources: list[Resource] = []
     files: dict[int, str] = {}
-    names: dict[tuple[object, ...], str] = {}
+    inits: dict[tuple[str, ByteRange | None], str] = {}
+    # A segment that is listed twice is one file: the same bytes under the same default IV rules.
+    known: dict[str | tuple[str, ByteRange], str] = {}
+    limits = _Limits(source.bandwidth)
+    folder = f"{source.id}/"
     start = Decimal(0)
     for segment in playlist.segments:
-        if segment.init is not None:
-            identity = _init_identity(segment.init)
-            if identity not in names:
-                names[identity] = naming.init_name(segment.sequence)
-                resources.append(_init_resource(source, segment.init, names[identity], segment.sequence, start))
-        name = _segment_file(source, segment, names)
-        if name is None:
-            name = naming.segment_name(segment.sequence, _extension(source, segment))
+        init = segment.init
+        if init is not None and (init.uri, init.byte_range) not in inits:
+            name = inits[init.uri, init.byte_range] = naming.init_name(segment.sequence)
+            resources.append(_init_resource(source, init, folder + name, segment.sequence, start))
+        identity = segment.uri if segment.byte_range is None else (segment.uri, segment.byte_range)
+        stored = None if segment.gap else known.get(identity)
+        if stored is None:
+            stored = naming.segment_name(segment.sequence, _extension(source, segment))
             if not segment.gap:
-                names[_segment_identity(segment)] = name
-                resources.append(_segment_resource(source, segment, name, start))
-        files[segment.line] = name
+                known[identity] = stored
+                resources.append(_segment_resource(source, segment, folder + stored, start, limits))
+        files[segment.line] = stored
         start += segment.duration
     for init in playlist.inits:
         # A map that no segment uses has nothing to name it after; its line is dropped by the writer.
-        stored = names.get(_init_identity(init))
-        if stored is not None:
-            files[init.line] = stored
+        if (init.uri, init.byte_range) in inits:
+            files[init.line] = inits[init.uri, init.byte_range]
     return StreamPlan(
         source=source,
         playlist=playlist,
@@ -203,43 +210,46 @@ def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
     )
 
 
-def _segment_file(source: StreamSource, segment: Segment, names: Mapping[tuple[object, ...], str]) -> str | None:
-    """The file an earlier, identical segment already has: the same bytes under the same default IV rules."""
-    return None if segment.gap else names.get(_segment_identity(segment))
-
-
-def _segment_identity(segment: Segment) -> tuple[object, ...]:
-    return ("segment", segment.uri, segment.byte_range)
-
-
-def _init_identity(init: InitSection) -> tuple[object, ...]:
-    return ("init", init.uri, init.byte_range)
-
-
 def _extension(source: StreamSource, segment: Segment) -> str:
     return naming.segment_extension(segment.uri, kind=source.kind, has_init=segment.init is not None)
 
 
-def _segment_resource(source: StreamSource, segment: Segment, name: str, start: Decimal) -> Resource:
-    rate = segment.bitrate or source.bandwidth
-    derived = int(BITRATE_SLACK * rate * segment.duration / 8)
-    limit = min(MOST_SEGMENT_BYTES, max(LEAST_SEGMENT_LIMIT, derived))
+class _Limits:
+    """What a segment may weigh, by its bitrate and duration; most segments of a stream have the same."""
+
+    def __init__(self, bandwidth: int) -> None:
+        self._bandwidth = bandwidth
+        self._known: dict[tuple[int | None, Decimal], int] = {}
+
+    def of(self, segment: Segment) -> int:
+        """Bytes: those of its range, else many times what its bitrate declares."""
+        if segment.byte_range is not None:
+            return segment.byte_range.length
+        limit = self._known.get((segment.bitrate, segment.duration))
+        if limit is None:
+            derived = int(BITRATE_SLACK * (segment.bitrate or self._bandwidth) * segment.duration / 8)
+            limit = min(MOST_SEGMENT_BYTES, max(LEAST_SEGMENT_LIMIT, derived))
+            self._known[segment.bitrate, segment.duration] = limit
+        return limit
+
+
+def _segment_resource(source: StreamSource, segment: Segment, path: str, start: Decimal, limits: _Limits) -> Resource:
     return Resource(
-        path=f"{source.id}/{name}",
+        path=path,
         url=segment.uri,
         byte_range=segment.byte_range,
         duration=segment.duration,
-        limit=segment.byte_range.length if segment.byte_range else limit,
+        limit=limits.of(segment),
         stream=source.id,
         sequence=segment.sequence,
         start=start,
-        block=AES_BLOCK if any(key.method == "AES-128" for key in segment.keys) else 1,
+        block=AES_BLOCK if segment.keys and any(key.method == "AES-128" for key in segment.keys) else 1,
     )
 
 
-def _init_resource(source: StreamSource, init: InitSection, name: str, sequence: int, start: Decimal) -> Resource:
+def _init_resource(source: StreamSource, init: InitSection, path: str, sequence: int, start: Decimal) -> Resource:
     return Resource(
-        path=f"{source.id}/{name}",
+        path=path,
         url=init.uri,
         byte_range=init.byte_range,
         kind="init",

@@ -5,6 +5,7 @@ hlsdl keeps identity keys (RFC 8216 §4.3.2.4) and leaves every DRM system alone
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hlsdl.playlist.models import Key, MediaPlaylist
@@ -37,11 +38,17 @@ def opens(key: Key) -> bool:
 
 def protection_of(playlist: MediaPlaylist) -> Protection:
     """Judge a stream by the keys in force over its segments and init sections."""
-    key_sets = {segment.keys for segment in playlist.segments if segment.keys}
-    key_sets |= {segment.init.keys for segment in playlist.segments if segment.init and segment.init.keys}
-    methods = dict.fromkeys(key.method for keys in sorted(key_sets, key=_first_line) for key in keys)
-    locked = next((keys for keys in sorted(key_sets, key=_first_line) if not any(opens(key) for key in keys)), None)
+    ordered = sorted(_key_sets(playlist), key=_first_line)
+    methods = dict.fromkeys(key.method for keys in ordered for key in keys)
+    locked = next((keys for keys in ordered if not any(opens(key) for key in keys)), None)
     return Protection(encryption="+".join(methods) or "none", obstacle=_obstacle(locked) if locked else None)
+
+
+def _key_sets(playlist: MediaPlaylist) -> Iterable[tuple[Key, ...]]:
+    """Each set of keys in force once, by identity: the reader shares them, and comparing 100,000 sets takes long."""
+    sets = {id(segment.keys): segment.keys for segment in playlist.segments if segment.keys}
+    maps = {id(segment.init): segment.init for segment in playlist.segments if segment.init is not None}
+    return (sets | {id(init.keys): init.keys for init in maps.values() if init.keys}).values()
 
 
 def _first_line(keys: tuple[Key, ...]) -> int:

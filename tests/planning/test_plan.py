@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from posixpath import splitext
+from urllib.parse import urlsplit
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hlsdl.planning import naming
 from hlsdl.planning.plan import LEAST_SEGMENT_LIMIT, MOST_SEGMENT_BYTES, DownloadPlan, make_plan
 from hlsdl.planning.selection import StreamSource, select_media
 from hlsdl.playlist.models import ByteRange, MediaPlaylist
@@ -118,3 +124,20 @@ def test_a_media_playlist_as_source_is_its_own_stream() -> None:
     selection = select_media(media("#EXTINF:4,\na.ts"))
     assert [one.kind for one in selection.streams] == ["video"]
     assert selection.streams[0].id.startswith("0-")
+
+
+@given(
+    st.builds(
+        "{}://{}{}{}".format,
+        st.sampled_from(["http", "https", "file"]),
+        st.sampled_from(["a", "a.ts", "[::1]", ""]),
+        st.text(alphabet="/.ab:;%TS", max_size=12).map(lambda path: f"/{path}" if path else ""),
+        st.text(alphabet="?#/.ts", max_size=6),
+    )
+)
+def test_the_extension_of_a_url_is_what_the_standard_library_finds(url: str) -> None:
+    try:
+        expected = splitext(urlsplit(url).path)[1][1:].lower()
+    except ValueError:
+        expected = ""
+    assert naming.extension_of(url) == expected
