@@ -59,6 +59,7 @@ def diagnosis(loaded: Loaded, environment: Mapping[str, str]) -> dict[str, Any]:
         "ffmpeg": _ffmpeg(loaded.settings.ffmpeg),
         **_players(),
         "open_files": _open_files(),
+        "transport": _transport(),
         "extras": {extra: find_spec(module) is not None for extra, module in EXTRAS.items()},
         "settings": [
             {"name": name.replace("_", "-"), "value": value, "origin": loaded.origins[name]}
@@ -87,7 +88,7 @@ def shown_values(loaded: Loaded) -> dict[str, Any]:
 
 def doctor_blocks(document: Mapping[str, Any]) -> list[Block]:
     """Show an `hlsdl.doctor/1`."""
-    ffmpeg, limits = document["ffmpeg"], document["open_files"]
+    ffmpeg, limits, transport = document["ffmpeg"], document["open_files"], document["transport"]
     found = Facts(
         [
             ("hlsdl", document["version"]),
@@ -98,6 +99,7 @@ def doctor_blocks(document: Mapping[str, Any]) -> list[Block]:
             ("browser", "found" if document["browser"] else "none"),
             ("web player", "its files are here" if document["web_player"] else "its files were not built in"),
             ("open files", f"{limits['soft']} (at most {limits['hard']})" if limits else "no limit known"),
+            ("transport", _transport_text(transport)),
             *[(extra, "installed" if there else "not installed") for extra, there in document["extras"].items()],
         ]
     )
@@ -113,6 +115,21 @@ def _setting_text(value: object) -> str:
         between = "x" if value and all(isinstance(item, int) for item in value) else ", "
         return between.join(str(item) for item in value)
     return "" if value is None else str(value)
+
+
+def _transport_text(transport: Mapping[str, Any]) -> str:
+    name = f"{transport['name']} {transport['version']}"
+    if transport["why_not_libcurl"] is not None:
+        return f"{name}, since {transport['why_not_libcurl']}"
+    return f"{name}, {'with' if transport['http3'] else 'without'} HTTP/3"
+
+
+def _transport() -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from hlsdl.transfer.transport import transport_in_use
+
+    return asdict(transport_in_use())
 
 
 def _ffmpeg(configured: Path | None) -> dict[str, str]:

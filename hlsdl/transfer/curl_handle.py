@@ -44,7 +44,7 @@ def why_not() -> str | None:
     if sys.platform == "win32" or not (hasattr(select, "epoll") or hasattr(select, "poll")):
         return "the event loop of this system does not watch sockets"
     if pycurl.version_info()[2] < OLDEST:
-        return f"libcurl {pycurl.version_info()[1]} is too old"
+        return f"libcurl {version()} is too old"
     missing = [name for name in _NEEDED if not hasattr(pycurl, name)]
     if missing:
         return f"pycurl lacks {', '.join(missing)}"
@@ -182,6 +182,8 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
         (SUPPRESS_CONNECT_HEADERS, 1),
     ):
         curl.setopt(option, value)
+    # No MAXFILESIZE_LARGE: limits belong to resources and not to transfers (a key page, a part of a whole, the rest of
+    # something). Those who read keep them, with a message that says which, and no more than two blocks come unasked.
     curl.setopt(pycurl.USERAGENT, "")  # none: pycurl has set its own
     file, folder = authorities
     if file is not None:
@@ -193,6 +195,11 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
     if options.client_cert is not None:
         curl.setopt(pycurl.SSLCERT, str(options.client_cert))
         curl.setopt(pycurl.SSLKEY, str(options.client_cert))
+
+
+def version() -> str:
+    """That of libcurl."""
+    return str(pycurl.version_info()[1])
 
 
 def has_http3() -> bool:

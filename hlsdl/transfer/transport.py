@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from typing import Literal
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
@@ -35,6 +37,32 @@ def why_not_libcurl() -> str | None:
     """Say why libcurl is not used on this machine (half a sentence), or None when it is."""
     try:
         from hlsdl.transfer import curl_handle
-    except ImportError:
+    except ModuleNotFoundError:
         return "pycurl is not installed"
+    except ImportError:
+        return "pycurl is installed and cannot be loaded"
     return curl_handle.why_not()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """Whose connections a job gets on this machine when nothing else is insisted on."""
+
+    name: Literal["libcurl", "httpx"]
+    version: str
+    http3: bool
+    """Whether `http3` can be had."""
+    why_not_libcurl: str | None
+    """Half a sentence when it is httpx, else None."""
+
+
+def transport_in_use() -> InUse:
+    """Look which door `auto` opens."""
+    reason = why_not_libcurl()
+    if reason is None:
+        from hlsdl.transfer import curl_handle
+
+        return InUse(name="libcurl", version=curl_handle.version(), http3=curl_handle.has_http3(), why_not_libcurl=None)
+    from importlib.metadata import version
+
+    return InUse(name="httpx", version=version("httpx"), http3=False, why_not_libcurl=reason)
