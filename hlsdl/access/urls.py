@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
@@ -27,37 +26,50 @@ class SourceOrigin(NamedTuple):
 
     scheme: str
     host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedUrl:
-    """A URL that was read and found well formed; `policy` says whether we may go there."""
-
-    text: str = field(repr=False)
-    """Normalised host, no fragment, spaces and non-ASCII percent-encoded, everything else as written."""
-    scheme: str
-    host: str
     """A name in lower-case ASCII, dotted IPv4, or IPv6 without brackets."""
     port: int
-    target: str = field(repr=False)
-    """Path and query: the request target of HTTP/1.1."""
 
-    @property
-    def origin(self) -> SourceOrigin:
+
+class CheckedUrl:
+    """A URL that was read and found well formed; `policy` says whether we may go there.
+
+    A value that nobody changes. (No frozen dataclass: one is made for each of thousands of segments a second.)
+    """
+
+    __slots__ = ("host", "origin", "port", "scheme", "target", "text")
+
+    def __init__(self, *, text: str, origin: SourceOrigin, target: str) -> None:
+        self.text = text
+        """Normalised host, no fragment, spaces and non-ASCII percent-encoded, everything else as written."""
+        self.origin = origin
         """Where credentials belong to."""
-        return SourceOrigin(self.scheme, self.host, self.port)
+        self.scheme, self.host, self.port = origin
+        self.target = target
+        """Path and query: the request target of HTTP/1.1."""
+
+    def __repr__(self) -> str:
+        return f"CheckedUrl({self.origin})"  # the rest may hold secrets
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CheckedUrl) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     @property
     def authority(self) -> str:
         """The Host header: the port only when it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return _authority_of(self.origin)
 
     @property
     def path(self) -> str:
         """The target without its query."""
         return self.target.partition("?")[0]
+
+
+def _authority_of(origin: SourceOrigin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return host if origin.port == DEFAULT_PORTS[origin.scheme] else f"{host}:{origin.port}"
 
 
 def read_url(url: str, *, longest: int = 8192) -> CheckedUrl:
@@ -86,9 +98,8 @@ def read_url(url: str, *, longest: int = 8192) -> CheckedUrl:
     target = quote(parts[2], safe=_SAFE, errors="surrogatepass")
     if not target.startswith("/"):
         target = "/" + target
-    checked = CheckedUrl(text="", scheme=scheme, host=host, port=port, target=target)
-    text = f"{scheme}://{checked.authority}{target}"
-    return CheckedUrl(text=text, scheme=scheme, host=host, port=port, target=target)
+    origin = SourceOrigin(scheme, host, port)
+    return CheckedUrl(text=f"{scheme}://{_authority_of(origin)}{target}", origin=origin, target=target)
 
 
 _SAFE = "".join(map(chr, range(0x21, 0x7F)))

@@ -32,7 +32,7 @@ class CheckedUrls:
         known = self._passed.get(url[:end]) if end > 0 else None
         if known is None or len(url) > self._policy.longest_url or not _TARGET.fullmatch(url, end):
             return self._ask(url)
-        return CheckedUrl(text=url, scheme=known.scheme, host=known.host, port=known.port, target=url[end:])
+        return CheckedUrl(text=url, origin=known.origin, target=url[end:])
 
     def _ask(self, url: str) -> CheckedUrl:
         checked = self._policy.check_url(url)
