@@ -54,10 +54,14 @@ class Base:
 
         Raises PlaylistError for control characters, LimitError past `max_url`.
         """
+        return self._resolved.get(uri) or self.resolve_encoded(encode(uri, index), index)
+
+    def resolve_encoded(self, uri: str, index: int) -> str:
+        """The same for what `encode` gave, as the lines of m3u8's copy are."""
         known = self._resolved.get(uri)
         if known is not None:
             return known
-        url = self._join(encode(uri, index))
+        url = self._join(uri)
         if len(url) > self._limits.max_url and url[:5].lower() != "data:":
             over_limit("max_url", self._limits.max_url, index)
         if len(self._resolved) >= _REMEMBERED:
@@ -71,7 +75,7 @@ class Base:
 
     def _join(self, reference: str) -> str:
         """RFC 3986 §5.2.2, strict; the usual cases (an absolute URL, a plain relative path) come first."""
-        scheme = _SCHEME.match(reference)
+        scheme = _SCHEME.match(reference) if ":" in reference else None
         if scheme:
             return _without_dots(reference) if scheme[0].lower() in HIERARCHICAL else reference
         if self._folder_is_plain and reference[:1] not in {"/", "?", "#", ".", ""} and "/." not in reference:

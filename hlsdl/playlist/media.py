@@ -104,7 +104,7 @@ class _Reader:
         if count >= len(self._found.uris):
             raise PlaylistError("more segments than URI lines were read")
         index = self._found.uris[count]
-        uri = self._base.resolve(part["uri"], index)
+        uri = self._base.resolve_encoded(part["uri"], index)
         byte_range = self._byte_range(uri)
         self._total += self._duration
         if self._total > self._limits.max_total_duration:

@@ -19,11 +19,13 @@ Hook = Callable[[str, int, dict[str, Any], dict[str, Any]], bool]
 
 
 def read_with_m3u8(copy: list[str], hook: Hook) -> dict[str, Any]:
-    """What m3u8 says about the copy; its own failures, if any are left, are a PlaylistError."""
+    """What m3u8 says about the copy, which is emptied; its own failures, if any are left, are a PlaylistError."""
     from m3u8.parser import parse  # 60 ms, so not before there is a playlist to read
 
+    text = "\n".join(copy)
+    copy.clear()  # m3u8 splits the text into lines of its own, and of a long playlist one set is enough
     try:
-        data: dict[str, Any] = parse("\n".join(copy), strict=False, custom_tags_parser=hook)
+        data: dict[str, Any] = parse(text, strict=False, custom_tags_parser=hook)
     except _FAILURES as error:
         raise PlaylistError(f"the playlist cannot be read ({type(error).__name__})") from error
     return data

@@ -118,6 +118,8 @@ def survey(lines: tuple[str, ...], limits: PlaylistLimits, notes: Notes) -> Surv
             walk.found.copy.append(HIDDEN)
         elif text[0] != "#":
             walk.uri(text, index)
+        elif text.startswith("#EXTINF:"):
+            walk.plain_extinf(text, index)
         elif text.startswith("#EXT"):
             walk.tag(text, index)
         else:
@@ -143,8 +145,9 @@ class _Walk:
         if self._waiting is None and self._orphan is None:
             self._orphan = index
         self._waiting = None
-        self.found.uris.append(index)
-        if len(self.found.uris) > self._limits.max_segments:
+        uris = self.found.uris
+        uris.append(index)
+        if len(uris) > self._limits.max_segments:
             over_limit("max_segments", self._limits.max_segments, index)
         self.found.copy.append(encode(text, index))
 
@@ -161,6 +164,16 @@ class _Walk:
             return
         handler = _HANDLERS.get(name)
         self.found.copy.append(HIDDEN if handler is None else handler(self, name, value.strip(" \t"), text, index))
+
+    def plain_extinf(self, text: str, index: int) -> None:
+        """What `tag` would do for an EXTINF written as it should be: half of the lines of a long playlist."""
+        self.found.first.setdefault("EXTINF", index)
+        known = self._seen_durations.get(text[8:-1]) if self._waiting is None and text[-1] == "," else None
+        if known is not None:
+            self._waiting, self._announced = "EXTINF", index
+            self.found.copy.append(known)
+            return
+        self.found.copy.append(self.extinf("EXTINF", text[8:].strip(" \t"), text, index))
 
     def finish(self) -> Survey:
         found = self.found
