@@ -10,8 +10,8 @@ Sources: AVMediaSelectionGroup, AVMediaSelectionOption, AVMediaSelection, AVPlay
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from hlsdl.errors import UsageError
 from hlsdl.planning import languages
@@ -121,17 +121,19 @@ class MediaSelectionGroup:
 class MediaSelection:
     """One option, or none, for each group of an asset; immutable (AVMediaSelection).
 
-    A group that `chosen` does not mention is left to automatic selection.
+    A group that `chosen` does not mention is left to automatic selection. Two selections are equal when they choose the
+    same; one that was decoded without the asset's groups knows the ids of its options, not their names.
     """
 
-    groups: tuple[MediaSelectionGroup, ...]
     chosen: Pairs = ()
+    groups: tuple[MediaSelectionGroup, ...] = field(default=(), compare=False, repr=False)
+    """The asset's; empty when they are not known (yet)."""
 
     def __post_init__(self) -> None:
         kinds = [kind for kind, _ in self.chosen]
         if len(set(kinds)) != len(kinds):
             raise UsageError("a media selection names a group twice")
-        for kind, id_ in self.chosen:
+        for kind, id_ in self.chosen if self.groups else ():
             group = self.group(kind)
             if id_ is not None:
                 group.option(id_)
@@ -173,25 +175,30 @@ class MediaSelection:
         Source: AVMutableMediaSelection.select(_:in:).
         """
         kind = group if isinstance(group, str) else group.kind
+        self.group(kind)
         id_ = option.id if isinstance(option, MediaSelectionOption) else option
         chosen = {**dict(self.chosen), kind: id_}
-        order = [one.kind for one in self.groups]
-        if kind not in order:
-            self.group(kind)
-        return MediaSelection(self.groups, tuple((one, chosen[one]) for one in order if one in chosen))
+        order = (one.kind for one in self.groups)
+        return MediaSelection(tuple((one, chosen[one]) for one in order if one in chosen), self.groups)
 
     def encode(self) -> Pairs:
         """As plain values, which `Preferences.media_selections` takes and tasks store."""
         return self.chosen
 
     @classmethod
-    def decode(cls, groups: tuple[MediaSelectionGroup, ...], pairs: Iterable[tuple[str, str | None]]) -> MediaSelection:
-        """The selection that `encode` wrote, for the same asset.
+    def decode(
+        cls, pairs: Iterable[tuple[str, str | None]], groups: tuple[MediaSelectionGroup, ...] = ()
+    ) -> MediaSelection:
+        """The selection that `encode` wrote.
+
+        Args:
+            pairs: what it wrote.
+            groups: the asset's, where they are known; the options are then looked up in them.
 
         Raises:
             UsageError: the asset does not have what was chosen.
         """
-        return cls(groups, tuple((kind, id_) for kind, id_ in pairs))
+        return cls(tuple((kind, id_) for kind, id_ in pairs), groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,24 +243,60 @@ def option_id(rendition: Rendition) -> str:
 
 
 def select_automatically(
-    groups: tuple[MediaSelectionGroup, ...], criteria: Mapping[str, MediaSelectionCriteria] | None = None
+    groups: tuple[MediaSelectionGroup, ...],
+    criteria: Mapping[str, MediaSelectionCriteria] | Sequence[MediaSelectionCriteria] = (),
 ) -> MediaSelection:
-    """What is chosen when nobody chooses; criteria by kind of group (`{"audible": …}`) say what is liked.
+    """What is chosen when nobody chooses, and criteria say what is liked.
 
-    With criteria: the options with the principal characteristics, by language, preferred characteristics, DEFAULT,
-    AUTOSELECT and playlist order. Without, or when none fits: the DEFAULT one, else the first AUTOSELECT, else the
-    first; of subtitles the DEFAULT one, else the forced ones of the audio's language, else none.
+    Without criteria, or when none fits: the DEFAULT option, else the first AUTOSELECT, else the first; of subtitles the
+    DEFAULT one, else the forced ones of the audio's language, else none. With criteria: of the options that have the
+    principal characteristics, by language, preferred characteristics, DEFAULT, AUTOSELECT and playlist order; subtitles
+    only in a language, or with a characteristic, that was named.
+
+    Args:
+        groups: the asset's.
+        criteria: by kind of group (`{"audible": …}`), or a list for every group, of which the first that fits counts.
+
+    Source: AVPlayer.setMediaSelectionCriteria(_:forMediaCharacteristic:).
     """
-    wanted = criteria or {}
-    selection = MediaSelection(groups)
+    chosen: dict[str, str | None] = {}
     spoken: str | None = None
     for group in groups:
-        liked = _best(group, wanted[group.kind]) if group.kind in wanted else None
+        if isinstance(criteria, Mapping):
+            wanted = [criteria[group.kind]] if group.kind in criteria else []
+        else:
+            wanted = list(criteria)
+        liked = next((best for one in wanted if (best := _best(group, one)) is not None), None)
         option = liked or (_usual_text(group, spoken) if group.kind == LEGIBLE else _plainest(group.options))
         if group.kind == AUDIBLE and option is not None:
             spoken = option.language
-        selection = selection.with_option(group, option)
-    return selection
+        chosen[group.kind] = option.id if option is not None else None
+    return MediaSelection(tuple(chosen.items()), groups)
+
+
+class Chosen(Protocol):
+    """What a selection of streams says of renditions (`selection.Selection`)."""
+
+    @property
+    def audio(self) -> Sequence[Rendition]: ...
+    @property
+    def subtitles(self) -> Sequence[Rendition]: ...
+
+
+def resolved_selection(groups: tuple[MediaSelectionGroup, ...], chosen: Chosen) -> MediaSelection:
+    """The media selection that a download amounts to: the first rendition of each kind that was chosen.
+
+    Source: assetDownloadTask(_:didResolve:).
+    """
+    firsts = {AUDIBLE: next(iter(chosen.audio), None), LEGIBLE: next(iter(chosen.subtitles), None)}
+    pairs: list[tuple[str, str | None]] = []
+    for group in groups:
+        first = firsts.get(group.kind)
+        if first is not None:
+            pairs.append((group.kind, option_id(first)))
+        elif group.allows_empty_selection:
+            pairs.append((group.kind, None))
+    return MediaSelection(tuple(pairs), groups)
 
 
 def _option(kind: str, id_: str, same: Sequence[Rendition]) -> MediaSelectionOption:

@@ -50,3 +50,12 @@ class Preferences:
     subtitles: tuple[str, ...] = (DEFAULT,)
     iframes: bool = False
     """Also store I-frame and image playlists of what was chosen."""
+    where: tuple[str, ...] = ()
+    """Qualifiers as texts (`qualifiers.where_texts`), in order: the first that at least one variant satisfies keeps
+    those; when none is satisfied all stay. Asked before every other rule but `variant`."""
+    media_selections: tuple[tuple[tuple[str, str | None], ...], ...] = ()
+    """Media selections (`MediaSelection.encode`): all of them are stored, with one video. A group that a selection
+    leaves out follows `audio` or `subtitles`."""
+    shares_video: bool = False
+    """Of a wish beside others: take a variant whose video they store already, if the qualifiers leave one
+    (optimizesAuxiliaryContentConfigurations)."""

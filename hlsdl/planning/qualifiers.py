@@ -51,7 +51,9 @@ class _Rule(Protocol):
     @property
     def text(self) -> str: ...
     @property
-    def label(self) -> str: ...
+    def kept(self) -> str: ...
+    @property
+    def rejected(self) -> str: ...
     def matching(self, variants: Sequence[AssetVariant]) -> tuple[AssetVariant, ...]: ...
 
 
@@ -64,8 +66,12 @@ class _Satisfying:
         return str(self.predicate)
 
     @property
-    def label(self) -> str:
-        return f"`{self.predicate}`"
+    def kept(self) -> str:
+        return f"satisfies `{self.predicate}`"
+
+    @property
+    def rejected(self) -> str:
+        return f"does not satisfy `{self.predicate}`"
 
     def matching(self, variants: Sequence[AssetVariant]) -> tuple[AssetVariant, ...]:
         return tuple(one for one in variants if self.predicate.matches(one))
@@ -84,8 +90,12 @@ class _Exactly:
         return f"{_EXPLICIT}{self.index}:{self.digest}:{self.stable_id or ''}"
 
     @property
-    def label(self) -> str:
-        return f"the variant #{self.index} itself"
+    def kept(self) -> str:
+        return f"is #{self.index}, which a qualifier names"
+
+    @property
+    def rejected(self) -> str:
+        return f"is not #{self.index}, which a qualifier names"
 
     def matching(self, variants: Sequence[AssetVariant]) -> tuple[AssetVariant, ...]:
         same = [one for one in variants if _digest(one.variant) == self.digest]
@@ -104,8 +114,12 @@ class _Extreme:
         return f"{_MAXIMUM if self.largest else _MINIMUM}{self.name}"
 
     @property
-    def label(self) -> str:
-        return f"the {'maximum' if self.largest else 'minimum'} of `{self.name}`"
+    def kept(self) -> str:
+        return f"has the {'maximum' if self.largest else 'minimum'} of `{self.name}`"
+
+    @property
+    def rejected(self) -> str:
+        return f"does not have the {'maximum' if self.largest else 'minimum'} of `{self.name}`"
 
     def matching(self, variants: Sequence[AssetVariant]) -> tuple[AssetVariant, ...]:
         measured = [(MEASURES[self.name](one), one) for one in variants]
@@ -180,11 +194,6 @@ class VariantQualifier:
         return self.rule.text
 
     @property
-    def label(self) -> str:
-        """The qualifier for people."""
-        return self.rule.label
-
-    @property
     def is_explicit(self) -> bool:
         """Whether it names one variant, which is then taken as it is."""
         return isinstance(self.rule, _Exactly)
@@ -211,6 +220,8 @@ class Qualified:
     by: VariantQualifier | None
     because: str
     """For people: what was satisfied, and what was not before it."""
+    rejected_because: str = ""
+    """Why the others left."""
 
 
 def qualify(variants: Sequence[AssetVariant], wanted: Iterable[str]) -> Qualified:
@@ -221,12 +232,13 @@ def qualify(variants: Sequence[AssetVariant], wanted: Iterable[str]) -> Qualifie
     """
     failed: list[str] = []
     for qualifier in map(VariantQualifier.from_text, wanted):
-        kept = qualifier.matching(variants)
+        kept, rule = qualifier.matching(variants), qualifier.rule
         if kept:
-            before = f", and none satisfies {' or '.join(failed)}" if failed else ""
-            return Qualified(variants=kept, by=qualifier, because=f"it satisfies {qualifier.label}{before}")
-        failed.append(qualifier.label)
-    because = f"no variant satisfies {' or '.join(failed)}, so the choice is automatic" if failed else ""
+            before = f", and no variant {' or '.join(failed)}" if failed else ""
+            because, rejected = f"it {rule.kept}{before}", f"it {rule.rejected}"
+            return Qualified(variants=kept, by=qualifier, because=because, rejected_because=rejected)
+        failed.append(rule.kept)
+    because = f"no variant {' or '.join(failed)}, so the choice is automatic" if failed else ""
     return Qualified(variants=tuple(variants), by=None, because=because)
 
 

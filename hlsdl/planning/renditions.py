@@ -11,10 +11,14 @@ from collections.abc import Iterable, Sequence
 
 from hlsdl.errors import SelectionError
 from hlsdl.planning import languages
+from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, VISUAL, Pairs, option_id
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, labels, rendition_id, rendition_label
 from hlsdl.planning.variants import channels_of
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
+
+AUTOMATIC = ""
+"""Stands for what a media selection leaves out; no option has this id."""
 
 
 def groups_paired_with(master: MultivariantPlaylist, variants: Iterable[Variant], kind: str) -> tuple[str, ...]:
@@ -27,22 +31,32 @@ def groups_paired_with(master: MultivariantPlaylist, variants: Iterable[Variant]
 
 
 def choose_audio(
-    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences
+    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences, selected: Pairs = ()
 ) -> tuple[tuple[Rendition, ...], Choice]:
     """The audio renditions to store, and why.
 
+    Args:
+        master: what is offered.
+        variants: those that were chosen.
+        preferences: what is wanted.
+        selected: one media selection; what it says of audible options counts instead of `preferences.audio`.
+
     Raises:
-        SelectionError: a language was named that the chosen variants do not have.
+        SelectionError: a language or option was named that the chosen variants do not have.
     """
     own = tuple(dict.fromkeys(one.audio for one in variants if one.audio))
     paired = groups_paired_with(master, variants, "AUDIO")
     offered = _in_groups(master, "AUDIO", paired)
-    wanted = preferences.audio
-    if wanted == (NONE,):
+    wanted, option = preferences.audio, dict(selected).get(AUDIBLE, AUTOMATIC)
+    if option is None or (wanted == (NONE,) and option == AUTOMATIC):
         return (), Choice(what="audio", chosen="none", because="no audio was asked for", rejected=_all(offered))
-    if wanted == (ALL,):
+    if option != AUTOMATIC:
+        # In addition to stereo, its own group counts more than the option's exact name ("English", "English 5.1").
+        chosen = _option(master, own, paired, "AUDIO", option, alike_first=preferences.shares_video)
+        because = "selected"
+    elif wanted == (ALL,):
         return offered, Choice(what="audio", chosen=labels(offered), because="all audio was asked for")
-    if wanted == (DEFAULT,):
+    elif wanted == (DEFAULT,):
         chosen = [one for group in own for one in _automatic(master.group("AUDIO", group))]
         because = "DEFAULT=YES, else the first AUTOSELECT, else the first of its group"
     else:
@@ -61,20 +75,36 @@ def choose_audio(
 
 
 def choose_subtitles(
-    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences, audio: Sequence[Rendition]
+    master: MultivariantPlaylist,
+    variants: Sequence[Variant],
+    preferences: Preferences,
+    audio: Sequence[Rendition],
+    selected: Pairs = (),
 ) -> tuple[tuple[Rendition, ...], Choice]:
     """The subtitle renditions to store, and why.
 
+    Args:
+        master: what is offered.
+        variants: those that were chosen.
+        preferences: what is wanted.
+        audio: the audio that was chosen, whose forced subtitles go with it.
+        selected: one media selection; what it says of legible options counts instead of `preferences.subtitles`.
+
     Raises:
-        SelectionError: a language was named that the chosen variants do not have.
+        SelectionError: a language or option was named that the chosen variants do not have.
     """
-    offered = _in_groups(master, "SUBTITLES", groups_paired_with(master, variants, "SUBTITLES"))
-    wanted = preferences.subtitles
-    if wanted == (NONE,):
+    paired = groups_paired_with(master, variants, "SUBTITLES")
+    offered = _in_groups(master, "SUBTITLES", paired)
+    wanted, option = preferences.subtitles, dict(selected).get(LEGIBLE, AUTOMATIC)
+    if option is None or (wanted == (NONE,) and option == AUTOMATIC):
         return (), Choice(what="subtitles", chosen="none", because="none were asked for", rejected=_all(offered))
-    if wanted == (ALL,):
+    if option != AUTOMATIC:
+        is_caption = any(one.type == "CLOSED-CAPTIONS" and option_id(one) == option for one in master.renditions)
+        chosen = () if is_caption else tuple(_option(master, paired, paired, "SUBTITLES", option))
+        because = "selected; captions are inside the video" if is_caption else "selected"
+    elif wanted == (ALL,):
         return offered, Choice(what="subtitles", chosen=labels(offered), because="all subtitles were asked for")
-    if wanted == (DEFAULT,):
+    elif wanted == (DEFAULT,):
         spoken = [one.language for one in audio if one.language]
         chosen = tuple(one for one in offered if one.default or (one.forced and _speaks(one, spoken)))
         because = "DEFAULT=YES, and FORCED ones of the audio's language"
@@ -89,9 +119,14 @@ def choose_subtitles(
 
 
 def choose_video_renditions(
-    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences
+    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences, selected: Pairs = ()
 ) -> tuple[Rendition, ...]:
-    """Alternative video (camera angles): the default one of each chosen group, or all with all variants."""
+    """Alternative video (camera angles): the selected one, else the default one of each chosen group, or all with all
+    variants."""
+    option = dict(selected).get(VISUAL, AUTOMATIC)
+    if option is not None and option != AUTOMATIC:
+        own = groups_paired_with(master, variants, "VIDEO")
+        return tuple(_option(master, own, own, "VIDEO", option))
     chosen: list[Rendition] = []
     for group in dict.fromkeys(one.video for one in variants if one.video):
         members = master.group("VIDEO", group)
@@ -124,6 +159,41 @@ def _named(master: MultivariantPlaylist, groups: Sequence[str], wanted: Sequence
             raise _missing("audio", tag, _in_groups(master, "AUDIO", groups), master.url)
         chosen += found
     return chosen
+
+
+def _option(
+    master: MultivariantPlaylist,
+    own: Iterable[str],
+    paired: Iterable[str],
+    kind: str,
+    option: str,
+    *,
+    alike_first: bool = False,
+) -> list[Rendition]:
+    """The rendition of a media selection option, one of each own group that has it, else of a group paired with them.
+
+    Where neither has it, a rendition of an own group in its language and with its characteristics stands for it.
+    """
+    members = [one for one in master.renditions if one.type == kind and option_id(one) == option]
+    if not members:
+        there = ", ".join(dict.fromkeys(f"`{option_id(one)}`" for one in master.renditions if one.type == kind))
+        raise SelectionError(f"the stream has no option `{option}`", url=master.url, hint=f"options here: {there}")
+    mine = [one for group in own for one in members if one.group == group]
+    others = [one for group in paired for one in members if one.group == group][:1]
+    alike = [one for group in own for one in master.group(kind, group) if _is_alike(one, members[0])][:1]
+    found = mine or (alike or others if alike_first else others or alike)
+    if not found:
+        raise SelectionError(f"the chosen variant has no option `{option}`", url=master.url)
+    return found
+
+
+def _is_alike(one: Rendition, other: Rendition) -> bool:
+    """Whether two renditions differ in nothing but their names and encodings."""
+    return (one.language, one.forced, set(one.characteristics)) == (
+        other.language,
+        other.forced,
+        set(other.characteristics),
+    )
 
 
 def _multichannel(master: MultivariantPlaylist, chosen: Sequence[Rendition], paired: Iterable[str]) -> list[Rendition]:

@@ -6,15 +6,17 @@ lines of the playlist point to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from hlsdl.planning import naming
+from hlsdl.planning.codecs import is_audio_only
+from hlsdl.planning.media_selection import Pairs
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text
 from hlsdl.planning.renditions import choose_audio, choose_subtitles, choose_video_renditions
-from hlsdl.planning.variants import choose_variants, is_audio_only
+from hlsdl.planning.variants import choose_variants
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist, Rendition, TrickPlayVariant, Variant
 
 TYPICAL_BANDWIDTH = {"video": 3_000_000, "audio": 128_000, "subtitles": 1_000, "iframes": 300_000, "images": 50_000}
@@ -64,19 +66,33 @@ class Selection:
     subtitles: tuple[Rendition, ...] = ()
 
 
-def select(master: MultivariantPlaylist, preferences: Preferences) -> Selection:
+def select(
+    master: MultivariantPlaylist,
+    preferences: Preferences,
+    *,
+    videos: Collection[str] = (),
+    only: Pairs | None = None,
+) -> Selection:
     """Choose the streams to store.
+
+    Args:
+        master: what is offered.
+        preferences: one wish.
+        videos: URLs of variants that other wishes store, which this one may share.
+        only: of the wish's media selections, this one alone; the variant is that of all of them.
 
     Raises:
         SelectionError: something was named, or capped, that the stream does not have.
     """
-    chosen = choose_variants(master, preferences)
-    audio, audio_choice = choose_audio(master, chosen.variants, preferences)
-    subtitles, subtitles_choice = choose_subtitles(master, chosen.variants, preferences, audio)
-    video = choose_video_renditions(master, chosen.variants, preferences)
-    choices = [chosen.choice, audio_choice, subtitles_choice]
+    chosen = choose_variants(master, preferences, videos)
+    selections = (preferences.media_selections or ((),)) if only is None else (only,)
+    parts = [_renditions(master, chosen.variants, preferences, one) for one in selections]
     streams = [_variant_source(master, one, chosen.copies.get(one.index, ())) for one in chosen.variants]
-    streams += [_rendition_source(master, one) for one in (*video, *audio, *subtitles) if one.uri is not None]
+    for kind in ("video", "audio", "subtitles"):
+        found = (one for part in parts for one in getattr(part, kind))
+        streams += [_rendition_source(master, one) for one in found if one.uri is not None]
+    choices = [chosen.choice, *_joined(part.audio_choice for part in parts)]
+    choices += _joined(part.subtitles_choice for part in parts)
     if preferences.iframes:
         trick, trick_choice = _choose_trick_play(master, chosen.variants, preferences)
         streams += [_trick_source(one) for one in trick]
@@ -85,9 +101,44 @@ def select(master: MultivariantPlaylist, preferences: Preferences) -> Selection:
         streams=_each_once(streams),
         choices=tuple(choices),
         variants=chosen.variants,
-        audio=audio,
-        subtitles=subtitles,
+        audio=tuple(dict.fromkeys(one for part in parts for one in part.audio)),
+        subtitles=tuple(dict.fromkeys(one for part in parts for one in part.subtitles)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Renditions:
+    """What goes with the variants for one media selection."""
+
+    video: tuple[Rendition, ...]
+    audio: tuple[Rendition, ...]
+    audio_choice: Choice
+    subtitles: tuple[Rendition, ...]
+    subtitles_choice: Choice
+
+
+def _renditions(
+    master: MultivariantPlaylist, variants: Sequence[Variant], preferences: Preferences, selected: Pairs
+) -> _Renditions:
+    audio, audio_choice = choose_audio(master, variants, preferences, selected)
+    subtitles, subtitles_choice = choose_subtitles(master, variants, preferences, audio, selected)
+    return _Renditions(
+        video=choose_video_renditions(master, variants, preferences, selected),
+        audio=audio,
+        audio_choice=audio_choice,
+        subtitles=subtitles,
+        subtitles_choice=subtitles_choice,
+    )
+
+
+def _joined(choices: Iterable[Choice]) -> list[Choice]:
+    """The choices of several media selections; what one of them takes, another does not reject."""
+    distinct = list(dict.fromkeys(choices))
+    if len(distinct) < 2:
+        return distinct
+    refused = [{one.id for one in choice.rejected} for choice in distinct]
+    by_all = set.intersection(*refused)
+    return [replace(choice, rejected=tuple(r for r in choice.rejected if r.id in by_all)) for choice in distinct]
 
 
 def select_media(playlist: MediaPlaylist) -> Selection:

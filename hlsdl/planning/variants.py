@@ -1,6 +1,7 @@
 """Which variant is stored: the numbered rules, in their order, each with its reasons.
 
-1. what was named; then codec and ceiling filters, which may leave nothing (`SelectionError`)
+1. what was named; qualifiers (`--where`), which never fail; then codec and ceiling filters, which may leave nothing
+   (`SelectionError`); then what media selections need
 2. redundant copies count as one variant with several sources
 3. audio class: lossy stereo unless lossless is preferred; multichannel only when nothing else is there
 4. dynamic range: HDR when preferred and present, else SDR
@@ -12,20 +13,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from hlsdl.errors import PlaylistError, SelectionError
+from hlsdl.planning.asset_variant import AssetVariant
+from hlsdl.planning.codecs import codec_names, is_audio_only, is_lossless
+from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, option_id
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_id, variant_label
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
-
-LOSSLESS_CODECS = frozenset({"alac", "flac", "fLaC", "lpcm", "ipcm"})
-AUDIO_CODECS = LOSSLESS_CODECS | frozenset(
-    ["mp4a", "ac-3", "ec-3", "ac-4", "mp3", "opus", "Opus", "vorbis", "dtsc", "dtse", "iamf", "mha1", "mhm1"]
-)
-TEXT_CODECS = frozenset({"stpp", "wvtt"})
 
 
 @dataclass(slots=True)
@@ -61,22 +59,6 @@ class ChosenVariants:
     choice: Choice
 
 
-def codec_names(variant: Variant) -> tuple[str, ...]:
-    """The four-character names in CODECS and SUPPLEMENTAL-CODECS."""
-    return tuple(codec.split(".")[0] for codec in (*variant.codecs, *variant.supplemental_codecs))
-
-
-def is_audio_only(variant: Variant) -> bool:
-    """Whether the variant declares codecs and none of them is video."""
-    names = set(codec_names(variant))
-    return variant.resolution is None and bool(names) and names <= AUDIO_CODECS | TEXT_CODECS
-
-
-def is_lossless(variant: Variant) -> bool:
-    """Whether the variant's audio is lossless."""
-    return bool(LOSSLESS_CODECS.intersection(codec_names(variant)))
-
-
 def channels_of(renditions: Iterable[Rendition]) -> int:
     """The largest channel count among renditions; 2 when none declares any."""
     return max((one.channel_count or 2 for one in renditions), default=2)
@@ -99,8 +81,15 @@ def area(variant: Variant) -> int:
     return variant.resolution[0] * variant.resolution[1] if variant.resolution else 0
 
 
-def choose_variants(master: MultivariantPlaylist, preferences: Preferences) -> ChosenVariants:
+def choose_variants(
+    master: MultivariantPlaylist, preferences: Preferences, videos: Collection[str] = ()
+) -> ChosenVariants:
     """Apply the rules to the variants of `master`.
+
+    Args:
+        master: what is offered.
+        preferences: what is wanted.
+        videos: URLs of variants that are stored for other wishes; those that share video take one of them.
 
     Raises:
         PlaylistError: there are no variants at all.
@@ -113,11 +102,17 @@ def choose_variants(master: MultivariantPlaylist, preferences: Preferences) -> C
         chosen = _named(master, preferences.variant)
         narrowing.keep(lambda one: one is chosen, "another variant was named")
         return _outcome(master, narrowing, [chosen], f"it was named: `{preferences.variant}`")
+    if preferences.where and _qualify(narrowing, master, preferences.where):
+        return _outcome(master, narrowing, narrowing.candidates, "; ".join(narrowing.kept_because))
     _filter(narrowing, preferences)
-    copies = _join_copies(narrowing, master)
+    _keep_selectable(narrowing, master, preferences)
+    shared = frozenset(videos if preferences.shares_video else ())
+    copies = _join_copies(narrowing, master, shared)
     if preferences.variants == "all":
-        return _outcome(master, narrowing, narrowing.candidates, "all variants were asked for", copies)
+        because = "; ".join([*narrowing.kept_because, "all variants were asked for"])
+        return _outcome(master, narrowing, narrowing.candidates, because, copies)
     narrowing.keep(lambda one: not is_audio_only(one), "it has no video")
+    _keep_shared(narrowing, master, shared)
     _narrow_audio(narrowing, master, preferences)
     _narrow_range(narrowing, preferences)
     _narrow_floor(narrowing, preferences)
@@ -152,6 +147,18 @@ def _named(master: MultivariantPlaylist, name: str) -> Variant:
     )
 
 
+def _qualify(narrowing: Narrowing, master: MultivariantPlaylist, where: Iterable[str]) -> bool:
+    """Step 1: keep what the first satisfied qualifier keeps; True when it names its variant: no other rule counts."""
+    from hlsdl.planning.qualifiers import qualify  # it reads expressions, which most downloads have none of
+
+    views = [AssetVariant(one, master.group("AUDIO", one.audio)) for one in narrowing.candidates]
+    outcome = qualify(views, where)
+    kept = {one.index for one in outcome.variants}
+    narrowing.keep(lambda one: one.index in kept, outcome.rejected_because)
+    narrowing.kept_because.append(outcome.because)
+    return outcome.by is not None and outcome.by.is_explicit
+
+
 def _filter(narrowing: Narrowing, preferences: Preferences) -> None:
     """Step 1: codec and ceilings, the only filters that may fail."""
     codecs = preferences.codecs
@@ -178,10 +185,28 @@ def _fits(variant: Variant, size: tuple[int, int]) -> bool:
     return variant.resolution is None or (variant.resolution[0] <= size[0] and variant.resolution[1] <= size[1])
 
 
-def _join_copies(narrowing: Narrowing, master: MultivariantPlaylist) -> dict[int, tuple[Variant, ...]]:
-    """Step 2: of redundant copies the first stays (the steered pathway's, where one is named), as one variant."""
+def _keep_selectable(narrowing: Narrowing, master: MultivariantPlaylist, preferences: Preferences) -> None:
+    """Step 1: variants whose own groups have every option that a media selection names, where there are such."""
+    kinds = {AUDIBLE: "AUDIO", LEGIBLE: "SUBTITLES"}
+    wanted = {(kind, id_) for one in preferences.media_selections for kind, id_ in one if id_ and kind in kinds}
+
+    def has_all(one: Variant) -> bool:
+        groups = {AUDIBLE: one.audio, LEGIBLE: one.subtitles}
+        offered = {
+            (kind, option_id(member)) for kind, group in groups.items() for member in master.group(kinds[kind], group)
+        }
+        return wanted <= offered
+
+    if wanted:
+        narrowing.keep(has_all, "it does not have what the media selections name")
+
+
+def _join_copies(
+    narrowing: Narrowing, master: MultivariantPlaylist, shared: Collection[str]
+) -> dict[int, tuple[Variant, ...]]:
+    """Step 2: of redundant copies the first stays (the stored, or the steered pathway's one), as one variant."""
     preferred = master.steering.pathway if master.steering else None
-    ordered = sorted(narrowing.candidates, key=lambda one: (one.pathway != preferred, one.index))
+    ordered = sorted(narrowing.candidates, key=lambda one: (one.uri not in shared, one.pathway != preferred, one.index))
     copies: dict[int, list[Variant]] = {}
     firsts: list[Variant] = []
     for one in ordered:
@@ -219,6 +244,19 @@ def _signature(master: MultivariantPlaylist, one: Variant) -> tuple[object, ...]
         one.name,
         groups,
     )
+
+
+def _keep_shared(narrowing: Narrowing, master: MultivariantPlaylist, shared: Collection[str]) -> None:
+    """For a wish beside others: the video that is stored already, with the most channels that it is paired with."""
+    if not shared:
+        return
+    narrowing.keep(
+        lambda one: one.uri in shared, "it would need another video", kept="its video is stored for another wish"
+    )
+    if all(is_multichannel(master, one) for one in narrowing.candidates):
+        counts = {one.index: channels_of(master.group("AUDIO", one.audio)) for one in narrowing.candidates}
+        most = max(counts.values())
+        narrowing.keep(lambda one: counts[one.index] == most, "another one has more channels", kept="most channels")
 
 
 def _narrow_audio(narrowing: Narrowing, master: MultivariantPlaylist, preferences: Preferences) -> None:

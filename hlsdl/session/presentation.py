@@ -103,11 +103,17 @@ async def read_root(documents: Documents, source: Source) -> Root:
 
 
 def choose(root: Root, wishes: Iterable[Preferences]) -> Selection:
-    """Everything that these wishes together ask for: each is selected by itself, and each stream counts once."""
+    """Everything that these wishes together ask for: each is selected by itself, and each stream counts once.
+
+    A wish that shares video sees the variants of the wishes before it, so what came earlier is never chosen anew.
+    """
     if root.master is None:
         assert isinstance(root.playlist, MediaPlaylist)  # noqa: S101 - the two kinds are exhaustive
         return select_media(root.playlist)
-    parts = [select(root.master, preferences) for preferences in wishes]
+    parts: list[Selection] = []
+    for preferences in wishes:
+        videos = {one.uri for part in parts for one in part.variants}
+        parts.append(select(root.master, preferences, videos=videos))
     streams = {stream.url: stream for part in reversed(parts) for stream in part.streams}
     order = dict.fromkeys(stream.url for part in parts for stream in part.streams)
     return Selection(
