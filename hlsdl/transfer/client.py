@@ -99,7 +99,10 @@ class Client:
             credentials=self._credentials(typed),
             jar=CookieJar(self._limits),
             patience=Patience(
-                retry or RetryPolicy(retries=options.retries), self._clock, connections=options.connections
+                retry or RetryPolicy(retries=options.retries),
+                self._clock,
+                connections=options.connections,
+                pauses=options.pauses,
             ),
             limits=self._limits,
             timeouts=Timeouts(

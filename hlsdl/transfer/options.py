@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hlsdl.transfer.pauses import Pauses
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferOptions:
@@ -49,3 +51,5 @@ class TransferOptions:
     """Whose connections: `auto` takes libcurl where it can be used, else httpx; the others insist."""
     trusted_origins: tuple[str, ...] = ()
     """Hosts that also get the headers and cookies given for the source."""
+    pauses: Pauses = field(default_factory=Pauses, repr=False, compare=False)
+    """Which hosts asked to be left alone: known to all downloads with these options, or with a `replace` of them."""

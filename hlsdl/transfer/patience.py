@@ -1,7 +1,8 @@
 """Patience: waiting between tries, and leaving a host alone that asks for it.
 
 How long is decided in `policy`; this module counts, waits and remembers. One `Patience` serves a whole job, so that a
-dead host costs a bounded number of requests however many resources are left.
+dead host costs a bounded number of requests however many resources are left. The pauses that hosts ask for may be
+shared by several jobs (`pauses`); how many requests at once a host can take, each job finds for itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Protocol, TypeVar
 from hlsdl.errors import NetworkError
 from hlsdl.transfer.concurrency import MOST, START, Concurrency
 from hlsdl.transfer.doors import Setback
+from hlsdl.transfer.pauses import Pause, Pauses
 from hlsdl.transfer.policy import RetryPolicy
 
 T = TypeVar("T")
@@ -71,15 +73,15 @@ class HostPace:
     that the user fixed, twenty successes in a row give one back; without one, `concurrency` finds it.
     """
 
-    def __init__(self, most: int | None) -> None:
-        """`most` requests at once, or None: as many as serve best."""
+    def __init__(self, most: int | None, pause: Pause | None = None) -> None:
+        """`most` requests at once, or None: as many as serve best. `pause` may be that of other jobs too."""
         self._adaptive = Concurrency() if most is None else None
         self.most = MOST if most is None else most
         self.allowed = START if most is None else most
         self.busy = 0
-        self.paused_until = 0.0
-        self.fruitless = 0
-        """Pauses in a row that no success followed."""
+        self.pause = pause or Pause()
+        self._throttled_until = 0.0
+        """The end of the last pause that made this job ask for less."""
         self.tells_lengths = True
         """Whether it may be asked for the length of a body that it sent without one."""
         self._successes = 0
@@ -115,14 +117,18 @@ class HostPace:
 
     def throttle(self, *, now: float, until: float) -> None:
         """Pause, and halve; answers that were under way when the pause began do not count again."""
-        is_paused = now < self.paused_until
-        self.paused_until = max(self.paused_until, until)
+        is_paused = self.is_throttled(now)
+        self.pause.until = self._throttled_until = max(self.pause.until, until)
         if self._adaptive is not None:
             self._adaptive.complained(now)
             self.allowed = self._adaptive.allowed
         elif not is_paused:
             self.allowed = max(1, self.allowed // 2)
         self._successes = 0
+
+    def is_throttled(self, now: float) -> bool:
+        """Whether this job has taken notice of the pause that is on."""
+        return now < self._throttled_until
 
     def timed_out(self, now: float) -> None:
         """A request waited in vain: perhaps there are too many."""
@@ -137,7 +143,7 @@ class HostPace:
 
     def succeed(self, now: float) -> None:
         """Count a success, whose place was given back just now."""
-        self.fruitless = 0
+        self.pause.fruitless = 0
         if self._adaptive is not None:
             # Its own place counts: it was taken until now.
             self._adaptive.finished(now, is_full=self.busy + 1 >= self.allowed)
@@ -159,8 +165,12 @@ class Patience:
     they are spent, retries happen one at a time and far apart, so that a sick origin is not hammered.
     """
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, *, connections: int | None) -> None:
+    def __init__(
+        self, policy: RetryPolicy, clock: Clock, *, connections: int | None, pauses: Pauses | None = None
+    ) -> None:
+        """`pauses`: those that are known already and shared with other jobs of the same clock."""
         self._policy, self._clock, self._connections = policy, clock, connections
+        self._pauses = pauses or Pauses()
         self._tokens = policy.tokens
         self._hosts: dict[str, HostPace] = {}
         self._slow_lane = asyncio.Lock()
@@ -174,7 +184,7 @@ class Patience:
         """The pace of one host."""
         pace = self._hosts.get(name)
         if pace is None:
-            pace = self._hosts[name] = HostPace(self._connections)
+            pace = self._hosts[name] = HostPace(self._connections, self._pauses.of(name))
         return pace
 
     @property
@@ -184,8 +194,8 @@ class Patience:
 
     async def wait_for(self, name: str) -> None:
         """Wait until the host called `name` may be asked again."""
-        pace = self._hosts.get(name)
-        while pace is not None and (left := pace.paused_until - self._clock.now()) > 0:
+        pause = self._pauses.of(name)
+        while pause.until and (left := pause.until - self._clock.now()) > 0:
             await self._clock.sleep(left)
 
     def throttled(self, name: str, *, retry_after: float | None, url: str, status: int) -> float:
@@ -200,10 +210,13 @@ class Patience:
             )
         now = self._clock.now()
         if retry_after is None:
-            if pace.paused_until > now:
-                return pace.paused_until - now  # others have begun this pause already
-            retry_after = self._policy.pause(pace.fruitless)
-            pace.fruitless += 1
+            if pace.is_throttled(now):
+                return pace.pause.until - now  # others have begun this pause already
+            if pace.pause.until > now:
+                retry_after = pace.pause.until - now  # another job has: this one asks for less from now on, too
+            else:
+                retry_after = self._policy.pause(pace.pause.fruitless)
+                pace.pause.fruitless += 1
         pace.throttle(now=now, until=now + retry_after)
         return retry_after
 

@@ -16,6 +16,7 @@ from hlsdl.playlist.models import ByteRange
 from hlsdl.testing import ScriptedOrigin
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.pauses import Pauses
 from hlsdl.transfer.policy import RetryPolicy
 from transfer.doors import DOORS, DoorSetting, FakeClock
 
@@ -56,7 +57,7 @@ async def make_client(door_name: str, clock: FakeClock) -> AsyncIterator[MakeCli
             retry: RetryPolicy | None = None,
             **changes: Any,
         ) -> Client:
-            options = replace(options, **changes)
+            options = replace(options, **{"pauses": Pauses(), **changes})
             limits = limits or Limits()
             policy = UrlPolicy.for_typed(
                 [source_url],

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,34 @@ def test_options_are_loaded_without_an_http_library() -> None:
 
     code = "import sys, hlsdl.transfer.options, hlsdl.transfer.client; sys.exit('httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_downloads_with_the_same_options_leave_a_host_alone_together(origin: ScriptedOrigin) -> None:
+    """The second client has not heard of the pause from the host itself, and still does not ask before its end."""
+    clock = FakeClock()
+    url, other = origin.add("/a.ts", BODY), origin.add("/b.ts", BODY)
+    origin.script("/a.ts", Status(503, headers={"Retry-After": "40"}))
+    options = TransferOptions(proxy="", timeout=5.0)
+    asleep, go_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        clock.slept.append(seconds)
+        asleep.set()
+        await go_on.wait()
+        clock.time = max(clock.time, 1000.0 + seconds)
+
+    clock.sleep = sleep  # type: ignore[method-assign]
+    async with (
+        Client(options, url, clock=clock) as first,
+        Client(replace(options, user_agent="another"), url, clock=clock) as second,
+    ):
+        one = asyncio.create_task(first.fetch(segment(url), MemorySink()))
+        await asleep.wait()
+        asleep.clear()
+        two = asyncio.create_task(second.fetch(segment(other), sink := MemorySink()))
+        await asleep.wait()
+        assert origin.count("/b.ts") == 0
+        go_on.set()
+        await asyncio.gather(one, two)
+    assert clock.slept == [40.0, 40.0]
+    assert sink.data == BODY

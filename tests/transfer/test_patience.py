@@ -10,6 +10,7 @@ import pytest
 from hlsdl.errors import HlsdlError, IntegrityError, NetworkError
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.patience import SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
+from hlsdl.transfer.pauses import Pauses
 from hlsdl.transfer.policy import RetryPolicy
 from transfer.doors import FakeClock
 
@@ -155,7 +156,7 @@ async def test_a_throttled_host_gets_half_and_one_more_after_twenty_successes(cl
     pace = patience(clock).host("a")
     pace.throttle(now=0.0, until=1.0)
     pace.throttle(now=0.5, until=2.0)
-    assert (pace.allowed, pace.paused_until) == (4, 2.0)
+    assert (pace.allowed, pace.pause.until) == (4, 2.0)
     pace.throttle(now=2.0, until=3.0)
     assert pace.allowed == 2
     for _ in range(SUCCESSES_TO_GROW - 1):
@@ -211,3 +212,50 @@ async def test_the_system_clock_goes_forward() -> None:
     assert clock.now() >= before
     assert clock.wall() > 1_700_000_000
     assert 0 <= clock.chance() < 1
+
+
+# -- several jobs ------------------------------------------------------------------------------------------------------
+
+
+def two_jobs(clock: FakeClock, connections: int | None = 8) -> tuple[Patience, Patience]:
+    pauses = Pauses()
+    one, other = (Patience(RetryPolicy(), clock, connections=connections, pauses=pauses) for _ in range(2))
+    return one, other
+
+
+async def test_a_pause_that_one_job_was_asked_for_holds_for_all_that_share_it(clock: FakeClock) -> None:
+    one, other = two_jobs(clock)
+    one.throttled("a", retry_after=10.0, url="http://a/", status=429)
+    await other.wait_for("b")
+    assert clock.slept == []
+    await other.wait_for("a")
+    assert clock.slept == [10.0]
+    stranger = patience(clock)
+    one.throttled("a", retry_after=10.0, url="http://a/", status=429)
+    await stranger.wait_for("a")
+    assert clock.slept == [10.0]
+
+
+@pytest.mark.parametrize("connections", [8, None])
+async def test_each_job_asks_for_less_once_but_one_pause_is_not_prolonged_by_the_others(
+    clock: FakeClock, connections: int | None
+) -> None:
+    one, other = two_jobs(clock, connections)
+    waits = [
+        job.throttled("a", retry_after=None, url="http://a/", status=503) for _ in range(8) for job in (one, other)
+    ]
+    assert waits == [1.0] * 16
+    assert (one.host("a").allowed, other.host("a").allowed) == (4, 4)
+
+
+async def test_a_success_of_any_job_shows_that_pausing_helps(clock: FakeClock) -> None:
+    one, other = two_jobs(clock)
+
+    async def throttle(job: Patience) -> float:
+        seconds = job.throttled("a", retry_after=None, url="http://a/", status=503)
+        await job.wait_for("a")
+        return seconds
+
+    assert [await throttle(one), await throttle(other), await throttle(one)] == [1.0, 2.0, 4.0]
+    await other.persist("a", failing(0))
+    assert await throttle(one) == 1.0
