@@ -1,0 +1,195 @@
+"""Database: the one door to SQLite. A file with a schema that grows by numbered steps; every change is one transaction.
+
+Written ahead (WAL) and brought to the device before a change is acknowledged, so that after any interruption a row is
+as it was before or after the change. Several threads may use one `Database`, several processes one file. What the
+tables mean is left to `tasks` and `bundles`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError
+
+PATIENCE = 10.0
+"""Seconds to wait for another process's change; changes take milliseconds."""
+
+Row = Mapping[str, Any]
+Values = Mapping[str, Any] | Sequence[Any]
+
+_DISK = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk reports an I/O error, or is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "permission denied",
+}
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What a database of one kind holds."""
+
+    application: int
+    """SQLite's application id: tells our kinds of databases from each other and from foreign ones."""
+    steps: tuple[tuple[str, ...], ...]
+    """Statements that lead from each version to the next; a step that was released never changes."""
+
+
+class Database:
+    """An open database. Any thread; blocking."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        """For `open` and `in_memory`."""
+        self._connection = connection
+        self._name = name
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, schema: Schema) -> Self:
+        """Open a file, making it (0600) and its folder (0700) when they are not there, and bring its schema up to date.
+
+        Raises:
+            DiskError: it cannot be read or written.
+            IntegrityError: it is damaged, is no database of this kind, or was written by a newer version.
+            LockedError: another process keeps it busy.
+        """
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # SQLite would give a new file the mode that the umask leaves.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        except OSError as error:
+            raise _unusable(str(path), f"{(error.strerror or 'it cannot be opened').lower()}") from error
+        return cls._prepared(str(path), schema)
+
+    @classmethod
+    def in_memory(cls, schema: Schema) -> Self:
+        """A database that is gone when it is closed."""
+        return cls._prepared(":memory:", schema)
+
+    @classmethod
+    def _prepared(cls, name: str, schema: Schema) -> Self:
+        with _translating(name):
+            connection = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        database = cls(connection, name)
+        try:
+            database._set_up()
+            database._bring_up_to_date(schema)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def rows(self, query: str, values: Values = ()) -> list[Row]:
+        """What a SELECT finds."""
+        with self._lock, _translating(self._name):
+            return [dict(row) for row in self._connection.execute(query, values)]
+
+    def change(self, statement: str, values: Values = ()) -> int:
+        """Do one INSERT, UPDATE or DELETE, durably; returns the new row's id for an INSERT, else how many rows."""
+        with self._changing() as connection:
+            cursor = connection.execute(statement, values)
+            inserted = statement.lstrip()[:6].upper() == "INSERT"
+            return (cursor.lastrowid or 0) if inserted else cursor.rowcount
+
+    def change_all(self, changes: Sequence[tuple[str, Values]]) -> None:
+        """Do several in one transaction: all of them or none."""
+        with self._changing() as connection:
+            for statement, values in changes:
+                connection.execute(statement, values)
+
+    def close(self) -> None:
+        """Let go of the file. Again: nothing."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, _translating(self._name):
+            # IMMEDIATE waits for its turn at the beginning, where waiting is possible, and not in the middle.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk and the like have ended the transaction already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _set_up(self) -> None:
+        with _translating(self._name):
+            # Two processes that make the file at the same moment: the mode stays with the file, whoever sets it.
+            if self._connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
+                try:
+                    self._connection.execute("PRAGMA journal_mode = WAL")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF not in _BUSY:
+                        raise
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA trusted_schema = OFF")
+
+    def _bring_up_to_date(self, schema: Schema) -> None:
+        if self._stamp() == (schema.application, len(schema.steps)):
+            return
+        with self._changing() as connection:
+            application, version = self._stamp()  # again: another process may have been faster
+            if application == 0 and version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                connection.execute(f"PRAGMA application_id = {schema.application}")
+            elif application != schema.application:
+                raise IntegrityError(
+                    f"`{self._name}` is a database of something else", hint="move it away, then run this again"
+                )
+            if version > len(schema.steps):
+                raise IntegrityError(
+                    f"`{self._name}` was written by a newer hlsdl (version {version} of its schema, "
+                    f"{len(schema.steps)} is known here)",
+                    hint="update hlsdl, or name another data folder with `HLSDL_DATA`",
+                )
+            for step in schema.steps[version:]:
+                for statement in step:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(schema.steps)}")
+
+    def _stamp(self) -> tuple[int, int]:
+        """(application id, version) as the file says."""
+        with _translating(self._name):
+            application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            return application, self._connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+@contextmanager
+def _translating(name: str) -> Iterator[None]:
+    """Turn SQLite's errors into ours: the one place that does."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _BUSY:
+            raise LockedError(f"another process keeps `{name}` busy", hint="run this again in a moment") from error
+        if code in _DAMAGED:
+            raise IntegrityError(
+                f"the database `{name}` is damaged",
+                hint="move it away to begin a new one; bundles are not kept in it and stay as they are",
+            ) from error
+        if code in _DISK:
+            raise _unusable(name, _DISK[code]) from error
+        raise HlsdlError(f"the database `{name}` refused: {error}") from error
+
+
+def _unusable(name: str, reason: str) -> DiskError:
+    return DiskError(
+        f"the database `{name}` cannot be used: {reason}",
+        hint="make room or check its permissions, or name another data folder with `HLSDL_DATA`",
+    )

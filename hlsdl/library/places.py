@@ -1,0 +1,36 @@
+"""Places: the folders in which hlsdl keeps what belongs to a user and to no bundle.
+
+The one module below the doors that looks at the environment, since these folders belong to the user and not to a call:
+`HLSDL_DATA` names the data folder, else it is the usual one of the system. Nothing is created here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "HLSDL_DATA"
+
+
+def data_folder() -> Path:
+    """`$HLSDL_DATA`, else the system's folder for the data of a user's programs (`~/.local/share/hlsdl` on Linux)."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("hlsdl", appauthor=False)
+
+
+def library_folder() -> Path:
+    """Where a session puts bundles whose configuration names no destination."""
+    return data_folder() / "library"
+
+
+def sessions_folder() -> Path:
+    """Where background sessions keep their tasks, one database each."""
+    return data_folder() / "sessions"
+
+
+def index_file() -> Path:
+    """The database that knows the user's bundles."""
+    return data_folder() / "library.sqlite"
