@@ -52,10 +52,31 @@ if TYPE_CHECKING:
     from hlsdl.planning.qualifiers import VariantQualifier as VariantQualifier
     from hlsdl.session.bundles import Bundle as Bundle
     from hlsdl.session.configuration import FetchOptions as FetchOptions
+    from hlsdl.session.keys import KeyProvider as KeyProvider
+    from hlsdl.session.keys import KeyRequest as KeyRequest
     from hlsdl.session.keywords import fetch as fetch
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle as open  # noqa: A004, F401 - the contract's name for it
     from hlsdl.session.keywords import plan as plan
+    from hlsdl.tasks.asset import Asset as Asset
+    from hlsdl.tasks.asset_session import AssetDownloadSession as AssetDownloadSession
+    from hlsdl.tasks.asset_session import SessionInvalidated as SessionInvalidated
+    from hlsdl.tasks.asset_task import AssetDownloadTask as AssetDownloadTask
+    from hlsdl.tasks.delegate import AssetDownloadDelegate as AssetDownloadDelegate
+    from hlsdl.tasks.delivery import AuthenticationChallenge as AuthenticationChallenge
+    from hlsdl.tasks.delivery import Credential as Credential
+    from hlsdl.tasks.file_task import DownloadTask as DownloadTask
+    from hlsdl.tasks.file_task import FileRefused as FileRefused
+    from hlsdl.tasks.file_task import URLErrorCode as URLErrorCode
+    from hlsdl.tasks.loading import TimeRange as TimeRange
+    from hlsdl.tasks.session_configuration import SessionConfiguration as SessionConfiguration
+    from hlsdl.tasks.session_configuration import SessionKind as SessionKind
+    from hlsdl.tasks.states import TaskState as TaskState
+    from hlsdl.tasks.task import TaskCancelled as TaskCancelled
+    from hlsdl.tasks.task import TaskProgress as TaskProgress
+    from hlsdl.tasks.wanted import DownloadConfiguration as DownloadConfiguration
+    from hlsdl.tasks.wanted import DownloadContentConfiguration as DownloadContentConfiguration
+    from hlsdl.tasks.wanted import DownloadOptions as DownloadOptions
     from hlsdl.transfer.options import TransferOptions as TransferOptions
 
 __version__ = "0.1.0"
@@ -67,6 +88,27 @@ _HOMES = {
     "Predicate": "hlsdl.planning.predicates",
     "Preferences": "hlsdl.planning.preferences",
     "TransferOptions": "hlsdl.transfer.options",
+    "KeyProvider": "hlsdl.session.keys",
+    "KeyRequest": "hlsdl.session.keys",
+    "Asset": "hlsdl.tasks.asset",
+    "AssetDownloadSession": "hlsdl.tasks.asset_session",
+    "SessionInvalidated": "hlsdl.tasks.asset_session",
+    "AssetDownloadTask": "hlsdl.tasks.asset_task",
+    "AssetDownloadDelegate": "hlsdl.tasks.delegate",
+    "AuthenticationChallenge": "hlsdl.tasks.delivery",
+    "Credential": "hlsdl.tasks.delivery",
+    "DownloadTask": "hlsdl.tasks.file_task",
+    "FileRefused": "hlsdl.tasks.file_task",
+    "URLErrorCode": "hlsdl.tasks.file_task",
+    "TimeRange": "hlsdl.tasks.loading",
+    "SessionConfiguration": "hlsdl.tasks.session_configuration",
+    "SessionKind": "hlsdl.tasks.session_configuration",
+    "TaskState": "hlsdl.tasks.states",
+    "TaskCancelled": "hlsdl.tasks.task",
+    "TaskProgress": "hlsdl.tasks.task",
+    "DownloadConfiguration": "hlsdl.tasks.wanted",
+    "DownloadContentConfiguration": "hlsdl.tasks.wanted",
+    "DownloadOptions": "hlsdl.tasks.wanted",
     "VariantQualifier": "hlsdl.planning.qualifiers",
     "fetch": "hlsdl.session.keywords",
     "inspect": "hlsdl.session.keywords",

@@ -1,12 +1,12 @@
 """The asset: a stream to keep offline, or a bundle that has it already (AVURLAsset).
 
-`load()` reads the multivariant playlist, the bundle's own when it is one; after it the variants and media selections are
-there. What is chosen of them, `wanted` says.
+`load()` reads the multivariant playlist, the bundle's own when it is one; after it the variants and media selections
+are there. What is chosen of them, `wanted` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from hlsdl.errors import UsageError, redact
@@ -110,7 +110,7 @@ class Asset:
 
     @property
     def variants(self) -> tuple[AssetVariant, ...]:
-        """In playlist order; none when the source is a media playlist (AVURLAsset.variants). UsageError before `load`."""
+        """In playlist order, none of a media playlist; UsageError before `load` (AVURLAsset.variants)."""
         master = self._loaded()
         return asset_variants(master) if master is not None else ()
 
@@ -128,12 +128,12 @@ class Asset:
         """The defaults of every group (AVAsset.preferredMediaSelection)."""
         return self.media_selection()
 
-    def media_selection(self, criteria: Sequence[MediaSelectionCriteria] = ()) -> MediaSelection:
-        """The selection that suits `criteria` best, by rendition kind, else the defaults.
+    def media_selection(self, criteria: Mapping[str, MediaSelectionCriteria] | None = None) -> MediaSelection:
+        """The selection that suits `criteria` best, by kind of group (`{"audible": …}`), else the defaults.
 
         Source: AVPlayerMediaSelectionCriteria.
         """
-        return select_automatically(self.media_selection_groups, criteria)
+        return select_automatically(self.media_selection_groups, criteria or ())
 
     def _loaded(self) -> MultivariantPlaylist | None:
         if not self._is_loaded:

@@ -13,13 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.bundle.durable import BundleLock, Folder, translating
+from hlsdl.errors import HlsdlError, LockedError, UsageError
 from hlsdl.library.places import library_folder, sessions_folder
 from hlsdl.library.tasks import TaskRow, TaskStore
 from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_for, wanted_asset
-from hlsdl.tasks.delegate import Delivery
+from hlsdl.tasks.delivery import Delivery
 from hlsdl.tasks.file_task import DownloadTask, wanted_file
 from hlsdl.tasks.runners import Runners
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
@@ -68,6 +69,7 @@ class AssetDownloadSession:
         self._is_valid = True
         self._is_closed = self._is_restored = self._has_told_all = False
         self._library = self._configuration.library or library_folder()
+        self._lock = _lock(self._configuration)
         self._store = _open_store(self._configuration)
 
     @property
@@ -252,6 +254,8 @@ class AssetDownloadSession:
             if task.phase not in ENDS:
                 task.finish(None, SessionInvalidated("the session ended before its task"))
         self._store.close()
+        if self._lock is not None:
+            self._lock.release()
 
     # -- what tasks ask of it --------------------------------------------------------------------------------------
 
@@ -309,5 +313,29 @@ def _open_store(configuration: SessionConfiguration) -> TaskStore:
     """Where the tasks are kept: in memory, except those of a background session."""
     if configuration.kind is not SessionKind.BACKGROUND:
         return TaskStore.in_memory()
-    folder = configuration.storage or sessions_folder()
-    return TaskStore.open(folder / f"{configuration.identifier}.sqlite")
+    return TaskStore.open(_folder_of(configuration) / "tasks.sqlite")
+
+
+def _folder_of(configuration: SessionConfiguration) -> Path:
+    """The folder of a background session."""
+    return (configuration.storage or sessions_folder()) / str(configuration.identifier)
+
+
+def _lock(configuration: SessionConfiguration) -> BundleLock | None:
+    """Make sure that nobody else has this background session: two would both run its tasks.
+
+    Raises:
+        LockedError: another session has the identifier.
+    """
+    if configuration.kind is not SessionKind.BACKGROUND:
+        return None
+    path = _folder_of(configuration)
+    with translating(str(path)):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with Folder.open(path) as folder:
+            return BundleLock(folder, path)
+    except LockedError:
+        raise LockedError(
+            f"another session has the identifier `{configuration.identifier}`", hint="end it first, or use another one"
+        ) from None

@@ -92,8 +92,6 @@ class AssetDownloadTask(Task[Bundle]):
             self.wanted.source, headers=dict(self.wanted.headers), base_url=self.wanted.base_url
         )
         """The asset (AVAssetDownloadTask.urlAsset)."""
-        self.media_selections = tuple(MediaSelection.decode(one) for one in self.wanted.selections)
-        """The children of an aggregate task, in their order; else none."""
         self._configuration = configuration
         self._is_announced = False
         self._loaded: _Loaded | None = None
@@ -104,6 +102,16 @@ class AssetDownloadTask(Task[Bundle]):
         if self._loaded is None:
             return ()
         return loaded_ranges(self._loaded.begun.plan, self._loaded.begun.stored)
+
+    @property
+    def media_selections(self) -> tuple[MediaSelection, ...]:
+        """The children of an aggregate task, in their order; else none.
+
+        Source: AVAggregateAssetDownloadTask's media selections.
+        """
+        master = self._loaded.begun.master if self._loaded is not None else None
+        groups = media_selection_groups(master) if master is not None else ()
+        return tuple(MediaSelection.decode(one, groups) for one in self.wanted.selections)
 
     async def work(self) -> Bundle:
         """Tell the story of `download`, watching it."""
@@ -242,20 +250,23 @@ def wanted_asset(
     Raises:
         UsageError: the artwork cannot be read.
     """
-    if isinstance(artwork, Path):
-        try:
-            artwork = artwork.read_bytes()
-        except OSError as error:
-            raise UsageError(f"the artwork `{artwork}` cannot be read: {error.strerror}") from error
+    picture = _picture(artwork) if isinstance(artwork, Path) else artwork
     return WantedAsset.model_construct(
         source=asset.place,
         base_url=asset.source.base_url,
         headers=asset.headers,
         title=title,
-        artwork=artwork,
+        artwork=picture,
         destination=destination,
         wishes=wishes,
         selections=tuple(one.encode() for one in selections),
         keep_protected=keep_protected,
         allow_gaps=allow_gaps,
     )
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the artwork `{path}` cannot be read: {error.strerror}") from error

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from hlsdl.errors import HttpError, UsageError
-from hlsdl.tasks.delegate import AuthenticationChallenge, Credential
+from hlsdl.tasks.delivery import AuthenticationChallenge, Credential
 
 MOST_CHALLENGES = 5
 """Answers that a task tries before it gives up."""

@@ -1,7 +1,7 @@
 """The file task: any one http(s) file to a place on disk, with resume data (URLSessionDownloadTask).
 
-Bytes go to a `.part` beside the file. What makes them worth keeping, the validator, is written down with the task before
-the first of them, so that the next run, or the next process, may go on by a range with If-Range.
+Bytes go to a `.part` beside the file. What makes them worth keeping, the validator, is written down with the task
+before the first of them, so that the next run, or the next process, may go on by a range with If-Range.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hlsdl.errors import HlsdlError, HttpError, IntegrityError, UsageError, reda
 from hlsdl.library.tasks import TaskRow
 from hlsdl.planning.plan import Resource
 from hlsdl.session import events
-from hlsdl.session.progress import Rate
+from hlsdl.session.rate import Rate
 from hlsdl.tasks.credentials import authorization
 from hlsdl.tasks.session_configuration import SessionConfiguration
 from hlsdl.tasks.states import Phase, Trigger

@@ -14,7 +14,7 @@ from typing import Any
 
 from hlsdl.errors import HlsdlError, HttpError, NetworkError
 from hlsdl.tasks.credentials import MOST_CHALLENGES, challenge_of
-from hlsdl.tasks.delegate import Credential, Delivery
+from hlsdl.tasks.delivery import Credential, Delivery
 from hlsdl.tasks.schedule import Standing, orders_for
 from hlsdl.tasks.session_configuration import SessionConfiguration
 from hlsdl.tasks.states import ACTIVE, Trigger
@@ -113,7 +113,8 @@ class Runners:
 
     async def _run(self, task: Task[Any]) -> None:
         """One task's turn: its work, and what becomes of it."""
-        result, error = None, None
+        result: Any = None
+        error: HlsdlError | None = None
         longest = self._configuration.timeout_interval_for_resource
         try:
             async with asyncio.timeout(longest):

@@ -15,10 +15,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from hlsdl.errors import HlsdlError, Interrupted, UsageError
+from hlsdl.errors import (
+    ContentKeyError,
+    DiskError,
+    HlsdlError,
+    HttpError,
+    IntegrityError,
+    Interrupted,
+    LimitError,
+    LiveStreamError,
+    LockedError,
+    NetworkError,
+    PlaylistError,
+    PolicyError,
+    SelectionError,
+    UsageError,
+)
 from hlsdl.library.tasks import TaskRow
 from hlsdl.session.events import Event
-from hlsdl.tasks.delegate import Credential, Delivery
+from hlsdl.tasks.delivery import Credential, Delivery
 from hlsdl.tasks.states import ENDS, Phase, TaskState, Trigger, phase_after, state_of
 
 LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
@@ -32,6 +47,26 @@ class TaskCancelled(Interrupted):
 
     kind = "cancelled"
     usual_hint = "a new task for the same asset and destination goes on with what is there"
+
+
+KINDS: dict[str, type[HlsdlError]] = {
+    kind.kind: kind
+    for kind in (
+        UsageError,
+        NetworkError,
+        HttpError,
+        PlaylistError,
+        SelectionError,
+        ContentKeyError,
+        IntegrityError,
+        DiskError,
+        PolicyError,
+        LockedError,
+        LimitError,
+        LiveStreamError,
+    )
+}
+"""Errors by the word that is stored for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,97 @@
+"""Delivery: the serial queue between a session and its delegate, and what a delegate is asked and answers.
+
+A method of the delegate may be missing, plain or async; the next call waits until it returns. What it raises is logged,
+and harms no download.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_SILENT = "hlsdl.tasks.delegate"
+"""The module whose methods do nothing: a subclass of its protocol hears only what it overrides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationChallenge:
+    """An origin that wants to know who asks (URLAuthenticationChallenge)."""
+
+    host: str
+    http_status: int
+    """401."""
+    scheme: str | None = None
+    """`basic`, `bearer` …, lower case, of the first WWW-Authenticate; None without one."""
+    realm: str | None = None
+    previous_failure_count: int = 0
+    """How often an answer to this challenge was refused (previousFailureCount)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """An answer to a challenge (URLCredential): user and password, or a bearer token. `repr` shows neither."""
+
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+class Delivery:
+    """The serial queue between a session and its delegate. Lives on the session's event loop."""
+
+    def __init__(self, delegate: object | None) -> None:
+        self._delegate = delegate
+        self._queue: asyncio.Queue[tuple[str, tuple[Any, ...], asyncio.Future[Any]]] = asyncio.Queue()
+        self._worker: asyncio.Task[None] | None = None
+
+    def hears(self, method: str) -> bool:
+        """Whether the delegate has `method` and it is more than the empty one of the protocol."""
+        found = getattr(self._delegate, method, None)
+        return found is not None and getattr(found, "__module__", None) != _SILENT
+
+    def tell(self, method: str, *arguments: Any) -> asyncio.Future[Any]:
+        """Queue one call; the future has what it returned, None where it is missing or raised."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if not self.hears(method) and self._queue.empty() and self._worker is None:
+            answer.set_result(None)
+            return answer
+        self._queue.put_nowait((method, arguments, answer))
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work(), name="hlsdl delegate")
+        return answer
+
+    @property
+    def is_delivering_here(self) -> bool:
+        """Whether this very code is being run by a delegate's method."""
+        return self._worker is not None and asyncio.current_task() is self._worker
+
+    async def drain(self) -> None:
+        """Until everything that was queued has been told."""
+        while self._worker is not None and not self.is_delivering_here:
+            await asyncio.wait([self._worker])
+
+    async def _work(self) -> None:
+        try:
+            while not self._queue.empty():
+                await self._call(*self._queue.get_nowait())
+        finally:
+            self._worker = None
+
+    async def _call(self, method: str, arguments: tuple[Any, ...], answer: asyncio.Future[Any]) -> None:
+        result = None
+        try:
+            if self.hears(method):
+                result = getattr(self._delegate, method)(*arguments)
+                if inspect.isawaitable(result):
+                    result = await result
+        except Exception:  # whatever an app's own code raises must not reach the download
+            logger.exception("the delegate's `%s` failed; the download goes on", method)
+            result = None
+        finally:
+            if not answer.done():
+                answer.set_result(result)
