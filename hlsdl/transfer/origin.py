@@ -54,6 +54,8 @@ def certificate_error(error: BaseException) -> ssl.SSLError | None:
 
 def translate(error: Exception, url: str, timeouts: Timeouts) -> HlsdlError | Setback:
     """What a foreign exception means: Setback when another try may help, an HlsdlError when not."""
+    if isinstance(error.__cause__, HlsdlError | Setback):  # a transport of ours has said it already
+        return error.__cause__
     tls = certificate_error(error)
     if tls is not None:
         found = getattr(tls, "verify_message", "") or tls.reason or "the handshake failed"

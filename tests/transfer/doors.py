@@ -18,6 +18,7 @@ from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.transfer.curl import CurlDoor
+from hlsdl.transfer.curl_httpx import CurlTransport
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor, open_door
@@ -45,6 +46,11 @@ def curl(setting: DoorSetting) -> Door:
     )
 
 
+def curl_httpx(setting: DoorSetting) -> Door:
+    """libcurl as an httpx transport, behind the generic door."""
+    return GenericDoor(CurlTransport(curl(setting), setting.policy))  # type: ignore[arg-type]
+
+
 def direct(setting: DoorSetting) -> Door:
     """Our own transport behind the generic door: where there is no libcurl."""
     return open_door(
@@ -67,8 +73,13 @@ def context_for(options: TransferOptions) -> ssl.SSLContext:
     return make_tls_context(options)
 
 
-DOORS: dict[str, Callable[[DoorSetting], Door]] = {"curl": curl, "direct": direct, "httpx": plain_httpx}
-OUR_DOORS = ("curl", "direct")
+DOORS: dict[str, Callable[[DoorSetting], Door]] = {
+    "curl": curl,
+    "curl_httpx": curl_httpx,
+    "direct": direct,
+    "httpx": plain_httpx,
+}
+OUR_DOORS = ("curl", "curl_httpx", "direct")
 """Those over connections of our own making: they vet the addresses that names resolve to, bound response heads while they
 are read, and ask again at once when an idle connection was closed under them."""
 
