@@ -18,7 +18,7 @@ import anyio
 from anyio.to_thread import run_sync as in_thread
 
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HttpError
+from hlsdl.errors import DiskError, HttpError, UsageError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -112,7 +112,7 @@ async def download(
             arrived = await work.fetch()
             emit(events.Sealing(task=title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
-    bundle = Bundle.open(path)
+    bundle = _sealed_at(path)
     fetched = Fetched(
         segments=arrived.segments,
         bytes=arrived.bytes,
@@ -129,6 +129,17 @@ def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | Non
         return None
     bundle = Bundle.open(existing)
     return bundle if options.resume or bundle.state == "complete" else None
+
+
+def _sealed_at(path: Path) -> Bundle:
+    """The bundle that was sealed just now; DiskError when it is no longer at its place."""
+    try:
+        return Bundle.open(path)
+    except UsageError as error:
+        raise DiskError(
+            f"the bundle was moved away from `{path}` while it was written",
+            hint="it is complete where it is now; `hlsdl verify` there says so",
+        ) from error
 
 
 @asynccontextmanager
