@@ -96,6 +96,17 @@ def split_list(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",") if part.strip()))
 
 
+def parse_conditions(value: object) -> tuple[str, ...]:
+    """Read one expression on each line, or a list of them, as the qualifiers that `Preferences` wants."""
+    from hlsdl.planning.qualifiers import where_texts  # what reads expressions is loaded when there is one
+
+    texts = [value] if isinstance(value, str) else _texts(value)
+    try:
+        return where_texts(line for text in texts for line in text.splitlines() if line.strip())
+    except UsageError as error:
+        raise ValueError(error.message) from error
+
+
 def existing_file(value: object) -> Path:
     """Read a path whose file must be there and readable."""
     path = Path(str(value)).expanduser()
@@ -164,6 +175,7 @@ Seconds = Annotated[float, BeforeValidator(parse_time)]
 FrameSize = Annotated[tuple[int, int], BeforeValidator(parse_frame_size)]
 Languages = Annotated[tuple[str, ...], BeforeValidator(parse_languages)]
 Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+Conditions = Annotated[tuple[str, ...], BeforeValidator(parse_conditions)]
 Headers = Annotated[tuple[tuple[str, str], ...], BeforeValidator(parse_headers)]
 ReadableFile = Annotated[Path, BeforeValidator(existing_file)]
 Folder = Annotated[Path, BeforeValidator(folder)]
@@ -189,6 +201,7 @@ class Settings(BaseModel):
     multichannel: bool = True
     lossless: bool = False
     codec: Names = ()
+    where: Conditions = ()
     variants: Literal["one", "all"] = "one"
     audio: Languages = (DEFAULT,)
     subs: Languages = (DEFAULT,)
@@ -233,6 +246,7 @@ class Settings(BaseModel):
             multichannel=self.multichannel,
             lossless=self.lossless,
             codecs=self.codec,
+            where=self.where,
             variant=variant,
             variants=self.variants,
             audio=self.audio,
@@ -369,4 +383,4 @@ def _usage_error(error: ValidationError, origins: Mapping[str, str]) -> UsageErr
     written = f"`{flag_of(field)[2:]}` in `{name}`" if kind == "file" else f"`{name}`"
     cause = first.get("ctx", {}).get("error")
     reason = str(cause) if cause is not None else first["msg"][:1].lower() + first["msg"][1:]
-    return UsageError(f"{written}: {reason}")
+    return UsageError(f"{written}: {reason}", hint=getattr(cause and cause.__cause__, "hint", None))

@@ -109,6 +109,10 @@ class SelectionFlags:
         list[str] | None,
         Option(metavar="default|all|none|LANG,…", help="Subtitle languages.", rich_help_panel=CHOOSING),
     ] = None
+    where: Annotated[
+        list[str] | None,
+        Option(metavar="EXPR", help="Such as `height <= 720`; the first that fits wins.", rich_help_panel=CHOOSING),
+    ] = None
     variant: Annotated[
         str | None, Option(metavar="ID", help="Exactly this variant (see `inspect`).", rich_help_panel=CHOOSING)
     ] = None

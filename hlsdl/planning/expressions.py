@@ -46,6 +46,27 @@ _OPERATORS: Mapping[type[ast.cmpop], str] = {
     ast.Gt: ">",
     ast.GtE: ">=",
 }
+_ALLOWED: tuple[type[ast.AST], ...] = (
+    ast.BoolOp,
+    ast.And,
+    ast.Or,
+    ast.UnaryOp,
+    ast.Not,
+    ast.UAdd,
+    ast.USub,
+    ast.Compare,
+    *_OPERATORS,
+    ast.In,
+    ast.NotIn,
+    ast.Name,
+    ast.Subscript,
+    ast.Load,
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Set,
+)
+"""Every type of node that may stand in an expression; where each of them may, the functions below say."""
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -59,7 +80,11 @@ def parse_expression(text: str) -> Predicate:
     if len(text) > LONGEST_EXPRESSION:
         raise UsageError(f"the expression has more than {LONGEST_EXPRESSION} characters", hint=GRAMMAR_HINT)
     tree = _tree(text.strip())
-    if sum(isinstance(node, ast.expr) for node in ast.walk(tree)) > MOST_TERMS:
+    nodes = list(ast.walk(tree))
+    for node in nodes:
+        if not isinstance(node, _ALLOWED):
+            raise _refused(node)
+    if sum(isinstance(node, ast.expr) for node in nodes) > MOST_TERMS:
         raise UsageError(f"the expression has more than {MOST_TERMS} terms", hint=GRAMMAR_HINT)
     return _predicate(tree, 1)
 
@@ -93,14 +118,11 @@ def _comparison(left: ast.expr, operator: ast.cmpop, right: ast.expr) -> Predica
     if isinstance(operator, ast.In | ast.NotIn):
         found = _membership(left, right)
         return ~found if isinstance(operator, ast.NotIn) else found
-    symbol = _OPERATORS.get(type(operator))
-    if symbol is None:
-        raise UsageError("an expression has no `is`", hint="write `==` or `!=`")
-    if _is_path(left):
-        path, value = _path(left), _value(right)
-    else:
-        path, value, symbol = _path(right), _value(left), _MIRRORED[symbol]
-    return Comparison(path.name, symbol, value, path.option)
+    symbol = _OPERATORS[type(operator)]
+    if _is_path(right) and not _is_path(left):
+        left, right, symbol = right, left, _MIRRORED[symbol]
+    path = _path(left)
+    return Comparison(path.name, symbol, _value(right), path.option)
 
 
 def _membership(left: ast.expr, right: ast.expr) -> Predicate:
@@ -141,12 +163,14 @@ def _value(node: ast.expr) -> Value:
     raise _refused(node)
 
 
-def _refused(node: ast.expr) -> UsageError:
+def _refused(node: ast.AST) -> UsageError:
     """Say what kind of thing stood there; its text may be anything and is not repeated."""
     return UsageError(f"an expression cannot have {_KINDS.get(type(node), 'this')} in it", hint=GRAMMAR_HINT)
 
 
-_KINDS: Mapping[type[ast.expr], str] = {
+_KINDS: Mapping[type[ast.AST], str] = {
+    ast.Is: "`is`",
+    ast.IsNot: "`is`",
     ast.Call: "a call",
     ast.Attribute: "a dot",
     ast.Lambda: "a `lambda`",
@@ -159,6 +183,7 @@ _KINDS: Mapping[type[ast.expr], str] = {
     ast.JoinedStr: "an f-string",
     ast.BinOp: "arithmetic",
     ast.UnaryOp: "arithmetic",
+    ast.Invert: "arithmetic",
     ast.Await: "`await`",
     ast.Yield: "`yield`",
     ast.Starred: "`*`",

@@ -59,7 +59,7 @@ async def recall(source: Source, options: FetchOptions, bundle: Bundle) -> Begun
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client, stored_documents(bundle))
         root = await read_root(documents, source)
-        wishes = wishes_of(bundle, options.preferences)
+        wishes = wishes_of(bundle, options.wishes)
         selection = choose(root, wishes)
         plan = await read_streams(documents, root, selection)
     return Begun(

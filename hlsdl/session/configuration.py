@@ -24,6 +24,9 @@ class FetchOptions:
     """How one source is fetched; the defaults are those of `hlsdl fetch`."""
 
     preferences: Preferences = field(default_factory=Preferences)
+    auxiliary: tuple[Preferences, ...] = ()
+    """What is stored in addition, each chosen by itself after `preferences`; with `shares_video` without a further
+    video where that can be (AVAssetDownloadConfiguration.auxiliaryContentConfigurations)."""
     transfer: TransferOptions = field(default_factory=TransferOptions)
     output: Path | None = None
     """The bundle's exact path (`-o`). None: `<title>.movpkg` in `directory`."""
@@ -47,6 +50,11 @@ class FetchOptions:
     renew: Callable[[str], Awaitable[str | None]] | None = None
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 
+    @property
+    def wishes(self) -> tuple[Preferences, ...]:
+        """Everything that is wanted, the primary wish first."""
+        return (self.preferences, *self.auxiliary)
+
 
 FLAGS = {
     "dir": "directory",
@@ -67,10 +75,10 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
     Args:
         output: a folder for the bundle, or a path that ends in `.movpkg`.
         flags: fields of `FetchOptions`, `Preferences` and `TransferOptions`. Lists stand for repeated flags, a
-            mapping or a list of pairs for `headers`.
+            mapping or a list of pairs for `headers`, predicates and `VariantQualifier`s for expressions in `where`.
 
     Raises:
-        UsageError: a flag that does not exist.
+        UsageError: a flag that does not exist, or a value that it cannot have.
     """
     values: dict[str, Any] = {}
     flags = {FLAGS.get(name, name): value for name, value in flags.items()}
@@ -114,6 +122,10 @@ def _settled(name: str, value: Any) -> Any:
     """A flag's value in the form its field has: tuples for lists, one word for a list of one."""
     if name == "headers" and isinstance(value, Mapping):
         return tuple(value.items())
+    if name == "where":
+        from hlsdl.planning.qualifiers import where_texts
+
+        return where_texts(value)
     if name in ("audio", "subtitles", "codecs", "trusted_origins") and isinstance(value, str):
         return tuple(value.split(","))
     if isinstance(value, list):

@@ -85,15 +85,16 @@ class Contents:
         return tuple(dict.fromkeys(read))
 
 
-def wishes_of(before: Bundle | None, preferences: Preferences) -> tuple[Preferences, ...]:
+def wishes_of(before: Bundle | None, now: Iterable[Preferences]) -> tuple[Preferences, ...]:
     """What the bundle was asked for so far, and now."""
     earlier = _wishes_in(before.manifest) if before else ()
-    return tuple(dict.fromkeys((*earlier, preferences)))
+    return tuple(dict.fromkeys((*earlier, *now)))
 
 
-def same_wishes(manifest: Manifest, preferences: Preferences) -> bool:
-    """Whether the bundle was already asked for exactly this."""
-    return preferences in _wishes_in(manifest)
+def same_wishes(manifest: Manifest, now: Iterable[Preferences]) -> bool:
+    """Whether the bundle was already asked for all of this."""
+    earlier = _wishes_in(manifest)
+    return all(wish in earlier for wish in now)
 
 
 def last_wish(manifest: Manifest) -> Preferences:

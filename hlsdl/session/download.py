@@ -81,14 +81,14 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and before.state == "complete" and same_wishes(before.manifest, options.preferences):
+    if before is not None and before.state == "complete" and same_wishes(before.manifest, options.wishes):
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client, stored_documents(before))
         root = await read_root(documents, source)
-        wishes = wishes_of(before, options.preferences)
+        wishes = wishes_of(before, options.wishes)
         selection = choose(root, wishes)
         plan = await read_streams(documents, root, selection)
         refuse_unfinished(plan)

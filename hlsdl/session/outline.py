@@ -77,7 +77,7 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client)
         root = await read_root(documents, source)
-        selection = choose(root, (options.preferences,))
+        selection = choose(root, options.wishes)
         plan = await read_streams(documents, root, selection)
     refuse_unfinished(plan)
     obstacles = (

@@ -41,7 +41,8 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     choices = bundle.manifest.choices
     base_url = choices.get("base_url")
     source = Source(url=bundle.manifest.source_url, base_url=base_url if isinstance(base_url, str) else None)
-    again = replace(options, output=path, title=None, preferences=last_wish(bundle.manifest), keep_protected=True)
+    wish = last_wish(bundle.manifest)
+    again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     await download(source, again, emit, proven=proven)
     return await in_thread(partial(verify_bundle, path))
 
