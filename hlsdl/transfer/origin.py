@@ -24,7 +24,7 @@ from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
 from hlsdl.transfer.policy import hint_for_certificate
-from hlsdl.transfer.proxying import proxy_addresses, refusal, unreachable
+from hlsdl.transfer.proxying import proxy_addresses, refusal, speaks_no_socks, unreachable
 from hlsdl.transfer.resolving import Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
 
@@ -231,8 +231,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def _answer(self, lane: Lane, asked: httpcore.Request) -> httpcore.Response:
         try:
             return await lane.pool.handle_async_request(asked)
-        except BaseException:
+        except BaseException as error:
             await lane.pool.aclose()
+            if speaks_no_socks(error):
+                raise httpcore.ProxyError("it speaks no SOCKS5") from error
             raise
 
     def _new_lane(self, key: SourceOrigin) -> Lane:

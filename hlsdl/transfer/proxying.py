@@ -45,3 +45,8 @@ def refusal(said: str, url: str) -> HttpError | Setback:
         hint = hint_for_status(407) if status == 407 else HINT
         return HttpError("the proxy refuses", url=url, http_status=status, hint=hint)
     return Setback(NetworkError("the proxy cannot reach the server", url=url, hint=HINT, retryable=True))
+
+
+def speaks_no_socks(error: BaseException) -> bool:
+    """Whether this is socksio's complaint about what came back; it is no exception of httpcore's."""
+    return type(error).__module__.partition(".")[0] == "socksio"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -229,6 +230,21 @@ async def test_a_socks_proxy_that_refuses_is_no_defect(start: Any, client: MakeC
     assert "proxy" in error.message
 
 
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b"\x05\x00\x05", b"\x04\x5a", b""])
+async def test_what_speaks_no_socks_is_no_defect_of_ours(client: MakeClient, said: bytes) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(3)
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        for sign_in in ("", "me:se%3Acr%40et@"):
+            url = f"socks5://{sign_in}127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            error = await failure(client(url), f"{HTTP}/a.ts")
+            assert isinstance(error, NetworkError | HttpError)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("url", [f"{HTTP}/a.ts", f"{HTTPS}/a.ts"])
 async def test_a_proxy_that_is_not_there_is_said_to_be_the_trouble(client: MakeClient, kind: str, url: str) -> None:
@@ -251,7 +267,7 @@ async def test_a_proxy_whose_name_is_unknown_is_said_to_be_the_trouble(client: M
 )
 async def test_a_proxy_that_never_answers_is_given_up(start: Any, client: MakeClient, kind: str, url: str) -> None:
     proxy = await start(kind, silent=True)
-    error = await failure(client(proxy.url, timeout=0.4, stall_timeout=0.4, retries=0), url)
+    error = await failure(client(proxy.url, timeout=1.0, stall_timeout=1.0, retries=0), url)
     assert isinstance(error, NetworkError)
     assert len(proxy.asked) == 1
 
