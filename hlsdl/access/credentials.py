@@ -173,4 +173,6 @@ class CookieJar:
 
     def cookies_of(self, url: CheckedUrl) -> tuple[Cookie, ...]:
         """What the origin of `url` has set."""
+        if not self._origins:
+            return ()
         return tuple(self._origins.get(url.origin, {}).values())

@@ -51,7 +51,9 @@ class CheckedUrl:
         return f"CheckedUrl({self.origin})"  # the rest may hold secrets
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, CheckedUrl) and self.text == other.text
+        if not isinstance(other, CheckedUrl):
+            return NotImplemented
+        return (self.text, self.origin, self.target) == (other.text, other.origin, other.target)
 
     def __hash__(self) -> int:
         return hash(self.text)

@@ -60,9 +60,9 @@ class Timeouts:
     slow_after: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Question:
-    """One GET."""
+    """One GET. Nobody changes it; to freeze it would cost as much as to ask it."""
 
     url: CheckedUrl
     headers: tuple[tuple[str, str], ...] = field(repr=False)

@@ -6,30 +6,30 @@ Our own redirect loop, since credentials, the URL gate and the host's pause are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hlsdl.access.credentials import CookieJar, Credentials
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import MIB, Limits
-from hlsdl.access.urls import CheckedUrl
+from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
 from hlsdl.transfer.patience import Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
+KNOWN = 64
+"""Origins whose standing headers are kept ready."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Opened:
     """A reply with a status that says success (or 416 to a range), its body still to be read."""
 
     reply: Reply
+    head: Head
+    """Its status and headers."""
     url: CheckedUrl
     """Where it came from in the end."""
-
-    @property
-    def head(self) -> Head:
-        """Status and headers."""
-        return self.reply.head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,8 @@ class Exchange:
     timeouts: Timeouts
     block: int = MIB
     """Bytes that the door may gather."""
+    standing: dict[SourceOrigin, tuple[tuple[str, str], ...]] = field(default_factory=dict, init=False, repr=False)
+    """The headers of every request to an origin where no cookies are about."""
 
     async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], *, block: int | None = None) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
@@ -58,23 +60,36 @@ class Exchange:
         for _ in range(self.limits.redirects + 1):
             await self.patience.wait_for(here.host)
             reply = await self.door.ask(self._question(here, headers, block))
+            head = reply.head
             try:
-                location = self._judge(here, reply.head, headers)
+                location = self._judge(here, head, headers)
             except (HlsdlError, Setback):
                 await discard(reply)
                 raise
             if location is None:
-                return Opened(reply=reply, url=here)
+                return Opened(reply=reply, head=head, url=here)
             await discard(reply)
             here = self.policy.check_redirect(here, location)
         raise PolicyError(f"the server redirects more than {self.limits.redirects} times", url=url.text)
 
     def _question(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], block: int | None) -> Question:
-        given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=self.jar.cookies_of(url))
-        names = {name.lower() for name, _ in given}
-        accept = () if "accept" in names else (("Accept", "*/*"),)
         block = self.block if block is None else min(block, self.block)
-        return Question(url=url, headers=(*given, *accept, *headers), timeouts=self.timeouts, block=block)
+        return Question(url=url, headers=(*self._given(url), *headers), timeouts=self.timeouts, block=block)
+
+    def _given(self, url: CheckedUrl) -> tuple[tuple[str, str], ...]:
+        """The headers for `url` whatever is asked of it; only cookies look at more of it than its origin."""
+        kept = self.jar.cookies_of(url)
+        is_standing = not kept and not self.credentials.cookies
+        if is_standing and url.origin in self.standing:
+            return self.standing[url.origin]
+        given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=kept)
+        names = {name.lower() for name, _ in given}
+        headers = (*given, *(() if "accept" in names else (("Accept", "*/*"),)))
+        if is_standing:
+            if len(self.standing) >= KNOWN:
+                self.standing.clear()
+            self.standing[url.origin] = headers
+        return headers
 
     def _judge(self, url: CheckedUrl, head: Head, asked: tuple[tuple[str, str], ...]) -> str | None:
         """Return the Location to follow, or None when the body is what was asked for; raises for anything else."""

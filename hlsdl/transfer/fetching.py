@@ -14,10 +14,10 @@ from hlsdl.access.limits import MIB
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
-from hlsdl.transfer.doors import Head, Setback, discard
+from hlsdl.transfer.doors import Head, Reply, Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
 from hlsdl.transfer.patience import HostPace
-from hlsdl.transfer.ranges import Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
+from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 
 if TYPE_CHECKING:
@@ -50,15 +50,19 @@ class Tap:
 
     async def pass_on(self, size: int) -> None:
         """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
-        if self.on_bytes is not None:
-            self.on_bytes(size)
-        if self.pace is not None:
-            self.pace.received(size)
+        self.count(size)
         if self.rate is not None:
             while size > 0:
                 part = min(size, self.rate.max_rate)
                 await self.rate.acquire(part)
                 size -= int(part)
+
+    def count(self, size: int) -> None:
+        """Count only; enough without a rate limit."""
+        if self.on_bytes is not None:
+            self.on_bytes(size)
+        if self.pace is not None:
+            self.pace.received(size)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +99,8 @@ class Fetch:
     async def _ask(self) -> bool:
         """Ask for what is missing and take the answer; returns whether the resource is whole now."""
         wanted = await self._wanted()
-        opened = await self.exchange.open(self.url, (*PLAIN, *wanted.headers()), block=self.block)
+        headers = (*PLAIN, *wanted.headers()) if wanted is not WHOLE else PLAIN
+        opened = await self.exchange.open(self.url, headers, block=self.block)
         try:
             if self.hear is not None:
                 wanted = await self._widened(wanted, await self.hear(opened.head))
@@ -110,7 +115,7 @@ class Fetch:
         except BaseException:
             await opened.reply.close()
             raise
-        await discard(opened.reply)
+        await (opened.reply.close() if opened.reply.is_over else discard(opened.reply))
         return whole
 
     async def _widened(self, wanted: Wanted, resource: Resource) -> Wanted:
@@ -142,6 +147,8 @@ class Fetch:
         if sink.size and not (self.by_range and ranges.may_resume(sink.size, sink.validator, least=least)):
             await sink.restart()
         self._taken = 0
+        if self.total is None and self.resource.byte_range is None and not sink.size and self.by_range:
+            return WHOLE
         return Wanted(
             byte_range=self.resource.byte_range,
             held=sink.size,
@@ -162,12 +169,37 @@ class Fetch:
             raise LimitError(
                 f"the server announces {take.body_length} bytes, more than the {limit} allowed", url=self._url
             )
-        body = _Body(fetch=self, take=take, opened=opened)
+        early = await opened.reply.read_block()
+        if self._is_ordinary(take, early, opened.reply):
+            await self._take_at_once(early, opened)
+            return
+        body = _Body(fetch=self, take=take, opened=opened, early=early)
         await body.move()
         body.check_end()
         if not body.has_known_length:
             await self._confirm(body.taken, opened)
         self._taken = body.taken
+
+    def _is_ordinary(self, take: Take, early: bytes, reply: Reply) -> bool:
+        """Whether `early`, the first block, is all that was announced, wanted and sent."""
+        return (
+            0 < len(early) <= self.exchange.limits.block
+            and len(early) == take.body_length
+            and (take.restart and take.skip == 0 and take.length is None)
+            and self.hear is None
+            and reply.is_over
+        )
+
+    async def _take_at_once(self, body: bytes, opened: Opened) -> None:
+        """Do what `_Body` does with such a body, which leaves it nothing to cut, to join or to doubt."""
+        if self.tap.rate is None:
+            self.tap.count(len(body))
+        else:
+            await self.tap.pass_on(len(body))
+        self.look_at(body, opened)
+        self.sink.describe(validator=ranges.read_validator(opened.head.headers), length_verified=True)
+        await self.sink.write(body)
+        self._taken = len(body)
 
     async def _confirm(self, received: int, opened: Opened) -> None:
         """Have the length confirmed of a body whose end cannot be told from a cut; Setback when it was one."""
@@ -197,6 +229,19 @@ class Fetch:
                 retries=1,
             )
 
+    def look_at(self, beginning: bytes, opened: Opened) -> None:
+        """Refuse what is no media (or no key) before a byte of it is written."""
+        resource = self.resource
+        reason = None
+        if resource.kind in {"segment", "init", "subtitle-file"}:
+            kind = opened.head.headers.get("content-type")
+            empty_is_fine = not beginning and content.is_webvtt(resource.path, opened.url.path, content_type=kind)
+            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)
+        elif resource.kind == "key":
+            reason = content.why_not_key(beginning)
+        if reason is not None:
+            raise Setback(not_what_was_asked(reason, resource.kind, resource.url))
+
     async def _discarded(self, decision: Discard, opened: Opened) -> Setback:
         await self.sink.restart()
         part = self.resource.byte_range
@@ -225,6 +270,8 @@ class _Body:
     opened: Opened
     received: int = 0
     taken: int = 0
+    early: bytes = b""
+    """The first block, which was read to see whether there is more to do."""
     _described: bool = False
     _pending: list[bytes] = field(default_factory=list)
     _pending_size: int = 0
@@ -244,19 +291,20 @@ class _Body:
         least = content.SAMPLE if in_parts else self.fetch.exchange.limits.block
         reply = self.opened.reply
         stop = None if self.take.length is None else self.take.skip + self.take.length
-        while (stop is None or self.received < stop) and (block := await reply.read_block()):
+        block = self.early
+        while (stop is None or self.received < stop) and (block := block or await reply.read_block()):
             await self.fetch.tap.pass_on(len(block))
-            block = self._cut_to_slice(block)
-            if not block:
+            part, block = self._cut_to_slice(block), b""
+            if not part:
                 continue
-            self.taken += len(block)
+            self.taken += len(part)
             if self.taken > limit:
                 raise LimitError(
                     f"the server sends more than the {self.fetch.resource.limit} bytes allowed",
                     url=self.fetch.resource.url,
                 )
-            self._pending.append(block)
-            self._pending_size += len(block)
+            self._pending.append(part)
+            self._pending_size += len(part)
             if self._pending_size >= least:
                 await self._write(least=least)
                 least = 1 if in_parts else least
@@ -300,19 +348,8 @@ class _Body:
         )
 
     def _look_at(self, beginning: bytes) -> None:
-        """Refuse what is no media (or no key) before a byte of it is written."""
-        resource = self.fetch.resource
-        if self.fetch.sink.size:
-            return
-        reason = None
-        if resource.kind in {"segment", "init", "subtitle-file"}:
-            kind = self.opened.head.headers.get("content-type")
-            empty_is_fine = not beginning and content.is_webvtt(resource.path, self.opened.url.path, content_type=kind)
-            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)
-        elif resource.kind == "key":
-            reason = content.why_not_key(beginning)
-        if reason is not None:
-            raise Setback(not_what_was_asked(reason, resource.kind, resource.url))
+        if not self.fetch.sink.size:
+            self.fetch.look_at(beginning, self.opened)
 
     def _check_length(self) -> None:
         expected = self.take.body_length if self.take.length is None else self.take.skip + self.take.length

@@ -18,6 +18,7 @@ DATE_STRENGTH = 60.0
 """Seconds by which Last-Modified must be older than Date to be a strong validator."""
 
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})")
 
 
@@ -63,9 +64,9 @@ class Wanted:
         return (*asked, ("If-Range", condition)) if condition else asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Take:
-    """Use the body: drop `skip` bytes, then take `length` (None: all)."""
+    """Use the body: drop `skip` bytes, then take `length` (None: all). Nobody changes one; see `doors.Question`."""
 
     restart: bool
     """Forget what is held first; otherwise append."""
@@ -77,6 +78,10 @@ class Take:
     """Whether the resource is complete afterwards; False for a 206 that is shorter than asked."""
     total: int | None = None
     """Length of the entity."""
+
+
+WHOLE = Wanted()
+"""All of a resource of which nothing is held or known yet, as nearly always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ Decision = Take | Complete | Discard | TooLargeToSlice
 def read_validator(headers: Mapping[str, str]) -> Validator:
     """The validator of a response (lower-case header names), with its strength."""
     etag, modified = headers.get("etag"), headers.get("last-modified")
-    if etag is not None and not re.fullmatch(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"', etag):
+    if etag is not None and not _ETAG.fullmatch(etag):
         etag = None
     if etag is not None:
         return Validator(etag=etag, last_modified=modified, strong=not etag.startswith("W/"))

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Validator:
-    """What identifies one version of a resource (RFC 9110 §8.8)."""
+    """What identifies one version of a resource (RFC 9110 §8.8). Nobody changes one; see `doors.Question`."""
 
     etag: str | None = None
     last_modified: str | None = None
