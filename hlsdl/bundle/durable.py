@@ -150,6 +150,10 @@ class Folder:
         os.close(descriptor)
         raise PolicyError(f"`{name}` is no regular file", hint="a bundle holds plain files and folders only")
 
+    def open_to_flush(self, name: str) -> int:
+        """Open what was stored under `name`, to flush it and nothing else; what it is is not looked at."""
+        return os.open(self._at(name), os.O_RDWR | _ALWAYS | _NO_WAIT, dir_fd=self._descriptor)
+
     def status(self, name: str) -> os.stat_result | None:
         """What stands under `name`, links not followed; None when nothing does."""
         try:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hlsdl.bundle.durable import Folder, boot_id, flush, read_file, replace_durably, translating, write_all
+from hlsdl.bundle.durable import Folder, boot_id, disk_error, flush, read_file, replace_durably, translating, write_all
 from hlsdl.bundle.journal import (
     Entry,
     JournalState,
@@ -89,24 +89,18 @@ class Ledger:
 
     def commit(self, entry: Entry, folder: Folder, temporary: str) -> None:
         """Steps 3 and 4 of the write order: the `seg` line, then the final name."""
-        name = split_path(entry.path)[1]
-        with self._lock, translating(entry.path):
-            was_checkpointed = entry.path in self._entries and entry.path not in self._pending
-            self._change(entry_line(entry))
+        path, line = entry.path, entry_line(entry)
+        name = split_path(path)[1]
+        with self._lock:
             try:
-                if was_checkpointed or entry.path in self._superseded:
-                    # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
-                    flush(self._file())
-                folder.rename(temporary, name)
-            except OSError:
-                # The line promised a name that could not be given: what stood there before is not what it describes.
-                with suppress(OSError):
-                    folder.unlink(name)
-                self._remove(entry.path)
-                self._change(drop_line(entry.path))
-                raise
-            self._entries[entry.path] = entry
-            self._pending[entry.path] = None
+                # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
+                must_flush = path in self._superseded or (path in self._entries and path not in self._pending)
+                self._change(line)
+                self._rename(folder, temporary, name, path, must_flush=must_flush)
+            except OSError as error:
+                raise disk_error(error, path) from error
+            self._entries[path] = entry
+            self._pending[path] = None
 
     def drop(self, path: str) -> None:
         """Say that an object is gone; its file must be removed already."""
@@ -177,6 +171,19 @@ class Ledger:
         """Let go of the file; nothing is written."""
         with self._lock, translating(JOURNAL):
             self._close_file()
+
+    def _rename(self, folder: Folder, temporary: str, name: str, path: str, *, must_flush: bool) -> None:
+        try:
+            if must_flush:
+                flush(self._file())
+            folder.rename(temporary, name)
+        except OSError:
+            # The line promised a name that could not be given: what stood there before is not what it describes.
+            with suppress(OSError):
+                folder.unlink(name)
+            self._remove(path)
+            self._change(drop_line(path))
+            raise
 
     def _remove(self, path: str) -> None:
         self._entries.pop(path, None)

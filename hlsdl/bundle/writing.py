@@ -43,7 +43,8 @@ from hlsdl.bundle.layout import (
 )
 from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, DerivedFile, Manifest, WrittenIn, shortfalls, utc_now
-from hlsdl.bundle.partial import HasValidators, ObjectStore, PartialFile
+from hlsdl.bundle.objects import HasValidators, ObjectStore
+from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
 from hlsdl.bundle.workers import Workers
 from hlsdl.errors import HlsdlError, IntegrityError, PolicyError, UsageError
@@ -109,7 +110,7 @@ class BundleWriter:
     def sink(self, path: str, *, limit: int) -> PartialFile:
         """A place for the bytes of one object of at most `limit` bytes; its `finish` stores it."""
         _require(is_object_path(path), path)
-        return PartialFile(self._store, path, limit=limit, worker=self._workers.next())
+        return PartialFile(self._store, path, limit=limit, workers=self._workers)
 
     def write_text_file(self, path: str, data: bytes) -> None:
         """Replace a derived file (local playlist, XML) durably. It is not journalled; `seal` lists and hashes it."""

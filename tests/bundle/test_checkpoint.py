@@ -15,7 +15,7 @@ from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.journal import JournalState
 from hlsdl.bundle.ledger import Ledger, load_journal
-from hlsdl.bundle.partial import ObjectStore
+from hlsdl.bundle.objects import ObjectStore
 from hlsdl.errors import DiskError
 
 from .shelves import VIDEO, body, segment_path
@@ -125,6 +125,35 @@ def test_thirty_two_objects_make_a_checkpoint_by_themselves(desk: Desk, monkeypa
     for number in range(checkpoint_module.EVERY_OBJECTS):
         desk.store(number)
     assert made.wait(4)
+
+
+def test_the_next_checkpoint_lets_objects_gather(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast objects come, a pass begins a quarter of a second after the last one ended, and ends it at once."""
+    monkeypatch.setattr(checkpoint_module, "LEAST_SECONDS", 1000.0)
+    waits: list[float] = []
+    is_waiting = threading.Event()
+    wait = desk.checkpointer._stopping.wait
+
+    def noted(seconds: float) -> bool:
+        waits.append(seconds)
+        if len(waits) == 2:
+            is_waiting.set()
+        return wait(seconds)
+
+    monkeypatch.setattr(desk.checkpointer._stopping, "wait", noted)
+    made = threading.Event()
+    mark = desk.ledger.mark_checkpoint
+    monkeypatch.setattr(desk.ledger, "mark_checkpoint", lambda batch: (mark(batch), made.set()))
+    for number in range(checkpoint_module.EVERY_OBJECTS):
+        desk.store(number)
+    assert made.wait(4)
+    for number in range(checkpoint_module.EVERY_OBJECTS):
+        desk.store(100 + number)
+    assert is_waiting.wait(4)
+    assert waits[0] == 0
+    assert waits[1] > 900
+    assert desk.ledger.pending >= checkpoint_module.EVERY_OBJECTS
+    desk.checkpointer.stop()
 
 
 def test_time_alone_makes_a_checkpoint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

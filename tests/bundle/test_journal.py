@@ -43,6 +43,23 @@ def test_what_is_written_is_read_back() -> None:
     assert state.damaged == 0
 
 
+@given(
+    path=st.text(max_size=60),
+    size=st.integers(min_value=0, max_value=2**63 - 1),
+    sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    etag=st.none() | st.text(max_size=60),
+    modified=st.none() | st.text(max_size=60),
+    verified=st.booleans(),
+)
+def test_an_entry_is_written_as_json_writes_it(
+    *, path: str, size: int, sha256: str, etag: str | None, modified: str | None, verified: bool
+) -> None:
+    """The line that is put together by hand is the one that the JSON encoder would give, byte for byte."""
+    one = Entry(path=path, size=size, sha256=sha256, etag=etag, last_modified=modified, length_verified=verified)
+    fields = {"path": path, "size": size, "sha256": sha256, "etag": etag, "modified": modified, "verified": verified}
+    assert entry_line(one) == encode_line({"t": "seg", **fields})
+
+
 def test_a_checkpoint_covers_what_ends_before_it_says() -> None:
     """Entries whose line ends at or before `upto` are synced; a line after it, though before `ckpt`, is not."""
     lines = opening_line(HERE) + entry_line(entry(1)) + entry_line(entry(2))

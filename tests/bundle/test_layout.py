@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hlsdl.bundle import layout
 from hlsdl.bundle.layout import (
     bundle_name,
     final_name,
@@ -127,3 +128,13 @@ def test_a_temporary_knows_its_final_name() -> None:
     assert final_name(temporary_name("000000042.m4s", "0badcafe")) == "000000042.m4s"
     for other in (".x.part", ".x.0badcaf.part", "x.0badcafe.part", ".x.0BADCAFE.part"):
         assert final_name(other) is None, other
+
+
+@given(st.from_regex(layout._USUAL, fullmatch=True))
+def test_the_short_cut_for_media_names_lets_nothing_by(path: str) -> None:
+    """What is taken for a media file at first sight fulfils every rule of safe names."""
+    assert is_object_path(path)
+    assert is_safe_path(path)
+    assert not is_derived(path)
+    assert is_media(path)
+    assert is_stream_folder(path.partition("/")[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.bundle import objects as objects_module
 from hlsdl.bundle import partial as partial_module
 from hlsdl.bundle.partial import SMALL
 from hlsdl.bundle.writing import BundleWriter
@@ -127,7 +128,7 @@ async def test_a_full_disk_forgets_the_object_and_nothing_else(
         raise OSError(errno.ENOSPC, "full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(partial_module, "write_all", full)
+        patched.setattr(objects_module, "write_all", full)
         with pytest.raises(DiskError, match="the disk is full"):
             await sink.write(BIG)
     assert sink.size == 0
@@ -187,13 +188,13 @@ async def test_small_objects_wait_for_no_thread_while_the_disk_is_quick(
 ) -> None:
     """Up to 128 KiB is stored where it is; after a disk that let us wait, and above that size, by a worker."""
     stored_by: list[str] = []
-    store = partial_module.ObjectStore.store
+    store = objects_module.ObjectStore.store
 
     def noted(*args: object, **named: object) -> object:
         stored_by.append(threading.current_thread().name)
         return store(*args, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(partial_module.ObjectStore, "store", noted)
+    monkeypatch.setattr(objects_module.ObjectStore, "store", noted)
     here = threading.current_thread().name
 
     async def keep(number: int, data: bytes) -> str:
@@ -204,10 +205,10 @@ async def test_small_objects_wait_for_no_thread_while_the_disk_is_quick(
 
     assert await keep(1, bytes(partial_module.AT_ONCE)) == here
     assert (await keep(2, bytes(partial_module.AT_ONCE + 1))).startswith("hlsdl-disk")
-    monkeypatch.setattr(partial_module, "SLOW", -1.0)
+    monkeypatch.setattr(objects_module, "SLOW", -1.0)
     assert await keep(3, bytes(10)) == here
     assert (await keep(4, bytes(10))).startswith("hlsdl-disk")
-    monkeypatch.setattr(partial_module, "WHILE", -1.0)
+    monkeypatch.setattr(objects_module, "WHILE", -1.0)
     monkeypatch.setattr(writer._store, "_is_slow_until", 0.0)
     assert await keep(5, bytes(10)) == here
 
@@ -230,7 +231,7 @@ async def test_no_folder_stays_open(tmp_path: Path) -> None:
         pytest.skip("only where open descriptors can be listed")
     before = len(os.listdir("/proc/self/fd"))
     with BundleWriter.open(tmp_path / "B.movpkg") as writer:
-        for stream in range(2 * partial_module.OPEN_FOLDERS):
+        for stream in range(2 * objects_module.OPEN_FOLDERS):
             sink = writer.sink(segment_path(1).replace("0-", f"{stream}-", 1), limit=SMALL)
             await sink.write(b"G")
             await sink.finish()
