@@ -32,6 +32,13 @@ VIDEO = (
 )
 GROUPS = (("aac", "mp4a.40.2", 128_000), ("surround", "ac-3", 384_000), ("lossless", "alac", 900_000))
 
+CINEMA_VIDEO = (
+    *VIDEO,
+    ("av1-1080", 3_600_000, 3_000_000, "1920x1080", "SDR", "av01.0.08M.08"),
+    ("dv-2160", 18_000_000, 14_000_000, "3840x2160", "PQ", "dvh1.05.06"),
+)
+CINEMA_GROUPS = (GROUPS[0], GROUPS[1], ("atmos", "ec-3", 768_000), GROUPS[2])
+
 
 def stream_inf(bandwidth: int, uri: str, **attributes: str) -> str:
     """One EXT-X-STREAM-INF with its URI line; underscores in names become hyphens."""
@@ -39,7 +46,17 @@ def stream_inf(bandwidth: int, uri: str, **attributes: str) -> str:
     return f"#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{rest}\n{uri}\n"
 
 
-def ladder(*, groups: tuple[tuple[str, str, int], ...] = GROUPS, only: tuple[str, ...] = ()) -> str:
+def cinema() -> str:
+    """SDR, HLG and PQ in avc1, hvc1, av01 and dvh1, each with stereo, 5.1, Atmos and lossless sound."""
+    return ladder(video=CINEMA_VIDEO, groups=CINEMA_GROUPS)
+
+
+def ladder(
+    *,
+    groups: tuple[tuple[str, str, int], ...] = GROUPS,
+    only: tuple[str, ...] = (),
+    video: tuple[tuple[str, int, int, str, str, str], ...] = VIDEO,
+) -> str:
     """SDR, HLG and PQ variants, each paired with each audio group."""
     lines = [
         stream_inf(
@@ -53,7 +70,7 @@ def ladder(*, groups: tuple[tuple[str, str, int], ...] = GROUPS, only: tuple[str
             SUBTITLES='"subs"',
             CLOSED_CAPTIONS='"cc"',
         )
-        for name, bandwidth, average, size, video_range, codec in VIDEO
+        for name, bandwidth, average, size, video_range, codec in video
         if not only or name in only
         for group, audio_codec, extra in groups
     ]

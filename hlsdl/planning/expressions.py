@@ -35,6 +35,8 @@ DEEPEST_EXPRESSION: Final = 32
 """Levels of `and`, `or` and `not` inside one another."""
 MOST_TERMS: Final = 200
 """Names, values and operations together."""
+LONGEST_SHOWN: Final = 40
+"""Characters of a name that a message repeats."""
 
 GRAMMAR_HINT = "an expression compares names with numbers and texts: `height <= 1080 and 'hvc1' in codecs`"
 
@@ -142,10 +144,12 @@ def _path(node: ast.expr) -> KeyPath:
     """A name, or `name['option id']` for an attribute of one audio option."""
     if isinstance(node, ast.Name):
         if node.id not in ATTRIBUTES:
-            raise UsageError(f"there is no attribute `{node.id}` of a variant", hint=NAMES_HINT)
+            raise UsageError(f"there is no attribute `{node.id[:LONGEST_SHOWN]}` of a variant", hint=NAMES_HINT)
         return KeyPath(node.id)
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-        return _path(node.value).of(node.slice.value)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
+        option = node.slice.value
+        if isinstance(option, str):
+            return _path(node.value).of(option)
     if isinstance(node, ast.Constant):
         raise UsageError("a comparison needs the name of an attribute on one side", hint=NAMES_HINT)
     raise _refused(node)
