@@ -11,6 +11,11 @@ from __future__ import annotations
 START = 8
 MOST = 64
 
+OTHER_DESCRIPTORS = 20
+"""Open files that are no request's: standard streams, journal, folders, the event loop's own."""
+DESCRIPTORS_EACH = 3
+"""Of a request: its connection, and a file in its folder."""
+
 GAIN = 1.1
 """Goodput must grow by this factor for more connections to have been worth it."""
 SHORTEST_LOOK = 0.1
@@ -24,6 +29,13 @@ HOLD = 5.0
 LONGEST_HOLD = 60.0
 REMEMBERED = 60.0
 """Seconds that a complaint's ceiling stands."""
+
+
+def most_within(descriptors: int | None) -> int:
+    """The most requests at once where a process may have so many open files (None: any number), at least one."""
+    if descriptors is None:
+        return MOST
+    return max(1, min(MOST, (descriptors - OTHER_DESCRIPTORS) // DESCRIPTORS_EACH))
 
 
 class Concurrency:

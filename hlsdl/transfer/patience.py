@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
-from hlsdl.transfer.concurrency import MOST, START, Concurrency
+from hlsdl.transfer.concurrency import START, Concurrency, most_within
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.pauses import Pause, Pauses
 from hlsdl.transfer.policy import RetryPolicy
@@ -66,6 +66,16 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+def _descriptors() -> int | None:
+    """How many files this process may have open; None where nobody says."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
 class HostPace:
     """What one host can take: a pause that it asked for, and how many requests at once.
 
@@ -75,9 +85,10 @@ class HostPace:
 
     def __init__(self, most: int | None, pause: Pause | None = None) -> None:
         """`most` requests at once, or None: as many as serve best. `pause` may be that of other jobs too."""
-        self._adaptive = Concurrency() if most is None else None
-        self.most = MOST if most is None else most
-        self.allowed = START if most is None else most
+        fitting = most_within(_descriptors())
+        self._adaptive = Concurrency(start=min(START, fitting), most=fitting) if most is None else None
+        self.most = fitting if most is None else most
+        self.allowed = min(START, fitting) if most is None else most
         self.busy = 0
         self.pause = pause or Pause()
         self._throttled_until = 0.0

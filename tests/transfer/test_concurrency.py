@@ -10,7 +10,7 @@ import pytest
 
 from hlsdl.testing import Delay, ScriptedOrigin
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, START, Concurrency
+from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, START, Concurrency, most_within
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
@@ -133,3 +133,9 @@ async def test_a_slow_origin_gets_more_requests_unless_the_number_is_fixed(
         assert sorted(done) == sorted(resource.url for resource in work)
         assert right(origin.most_at_once)
         assert begun == work
+
+
+@pytest.mark.parametrize(("descriptors", "most"), [(None, MOST), (1024, MOST), (256, MOST), (64, 14), (32, 4), (8, 1)])
+def test_no_more_requests_than_files_may_be_open(descriptors: int | None, most: int) -> None:
+    """Row 89: each needs a connection and a file in its folder."""
+    assert most_within(descriptors) == most
