@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle as open  # noqa: A004, F401 - the contract's name for it
     from hlsdl.session.keywords import plan as plan
+    from hlsdl.session.storage import StorageManagementPolicy as StorageManagementPolicy
+    from hlsdl.session.storage import StorageManagementPriority as StorageManagementPriority
+    from hlsdl.session.storage import StorageManager as StorageManager
     from hlsdl.tasks.asset import Asset as Asset
     from hlsdl.tasks.asset_session import AssetDownloadSession as AssetDownloadSession
     from hlsdl.tasks.asset_session import SessionInvalidated as SessionInvalidated
@@ -87,6 +90,9 @@ _HOMES = {
     "FetchOptions": "hlsdl.session.configuration",
     "Predicate": "hlsdl.planning.predicates",
     "Preferences": "hlsdl.planning.preferences",
+    "StorageManagementPolicy": "hlsdl.session.storage",
+    "StorageManagementPriority": "hlsdl.session.storage",
+    "StorageManager": "hlsdl.session.storage",
     "TransferOptions": "hlsdl.transfer.options",
     "KeyProvider": "hlsdl.session.keys",
     "KeyRequest": "hlsdl.session.keys",

@@ -26,6 +26,7 @@ ENV_PREFIX = "HLSDL_"
 
 DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 BINARY_UNITS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3}
+LARGE_UNITS = {"t": 1000**4, "ti": 1024**4}
 SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -39,6 +40,11 @@ def parse_bitrate(value: object) -> int:
 def parse_rate(value: object) -> int:
     """Read `500k`, `5M` or `5Mi` (units of 1024) as bytes per second."""
     return _quantity(value, DECIMAL_UNITS | BINARY_UNITS, "a rate such as `500k` or `5M` (bytes per second)")
+
+
+def parse_size(value: object) -> int:
+    """Read `5G`, `500Mi` (units of 1024) or a plain number as bytes."""
+    return _quantity(value, DECIMAL_UNITS | BINARY_UNITS | LARGE_UNITS, "a size such as `5G` or `500Mi` (bytes)")
 
 
 def parse_time(value: object) -> float:
@@ -171,6 +177,7 @@ def _header(line: str) -> tuple[str, str]:
 Count = Annotated[int, BeforeValidator(parse_count)]
 Bitrate = Annotated[int, BeforeValidator(parse_bitrate)]
 Rate = Annotated[int, BeforeValidator(parse_rate)]
+Size = Annotated[int, BeforeValidator(parse_size)]
 Seconds = Annotated[float, BeforeValidator(parse_time)]
 FrameSize = Annotated[tuple[int, int], BeforeValidator(parse_frame_size)]
 Languages = Annotated[tuple[str, ...], BeforeValidator(parse_languages)]
@@ -227,6 +234,7 @@ class Settings(BaseModel):
     http2: bool = False
     http3: bool = False
     trust_origin: Names = ()
+    quota: Size | None = None
     ffmpeg: Program | None = None
     player: str | None = None
     port: Annotated[Count, Field(ge=0, le=65535)] = 0
@@ -322,7 +330,7 @@ def load_settings(flags: Mapping[str, object], *, config: Path | None = None, us
 
 def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Name the `HLSDL_*` variables that set nothing: most likely they are misspelt."""
-    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {"HLSDL_CONFIG", "HLSDL_DEBUG"}
+    known = {f"{ENV_PREFIX}{name}".upper() for name in (*Settings.model_fields, "config", "data", "debug")}
     return tuple(sorted(name for name in environment if name.startswith(ENV_PREFIX) and name not in known))
 
 

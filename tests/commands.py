@@ -28,8 +28,8 @@ class Done:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """A clean environment: no settings of the machine's owner reach the command."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HLSDL_")}
+    """A clean environment: no settings of the machine's owner reach the command, nor its bundles the owner's library."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HLSDL_") or key == "HLSDL_DATA"}
     kept.pop("NO_COLOR", None)
     return {**kept, **extra}
 

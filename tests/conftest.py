@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 def pytest_configure() -> None:
     """Started in the background of a shell, a process ignores SIGINT and so do its children; the tests send it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The library of whoever runs the tests learns nothing of their bundles.
+    os.environ["HLSDL_DATA"] = tempfile.mkdtemp(prefix="hlsdl-tests-")
+
+
+def pytest_unconfigure() -> None:
+    """Nothing is left behind."""
+    shutil.rmtree(os.environ["HLSDL_DATA"], ignore_errors=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import NoReturn
 import typer
 from typer.main import get_command
 
-from hlsdl.cli import doctor, downloads, shelf
+from hlsdl.cli import doctor, downloads, library, shelf
 from hlsdl.cli.failures import usage_error
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
@@ -61,6 +61,22 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
         """\
         hlsdl play film.movpkg
         hlsdl play --player none --port 8080 film.movpkg""",
+    ),
+    (library.list, "Library", "hlsdl list"),
+    (library.rm, "Library", "hlsdl rm film.movpkg"),
+    (
+        library.gc,
+        "Library",
+        """\
+        hlsdl gc --free 5G --dry-run
+        hlsdl gc --quota 50G""",
+    ),
+    (
+        library.keep,
+        "Library",
+        """\
+        hlsdl keep film.movpkg
+        hlsdl keep --until 2027-01-31 --default film.movpkg""",
     ),
     (doctor.doctor, "This machine", "hlsdl doctor"),
 )

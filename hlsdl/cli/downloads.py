@@ -27,7 +27,7 @@ from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.sources import read_sources
 from hlsdl.cli.terminal import Terminal
-from hlsdl.errors import Interrupted, UsageError, redact
+from hlsdl.errors import HlsdlError, Interrupted, UsageError, redact
 
 if TYPE_CHECKING:
     from hlsdl.session.configuration import FetchOptions
@@ -194,10 +194,21 @@ async def _fetch_one(source: str, options: FetchOptions, terminal: Terminal, emi
     from hlsdl.session import front
 
     outcome = await front.fetch(source, options, emit=emit)
+    _remember(outcome.bundle.path, terminal)
     if terminal.json:
         terminal.document(outcome.document())
     else:
         terminal.data(str(outcome.bundle.path))
+
+
+def _remember(path: Path, terminal: Terminal) -> None:
+    """Tell the library of a bundle; where that cannot be written, the download is done all the same."""
+    from hlsdl.session.storage import StorageManager
+
+    try:
+        StorageManager().record(path)
+    except HlsdlError as error:
+        terminal.warn(f"the library does not learn of this bundle: {error.message}")
 
 
 async def _plan_one(source: str, options: FetchOptions, terminal: Terminal, _emit: Emit) -> None:

@@ -123,6 +123,51 @@ def verify_blocks(document: Document) -> list[Block]:
     return [*lines, Grid("findings", ("severity", "code", "path", "message"), rows)] if rows else lines
 
 
+def library_blocks(document: Document) -> list[Block]:
+    """Show an `hlsdl.library/1`: every bundle, and how long it is kept."""
+    columns = ("title", "state", "size", "last used", "priority", "expires", "path")
+    rows = [
+        (
+            one["title"],
+            one["state"],
+            format_bytes(one["bytes"]),
+            one["last_used"],
+            one["priority"],
+            one["expires"],
+            one["path"],
+        )
+        for one in document["bundles"]
+    ]
+    count = len(rows)
+    summary = Lines([f"{count} bundle{'' if count == 1 else 's'}, {format_bytes(document['bytes'])}"])
+    return [summary, Grid("bundles", columns, rows)] if rows else [summary]
+
+
+def collection_blocks(document: Document) -> list[Block]:
+    """Show an `hlsdl.collection/1`: what went, or would go, and what had to stay."""
+    verb = "would be deleted" if document["dry_run"] else "deleted"
+    rows = [(format_bytes(one["bytes"]), one["because"], one["path"]) for one in document["evicted"]]
+    spared = [(one["because"], one["path"]) for one in document["spared"]]
+    count = f"{len(rows) or 'no'} bundle{'' if len(rows) == 1 else 's'}"
+    blocks: list[Block] = [Lines([f"{count} {verb}: {format_bytes(document['freed'])}"])]
+    if rows:
+        blocks.append(Grid(verb, ("size", "because", "path"), rows))
+    return [*blocks, Grid("stay", ("because", "path"), spared)] if spared else blocks
+
+
+def policy_blocks(document: Document) -> list[Block]:
+    """Show an `hlsdl.policy/1`: how long a bundle is kept."""
+    return [
+        Facts(
+            [
+                ("path", document["path"]),
+                ("priority", document["priority"]),
+                ("expires", document["expires"] or "never"),
+            ]
+        )
+    ]
+
+
 def stream_text(stream: Document) -> str:
     """Say what a stream is in a few words: `1280x720 25 fps PQ`, `fr "Français" 6ch`."""
     size, rate = stream.get("resolution"), stream.get("frame_rate")

@@ -93,12 +93,13 @@ class Database:
     def rows(self, query: str, values: Values = ()) -> list[Row]:
         """What a SELECT finds."""
         with self._lock, _translating(self._name):
-            return [dict(row) for row in self._connection.execute(query, values)]
+            found = self._connection.execute(query, _storable(values))
+            return [{name: _restored(row[name]) for name in row.keys()} for row in found]  # noqa: SIM118 - a Row iterates values
 
     def change(self, statement: str, values: Values = ()) -> int:
         """Do one INSERT, UPDATE or DELETE, durably; returns the new row's id for an INSERT, else how many rows."""
         with self._changing() as connection:
-            cursor = connection.execute(statement, values)
+            cursor = connection.execute(statement, _storable(values))
             inserted = statement.lstrip()[:6].upper() == "INSERT"
             return (cursor.lastrowid or 0) if inserted else cursor.rowcount
 
@@ -106,7 +107,7 @@ class Database:
         """Do several in one transaction: all of them or none."""
         with self._changing() as connection:
             for statement, values in changes:
-                connection.execute(statement, values)
+                connection.execute(statement, _storable(values))
 
     def close(self) -> None:
         """Let go of the file. Again: nothing."""
@@ -167,6 +168,24 @@ class Database:
         with _translating(self._name):
             application = self._connection.execute("PRAGMA application_id").fetchone()[0]
             return application, self._connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _storable(values: Values) -> Values:
+    if isinstance(values, Mapping):
+        return {name: _stored(value) for name, value in values.items()}
+    return [_stored(value) for value in values]
+
+
+def _stored(value: Any) -> Any:
+    """A file name that is no valid text (PEP 383) is kept as bytes: SQLite takes no such text."""
+    if isinstance(value, str) and not value.isascii():
+        data = value.encode("utf-8", "surrogatepass")
+        return value if data.decode("utf-8", "ignore") == value else data
+    return value
+
+
+def _restored(value: Any) -> Any:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
 
 
 @contextmanager

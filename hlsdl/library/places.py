@@ -21,16 +21,16 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("hlsdl", appauthor=False)
 
 
-def library_folder() -> Path:
-    """Where a session puts bundles whose configuration names no destination."""
-    return data_folder() / "library"
+def library_folder(root: Path | None = None) -> Path:
+    """Where a session puts bundles whose configuration names no destination; `root` stands for the data folder."""
+    return (root or data_folder()) / "library"
 
 
-def sessions_folder() -> Path:
-    """Where background sessions keep their tasks, one database each."""
-    return data_folder() / "sessions"
+def sessions_folder(root: Path | None = None) -> Path:
+    """Where background sessions keep their tasks, one database each; `root` stands for the data folder."""
+    return (root or data_folder()) / "sessions"
 
 
-def index_file() -> Path:
-    """The database that knows the user's bundles."""
-    return data_folder() / "library.sqlite"
+def index_file(root: Path | None = None) -> Path:
+    """The database that knows the user's bundles; `root` stands for the data folder."""
+    return (root or data_folder()) / "library.sqlite"

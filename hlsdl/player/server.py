@@ -6,6 +6,7 @@ The socket and the thread are handled here, the connections in `protocol`, the a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -17,11 +18,15 @@ from pathlib import Path
 import uvicorn
 
 from hlsdl.bundle.layout import INDEX
+from hlsdl.bundle.watching import Watch
 from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.player.admission import new_token
 from hlsdl.player.app import PlayerApp
 from hlsdl.player.contents import Contents
 from hlsdl.player.protocol import HEAD_TIMEOUT, LARGEST_HEAD, LoopbackProtocol
+from hlsdl.session.storage import StorageManager
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 
@@ -56,18 +61,38 @@ def serve(bundle_path: Path, *, port: int = 0) -> Iterator[Serving]:
         bundle_path: the bundle's folder; the last link in this path may be symbolic, none below it may.
         port: the TCP port, or 0 for a free one.
 
+    While it is served nobody deletes it (`bundle.watching`), and the library learns that it is used.
+
     Raises:
         UsageError: there is no bundle at that path, or the port cannot be used.
+        LockedError: the bundle is being deleted.
     """
     root = bundle_path.resolve()
     if not root.joinpath(INDEX).is_file():
         raise UsageError(f"`{bundle_path}` has no `{INDEX}` to play", hint="give the folder of a bundle")
-    with _listen(port) as listener:
+    with _listen(port) as listener, Watch.begin(root), _noting_use(root):
         contents = Contents(root)
         title = contents.describe().title or root.stem
         serving = Serving(port=listener.getsockname()[1], token=new_token(), title=title)
         with _running(PlayerApp(contents=contents, port=serving.port, token=serving.token, title=title), listener):
             yield serving
+
+
+@contextmanager
+def _noting_use(root: Path) -> Iterator[None]:
+    """Tell the library when playing begins and when it has ended; a library that cannot be written stops no player."""
+    _note_use(root)
+    try:
+        yield
+    finally:
+        _note_use(root)
+
+
+def _note_use(root: Path) -> None:
+    try:
+        StorageManager().use(root)
+    except HlsdlError as error:
+        logger.warning("the library does not learn that this bundle is played: %s", error.message)
 
 
 def _listen(port: int) -> socket.socket:

@@ -43,7 +43,8 @@ def clean_environment(home: Path, more: Mapping[str, str] | None = None) -> dict
     """Return this process's environment without settings, proxies and configuration files."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HLSDL_")}
     kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
-    kept |= {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    kept |= {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "HLSDL_DATA": str(home / "data")}
+    kept |= {"PYTHONPATH": os.pathsep.join(sys.path)}
     return kept | dict(more or {})
 
 

@@ -1,0 +1,122 @@
+"""Removal: a bundle goes, whole, or stays as it is; never one that is written or played.
+
+It is renamed first, to a name that no bundle has, and its manifest goes before everything else: an interruption leaves
+trash that `sweep` recognises by its name, never half a bundle. Only what is a bundle of ours is ever deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from hlsdl.bundle import contents
+from hlsdl.bundle.durable import BundleLock, Folder, translating
+from hlsdl.bundle.layout import INDEX, MANIFEST
+from hlsdl.bundle.reading import read_manifest
+from hlsdl.bundle.watching import Watch
+from hlsdl.errors import HlsdlError, IntegrityError, LockedError, UsageError
+
+logger = logging.getLogger(__name__)
+
+_TRASH = re.compile(r"\.hlsdl-[0-9a-f]{16}\.trash")
+
+
+def size_on_disk(path: Path) -> int:
+    """Bytes of all files of a bundle: what its removal gives back. UsageError when there is none."""
+    with translating(str(path)), Folder.open(path, follow=True) as root:
+        return sum(size for _, size in contents.files_below(root))
+
+
+def who_uses(path: Path) -> str | None:
+    """`written` or `played` when a process is at it now, else None.
+
+    Looking takes the locks for a moment, and a writer that begins in that moment is told that the bundle is in use:
+    look only at bundles that are about to be deleted.
+    """
+    with translating(str(path)), Folder.open(path, follow=True) as root:
+        try:
+            BundleLock(root, path).release()
+        except LockedError:
+            return "written"
+    try:
+        Watch.alone(path).release()
+    except LockedError:
+        return "played"
+    return None
+
+
+def remove_bundle(path: Path) -> int:
+    """Delete the bundle at `path` and return how many bytes that gave back.
+
+    Raises:
+        UsageError: there is no bundle, or `path` is a link.
+        LockedError: another process writes or plays it.
+        DiskError: the file system refuses; then it is as it was, or it is trash.
+    """
+    _require_bundle(path)
+    place = path.resolve()
+    with ExitStack() as stack, translating(str(path)):
+        root = stack.enter_context(Folder.open(place))
+        lock = BundleLock(root, path)
+        stack.callback(lock.release)
+        watch = stack.enter_context(Watch.alone(place))
+        parent = stack.enter_context(Folder.open(place.parent, follow=True))
+        status = parent.status(place.name)
+        if status is None or (status.st_dev, status.st_ino) != root.identity():
+            raise LockedError(f"`{path}` was replaced a moment ago", hint="look at it, then run this again")
+        freed = sum(size for _, size in contents.files_below(root))
+        trash = f".hlsdl-{secrets.token_hex(8)}.trash"
+        if sys.platform == "win32":  # which renames no folder with an open file in it
+            lock.release()
+            watch.release()
+        parent.rename(place.name, trash)
+        parent.sync()
+        _empty(place.parent / trash)
+    return freed
+
+
+def sweep(folder: Path) -> int:
+    """Finish the removals in `folder` that were interrupted; returns how many. What cannot be finished is logged."""
+    try:
+        names = [entry.name for entry in os.scandir(folder) if _TRASH.fullmatch(entry.name)]
+    except OSError:  # gone, or not ours to read: then there is nothing to finish
+        return 0
+    return sum(_finish(folder / name) for name in names)
+
+
+def _finish(trash: Path) -> bool:
+    if trash.is_symlink() or not trash.is_dir():
+        return False
+    try:
+        with Watch.alone(trash), translating(str(trash)):
+            _empty(trash)
+    except LockedError:  # whoever began is still at it
+        return False
+    except HlsdlError as error:
+        logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
+        return False
+    return True
+
+
+def _empty(trash: Path) -> None:
+    for name in (MANIFEST, INDEX):
+        (trash / name).unlink(missing_ok=True)
+    shutil.rmtree(trash)
+
+
+def _require_bundle(path: Path) -> None:
+    if path.is_symlink():
+        raise UsageError(f"`{path}` is a link", hint="name the bundle itself, not a link to it")
+    try:
+        read_manifest(path)
+    except IntegrityError as error:
+        raise UsageError(
+            f"`{path}` is no bundle that can be read: {error.message}",
+            hint="`hlsdl` deletes only what it is sure to have made; delete the folder yourself if you are",
+        ) from error

@@ -1,0 +1,221 @@
+"""Bundles: the index of what a user has stored, wherever it is, with what is known of its use and how long to keep it.
+
+The bundles themselves are the truth: a row of one that is gone is dropped, what is measured is measured again when a
+bundle has changed. Only the times and the policy live here alone. What goes when room is needed, `retention` decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX
+from hlsdl.bundle.reading import read_manifest
+from hlsdl.bundle.removal import size_on_disk
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
+from hlsdl.library.database import Database, Row, Schema
+from hlsdl.library.retention import Priority
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = Schema(
+    application=0x686C6C62,  # "hllb"
+    steps=(
+        (
+            """CREATE TABLE bundles (
+                path TEXT PRIMARY KEY,
+                title TEXT NOT NULL,
+                source TEXT NOT NULL,
+                state TEXT NOT NULL,
+                bytes INTEGER NOT NULL,
+                signature TEXT NOT NULL,
+                added REAL NOT NULL,
+                last_used REAL NOT NULL,
+                priority TEXT,
+                expires REAL
+            ) WITHOUT ROWID""",
+        ),
+    ),
+)
+
+DAMAGED = "damaged"
+"""The state of a bundle whose manifest cannot be read; otherwise it is the manifest's own."""
+
+_INSERT = """INSERT INTO bundles (path, title, source, state, bytes, signature, added, last_used)
+    VALUES (:path, :title, :source, :state, :bytes, :signature, :now, :used)
+    ON CONFLICT (path) DO UPDATE SET title = excluded.title, source = excluded.source, state = excluded.state,
+    bytes = excluded.bytes, signature = excluded.signature"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedBundle:
+    """One bundle as the index knows it. Times are seconds since 1970 (UTC)."""
+
+    path: Path
+    title: str
+    source: str
+    """With its query: never shown unredacted, except in documents (contract §3)."""
+    state: str
+    """`partial`, `complete` or `damaged`."""
+    bytes: int
+    """Of all its files."""
+    added: float
+    last_used: float
+    """When it was last fetched or played."""
+    priority: Priority | None = None
+    """None: no policy was ever set, which counts as `default`."""
+    expires: float | None = None
+
+
+class BundleIndex:
+    """The index in one database. Any thread; blocking. All methods raise as `Database` does."""
+
+    def __init__(self, database: Database) -> None:
+        """For `open`."""
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the index; the file and its folder are made when they are not there."""
+        return cls(Database.open(path, SCHEMA))
+
+    def record(self, path: Path, *, now: float, used: float | None = None) -> None:
+        """Take a bundle in, or measure it anew; its policy stays.
+
+        Args:
+            path: the bundle's folder.
+            now: the time; a bundle that is new here was added then.
+            used: when it was used last; None: a new one `now`, a known one as before.
+
+        Raises:
+            UsageError: there is no bundle.
+        """
+        place = path.resolve()
+        facts = {**_measure(place), "path": str(place), "now": now, "used": now if used is None else used}
+        changes: list[tuple[str, dict[str, Any]]] = [(_INSERT, facts)]
+        if used is not None:
+            changes.append(("UPDATE bundles SET last_used = max(last_used, :used) WHERE path = :path", facts))
+        self._database.change_all(changes)
+
+    def use(self, path: Path, *, now: float) -> bool:
+        """Note that a bundle is used; False when the index does not know it, and then it stays so."""
+        values = {"now": now, "path": str(path.resolve())}
+        return self._database.change("UPDATE bundles SET last_used = :now WHERE path = :path", values) > 0
+
+    def set_policy(self, path: Path, *, priority: Priority, expires: float | None) -> None:
+        """Say how long a known bundle is kept; UsageError when the index does not know it."""
+        values = {"priority": priority.value, "expires": expires, "path": str(path.resolve())}
+        statement = "UPDATE bundles SET priority = :priority, expires = :expires WHERE path = :path"
+        if not self._database.change(statement, values):
+            raise UsageError(f"the library does not know `{path}`")
+
+    def get(self, path: Path) -> IndexedBundle | None:
+        """What is known of one bundle, or None."""
+        found = self._database.rows("SELECT * FROM bundles WHERE path = ?", (str(path.resolve()),))
+        return _bundle(found[0]) if found else None
+
+    def all(self) -> tuple[IndexedBundle, ...]:
+        """Every bundle, by path."""
+        return tuple(map(_bundle, self._database.rows("SELECT * FROM bundles ORDER BY path")))
+
+    def forget(self, path: Path) -> None:
+        """Drop a bundle from the index; the bundle itself stays. Nothing there is fine."""
+        self._database.change("DELETE FROM bundles WHERE path = ?", (str(path.resolve()),))
+
+    def refresh(self, folders: Iterable[Path], *, now: float) -> None:
+        """Look again: drop what is gone, measure what has changed, take in every bundle directly in `folders`."""
+        for row in self._database.rows("SELECT * FROM bundles"):
+            self._look_again(row, now)
+        known = {str(one.path) for one in self.all()}
+        for folder in folders:
+            for path in _bundles_in(folder):
+                place = path.resolve()
+                if str(place) not in known:
+                    self._take_in(place, now)
+
+    def close(self) -> None:
+        """Let go of the file. Again: nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _look_again(self, row: Row, now: float) -> None:
+        path = Path(row["path"])
+        try:
+            if _signature(path) != row["signature"]:
+                self.record(path, now=now)
+        except UsageError:
+            self.forget(path)
+        except IntegrityError:
+            values = {"state": DAMAGED, "path": row["path"]}
+            self._database.change("UPDATE bundles SET state = :state WHERE path = :path", values)
+        except HlsdlError as error:
+            logger.warning("`%s` cannot be looked at; what was known of it stays: %s", path, error.message)
+
+    def _take_in(self, path: Path, now: float) -> None:
+        try:
+            self.record(path, now=now, used=_last_change(path))
+        except (HlsdlError, OSError) as error:
+            logger.warning("`%s` is not taken into the library: %s", path, error)
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    manifest = read_manifest(path)
+    return {
+        "title": manifest.title,
+        "source": manifest.source_url,
+        "state": manifest.state,
+        "bytes": size_on_disk(path),
+        "signature": _signature(path),
+    }
+
+
+def _signature(path: Path) -> str:
+    """Another text when a bundle's content may be another one; UsageError when nothing is there."""
+    parts = []
+    for name in (MANIFEST, JOURNAL):
+        try:
+            status = (path / name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if name == MANIFEST:
+                raise UsageError(f"`{path}` is no bundle: it has no `{MANIFEST}`") from None
+            continue
+        except OSError as error:
+            raise DiskError(f"`{path}` cannot be read: {error.strerror}") from error
+        parts.append(f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")
+    return " ".join(parts)
+
+
+def _last_change(path: Path) -> float:
+    return (path / MANIFEST).stat().st_mtime
+
+
+def _bundles_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(one for one in folder.iterdir() if one.name.endswith(SUFFIX) and (one / MANIFEST).is_file())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def _bundle(row: Row) -> IndexedBundle:
+    return IndexedBundle(
+        path=Path(row["path"]),
+        title=row["title"],
+        source=row["source"],
+        state=row["state"],
+        bytes=row["bytes"],
+        added=row["added"],
+        last_used=row["last_used"],
+        priority=Priority(row["priority"]) if row["priority"] is not None else None,
+        expires=row["expires"],
+    )
