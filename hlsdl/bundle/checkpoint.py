@@ -37,16 +37,6 @@ def _at_once() -> int:
     return _AT_ONCE if soft == resource.RLIM_INFINITY else max(1, min(_AT_ONCE, soft // 4))
 
 
-def _at_once() -> int:
-    """So many of them as leave three quarters of what this process may open to others."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return _AT_ONCE
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _AT_ONCE if soft == resource.RLIM_INFINITY else max(1, min(_AT_ONCE, soft // 4))
-
-
 class Checkpointer:
     """Makes checkpoints of one ledger: on demand, and by itself while objects come in."""
 
