@@ -112,7 +112,9 @@ class CurlDoor:
         """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
         headers = self._header_lines(question)
         proxy = self._proxy_for(question.url.origin)
-        pin = await self._pin(question.url, proxy, question.timeouts.connect)
+        pin = self._pins.get(_pinned(question.url, proxy))
+        if pin is None or asyncio.get_running_loop().time() >= pin.until:
+            pin = await self._look_up(question.url, proxy, question.timeouts.connect)
         handle = self._idle.pop() if self._idle else self._new_handle()
         transfer = Transfer(question, partial(self._resume, handle))
         self._set_up(handle, transfer, headers, proxy, pin)
@@ -120,14 +122,15 @@ class CurlDoor:
         driver = self._driver
         assert driver is not None  # noqa: S101 - a handle was made with it
         driver.start(handle.curl, partial(self._finished, transfer))
-        self._keep_time(question.timeouts)
+        if self._timer is None:
+            self._keep_time(question.timeouts)
         try:
             while True:
                 await transfer.wait()
                 head = read_head(transfer.lines, self._limits)
-                if head is not None and "content-length" in head.headers and not head.has_marked_end:
-                    raise unreadable_length(question)
                 if head is not None:
+                    if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
+                        raise unreadable_length(question)
                     transfer.is_open = True
                     return CurlReply(self, handle, transfer, head)
                 if transfer.is_done:
@@ -170,7 +173,9 @@ class CurlDoor:
         # proxy needs the absolute form.
         is_absolute = proxy is not None and url.scheme == "http" and proxy.scheme.startswith("http")
         set_option(pycurl.REQUEST_TARGET, url.text if is_absolute else url.target)
-        set_option(pycurl.HTTPHEADER, headers)
+        if handle.headers is not headers:
+            handle.headers = headers
+            set_option(pycurl.HTTPHEADER, headers)
         set_option(pycurl.HEADERFUNCTION, transfer.lines.append)
         set_option(pycurl.WRITEFUNCTION, transfer.on_body)
         handle.refusal = None
@@ -231,11 +236,10 @@ class CurlDoor:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def _keep_time(self, timeouts: Timeouts) -> None:
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._ticked = loop.time()
-            every = min(timeouts.first_byte, timeouts.stall, timeouts.slow_after, 2.0) / TICKS
-            self._timer = loop.call_later(every, self._tick, loop, every)
+        loop = asyncio.get_running_loop()
+        self._ticked = loop.time()
+        every = min(timeouts.first_byte, timeouts.stall, timeouts.slow_after, 2.0) / TICKS
+        self._timer = loop.call_later(every, self._tick, loop, every)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, every: float) -> None:
         self._timer = None
@@ -253,18 +257,15 @@ class CurlDoor:
 
     # -- addresses -------------------------------------------------------------------------------------------------
 
-    async def _pin(self, url: CheckedUrl, proxy: Proxy | None, timeout: float) -> Pin:
+    async def _look_up(self, url: CheckedUrl, proxy: Proxy | None, timeout: float) -> Pin:
         """Where this request's connection may go: the host's vetted addresses, or those of the proxy.
 
         A proxy is the user's or the environment's word and resolves the host's name for itself.
         """
         key = host, port, _ = _pinned(url, proxy)
-        now = asyncio.get_running_loop().time()
-        pin = self._pins.get(key)
-        if pin is not None and now < pin.until:
-            return pin
         async with self._looking_up.setdefault(key, asyncio.Lock()):
-            pin = self._pins.get(key)
+            now = asyncio.get_running_loop().time()
+            pin = self._pins.get(key)  # perhaps somebody else has looked it up by now
             if pin is None or now >= pin.until:
                 if proxy is None:
                     addresses = await self._vetting.addresses(host, port, timeout=timeout)

@@ -28,6 +28,8 @@ _UNKNOWN = object()
 _NOT_TAKEN = -1
 """A result code of our own: libcurl did not even begin."""
 _NEVER = float("inf")
+_IN: int = pycurl.POLL_IN
+_READABLE: int = pycurl.CSELECT_IN
 _NO_INTEREST = frozenset({pycurl.POLL_REMOVE, pycurl.POLL_NONE})
 
 
@@ -62,18 +64,18 @@ class EpollInterest:
         self._loop = loop
         self._epoll = select.epoll()
         self._masks: dict[int, int] = {}
-        """What each socket is registered for; idle ones stay registered."""
+        """What each socket is registered for, in libcurl's terms; idle ones stay registered."""
         self._busy: set[int] = set()
         loop.add_reader(self._epoll.fileno(), wake)
 
     def want(self, descriptor: int, mask: int) -> None:
         """Register or change; nothing is to be done for a connection that is used again."""
         self._busy.add(descriptor)
-        wanted = (select.EPOLLIN if mask & pycurl.POLL_IN else 0) | (select.EPOLLOUT if mask & pycurl.POLL_OUT else 0)
         known = self._masks.get(descriptor)
-        if known == wanted:
+        if known == mask:
             return
-        self._masks[descriptor] = wanted
+        self._masks[descriptor] = mask
+        wanted = (select.EPOLLIN if mask & pycurl.POLL_IN else 0) | (select.EPOLLOUT if mask & pycurl.POLL_OUT else 0)
         if known is None:
             self._epoll.register(descriptor, wanted)
         else:
@@ -82,8 +84,8 @@ class EpollInterest:
     def rest(self, descriptor: int) -> None:
         """Leave it registered for input: should it speak now, that is no answer to anything."""
         self._busy.discard(descriptor)
-        if self._masks.get(descriptor, select.EPOLLIN) != select.EPOLLIN:
-            self._masks[descriptor] = select.EPOLLIN
+        if self._masks.get(descriptor, _IN) != _IN:
+            self._masks[descriptor] = _IN
             self._epoll.modify(descriptor, select.EPOLLIN)
 
     def forget(self, descriptor: int) -> None:
@@ -97,7 +99,7 @@ class EpollInterest:
         """Look once, without waiting."""
         for descriptor, events in self._epoll.poll(0, AT_ONCE):
             if descriptor in self._busy:
-                yield descriptor, _cselect(events, select.EPOLLIN, select.EPOLLOUT)
+                yield descriptor, _READABLE if events == select.EPOLLIN else _cselect(events, select.EPOLLOUT)
             else:
                 self.forget(descriptor)
                 yield descriptor, 0
@@ -180,13 +182,13 @@ class LoopInterest:
             self._loop.remove_writer(descriptor)
 
 
-def _cselect(events: int, readable: int, writable: int) -> int:
+def _cselect(events: int, writable: int) -> int:
     mask = 0
     if events & ~writable:
         mask |= pycurl.CSELECT_IN
     if events & writable:
         mask |= pycurl.CSELECT_OUT
-    return mask or int(readable)
+    return mask
 
 
 @contextmanager

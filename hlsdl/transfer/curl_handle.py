@@ -101,12 +101,13 @@ class Adopted(Protocol):
 class Handle:
     """A reusable `pycurl.Curl`, and what was set on it last."""
 
-    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "curl", "pin", "proxy", "refusal")
+    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "curl", "headers", "pin", "proxy", "refusal")
 
     def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
         self.curl = pycurl.Curl()
         self.pin: Pin | None = None
         self.proxy: Proxy | None = None
+        self.headers: list[bytes] | None = None
         self.refusal: PolicyError | None = None
         """Why the last socket was not made."""
         self._adopted, self._receive_buffer = adopted, receive_buffer
