@@ -106,9 +106,9 @@ def parse_conditions(value: object) -> tuple[str, ...]:
     """Read one expression on each line, or a list of them, as the qualifiers that `Preferences` wants."""
     from hlsdl.planning.qualifiers import where_texts  # what reads expressions is loaded when there is one
 
-    texts = [value] if isinstance(value, str) else _texts(value)
+    texts = [line for line in value.splitlines() if line.strip()] if isinstance(value, str) else _texts(value)
     try:
-        return where_texts(line for text in texts for line in text.splitlines() if line.strip())
+        return where_texts(texts)
     except UsageError as error:
         raise ValueError(error.message) from error
 

@@ -227,6 +227,17 @@ class TestRooms:
         assert (wishes.min_bitrate, wishes.max_size, wishes.codecs) == (1_000_000, (1280, 720), ("hvc1", "avc1"))
         assert (wishes.audio, wishes.subtitles, wishes.variant) == (("en",), ("none",), "v1")
 
+    def test_expressions_are_a_list_or_one_on_each_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text('where = ["video_range==\'HLG\'", "height <= 720"]')
+        both = ("video_range == 'HLG'", "height <= 720")
+        assert load_settings({}, config=file).settings.preferences().where == both
+        assert load_settings({"where": "video_range=='HLG'\n\nheight<=720"}).settings.where == both
+        file.write_text('where = "hight > 1"')
+        with pytest.raises(UsageError, match=r"`where` in `.*config\.toml`: there is no attribute `hight`") as caught:
+            load_settings({}, config=file)
+        assert "height" in str(caught.value.hint)
+
     def test_what_nobody_set_keeps_the_default_of_the_room_below(self) -> None:
         from hlsdl.planning.preferences import Preferences
         from hlsdl.transfer.options import TransferOptions

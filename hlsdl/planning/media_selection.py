@@ -242,6 +242,12 @@ def option_id(rendition: Rendition) -> str:
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 
 
+def is_alike(one: Rendition, other: Rendition) -> bool:
+    """Whether two renditions differ in nothing but names and encodings: "English" in stereo, "English 5.1"."""
+    first, second = ((r.language, r.forced, set(r.characteristics)) for r in (one, other))
+    return first == second
+
+
 def select_automatically(
     groups: tuple[MediaSelectionGroup, ...],
     criteria: Mapping[str, MediaSelectionCriteria] | Sequence[MediaSelectionCriteria] = (),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from hlsdl.errors import SelectionError
 from hlsdl.planning import languages
-from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, VISUAL, Pairs, option_id
+from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, VISUAL, Pairs, is_alike, option_id
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, labels, rendition_id, rendition_label
 from hlsdl.planning.variants import channels_of
@@ -180,20 +180,11 @@ def _option(
         raise SelectionError(f"the stream has no option `{option}`", url=master.url, hint=f"options here: {there}")
     mine = [one for group in own for one in members if one.group == group]
     others = [one for group in paired for one in members if one.group == group][:1]
-    alike = [one for group in own for one in master.group(kind, group) if _is_alike(one, members[0])][:1]
+    alike = [one for group in own for one in master.group(kind, group) if is_alike(one, members[0])][:1]
     found = mine or (alike or others if alike_first else others or alike)
     if not found:
         raise SelectionError(f"the chosen variant has no option `{option}`", url=master.url)
     return found
-
-
-def _is_alike(one: Rendition, other: Rendition) -> bool:
-    """Whether two renditions differ in nothing but their names and encodings."""
-    return (one.language, one.forced, set(one.characteristics)) == (
-        other.language,
-        other.forced,
-        set(other.characteristics),
-    )
 
 
 def _multichannel(master: MultivariantPlaylist, chosen: Sequence[Rendition], paired: Iterable[str]) -> list[Rendition]:

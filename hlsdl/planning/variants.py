@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from hlsdl.errors import PlaylistError, SelectionError
+from hlsdl.planning import languages
 from hlsdl.planning.asset_variant import AssetVariant
 from hlsdl.planning.codecs import codec_names, is_audio_only, is_lossless
-from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, option_id
-from hlsdl.planning.preferences import Preferences
+from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, is_alike, option_id
+from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_id, variant_label
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
 
@@ -186,19 +187,36 @@ def _fits(variant: Variant, size: tuple[int, int]) -> bool:
 
 
 def _keep_selectable(narrowing: Narrowing, master: MultivariantPlaylist, preferences: Preferences) -> None:
-    """Step 1: variants whose own groups have every option that a media selection names, where there are such."""
+    """Step 1: variants whose own groups have every option that a media selection names, or one like it."""
     kinds = {AUDIBLE: "AUDIO", LEGIBLE: "SUBTITLES"}
-    wanted = {(kind, id_) for one in preferences.media_selections for kind, id_ in one if id_ and kind in kinds}
+    named = {(kinds[kind], id_) for one in preferences.media_selections for kind, id_ in one if id_ and kind in kinds}
+    wanted = {pair: [one for one in master.renditions if (one.type, option_id(one)) == pair] for pair in named}
+    because = "it does not have what the media selections name"
 
-    def has_all(one: Variant) -> bool:
-        groups = {AUDIBLE: one.audio, LEGIBLE: one.subtitles}
-        offered = {
-            (kind, option_id(member)) for kind, group in groups.items() for member in master.group(kinds[kind], group)
-        }
-        return wanted <= offered
+    def has_all(variant: Variant, same: Callable[[Rendition, Rendition], bool]) -> bool:
+        groups = {"AUDIO": variant.audio, "SUBTITLES": variant.subtitles}
+        return all(
+            any(same(mine, one) for mine in master.group(kind, groups[kind]) for one in members)
+            for (kind, _), members in wanted.items()
+        )
 
-    if wanted:
-        narrowing.keep(has_all, "it does not have what the media selections name")
+    if any(has_all(one, _is_same_option) for one in narrowing.candidates):
+        narrowing.keep(lambda one: has_all(one, _is_same_option), because)
+    else:
+        narrowing.keep(lambda one: has_all(one, is_alike), because)
+    if preferences.shares_video and not {DEFAULT, ALL, NONE} & set(preferences.audio):
+        narrowing.keep(
+            lambda one: _speaks(master, one, preferences.audio), "its audio is not in the languages asked for"
+        )
+
+
+def _is_same_option(one: Rendition, other: Rendition) -> bool:
+    return option_id(one) == option_id(other)
+
+
+def _speaks(master: MultivariantPlaylist, variant: Variant, wanted: Iterable[str]) -> bool:
+    offered = [one.language for one in master.group("AUDIO", variant.audio)]
+    return all(any(languages.matches(tag, one) for one in offered) for tag in wanted)
 
 
 def _join_copies(

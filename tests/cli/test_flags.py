@@ -32,7 +32,9 @@ def test_every_flag_of_fetch_reaches_the_session(tmp_path: Path) -> None:
     picture.touch()
     wishes = Wishes(
         common=CommonFlags(no_config=True),
-        selection=SelectionFlags(variant="v1", iframes=True, variants="all", bitrate_basis="average", lossless=True),
+        selection=SelectionFlags(
+            where=["width>1"], variant="v1", iframes=True, variants="all", bitrate_basis="average", lossless=True
+        ),
         source=SourceFlags(base_url="https://b.example/"),
         plan=PlanFlags(title="T", keep_protected=True, allow_gaps=True),
         store=StoreFlags(output=Path("o.movpkg"), dir="films", artwork=picture, force=True, no_resume=True),
@@ -43,6 +45,7 @@ def test_every_flag_of_fetch_reaches_the_session(tmp_path: Path) -> None:
     assert (options.title, options.base_url) == ("T", "https://b.example/")
     assert (options.force, options.resume, options.keep_protected, options.allow_gaps) == (True, False, True, True)
     assert (options.preferences.variant, options.preferences.variants) == ("v1", "all")
+    assert options.preferences.where == ("width > 1",)
     assert (options.preferences.iframes, options.preferences.lossless) == (True, True)
     assert (options.preferences.bitrate_basis, options.transfer.connections) == ("average", 3)
 

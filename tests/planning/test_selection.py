@@ -210,6 +210,13 @@ def test_the_auxiliary_multichannel_takes_the_same_language_where_names_differ()
     assert summary(beside(primary, auxiliary)) == (["dv-2160"], ["ac3-fr"])
 
 
+def test_the_auxiliary_wish_takes_a_group_that_has_the_language() -> None:
+    """Atmos has more channels, and no French."""
+    for primary in (Preferences(media_selections=(FRENCH.encode(),)), Preferences(audio=("fr",))):
+        auxiliary = replace(primary, where=("channels > 2",), shares_video=True, multichannel=False)
+        assert summary(beside(primary, auxiliary)) == (["dv-2160"], ["ac3-fr"])
+
+
 def test_an_option_that_is_not_there_is_a_selection_error_that_names_those_that_are() -> None:
     gone = Preferences(media_selections=((("audible", "ja/日本語"),),))
     with pytest.raises(SelectionError, match="`ja/日本語`") as caught:
