@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from zlib import crc32
@@ -25,6 +26,12 @@ LONGEST_VALIDATOR = 1024
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
+_TEXT = rb'(?:null|"([ !#-\[\]-~]*(?:\\"[ !#-\[\]-~]*)*)")'
+"""A validator as JSON: printable ASCII, in which nothing but the quotation mark is escaped."""
+_SEG = re.compile(
+    rb'([0-9a-f]{8}) \{"t":"seg","path":"([0-9A-Za-z_./-]+)","size":([0-9]{1,19}),"sha256":"([0-9a-f]{64})"'
+    rb',"etag":' + _TEXT + rb',"modified":' + _TEXT + rb',"verified":(true|false)\}'
+)
 _HEADER = 9
 """Bytes of the CRC and the space after it."""
 
@@ -146,11 +153,17 @@ def replay(data: bytes) -> JournalState:
     is_clean = False
     damaged = 0
     end = 0
-    for line in data.split(b"\n"):
-        end += len(line) + 1
-        if not line:
+    for line in BytesIO(data):
+        end += len(line)
+        text = line[:-1] if line.endswith(b"\n") else line
+        if not text:
             continue
-        record = decode_line(line)
+        if (entry := _usual_entry(text)) is not None:
+            is_clean = False
+            entries[entry.path] = entry
+            recent.append((end, entry.path))
+            continue
+        record = decode_line(text)
         kind = record.get("t") if record else None
         if record is None:
             damaged += 1
@@ -175,6 +188,31 @@ def replay(data: bytes) -> JournalState:
     return JournalState(
         entries=entries, unsynced=unsynced, opening=opening, is_clean=is_clean, damaged=damaged, is_torn=is_torn
     )
+
+
+def _usual_entry(line: bytes) -> Entry | None:
+    """The entry of a `seg` line as `entry_line` writes it, in a quarter of the time; None: look more closely."""
+    found = _SEG.fullmatch(line)
+    if found is None:
+        return None
+    crc, path, size, digest, etag, modified, verified = found.groups()
+    if int(crc, 16) != crc32(line[_HEADER:]) or len(line) > LONGEST_LINE or int(size) > LARGEST_NUMBER:
+        return None
+    name = path.decode("ascii")
+    if not is_object_path(name):
+        return None
+    return Entry(
+        path=name,
+        size=int(size),
+        sha256=digest.decode("ascii"),
+        etag=None if etag is None else _unquoted(etag),
+        last_modified=None if modified is None else _unquoted(modified),
+        length_verified=verified == b"true",
+    )
+
+
+def _unquoted(text: bytes) -> str:
+    return text.replace(b'\\"', b'"').decode("ascii")
 
 
 def _number(value: object) -> int | None:
