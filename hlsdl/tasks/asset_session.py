@@ -248,6 +248,7 @@ class AssetDownloadSession:
         await self._runners.close()
         for task in self._tasks.values():
             task.trigger(Trigger.YIELD)
+        await self.delivery.drain()
         self.delivery.tell("did_become_invalid", self)
         await self.delivery.drain()
         for task in self._tasks.values():

@@ -72,8 +72,12 @@ class Delivery:
 
     async def drain(self) -> None:
         """Until everything that was queued has been told."""
-        while self._worker is not None and not self.is_delivering_here:
+        if self.is_delivering_here:
+            return
+        await asyncio.sleep(0)  # whoever waits for an answer that was just given may have more to tell
+        while self._worker is not None:
             await asyncio.wait([self._worker])
+            await asyncio.sleep(0)
 
     async def _work(self) -> None:
         try:
