@@ -16,7 +16,8 @@ from hlsdl.planning.codecs import (
     is_audio_only,
     video_codec_names,
 )
-from hlsdl.planning.media_selection import MediaSelectionOption, option_id
+from hlsdl.planning.media_selection import MediaSelectionOption
+from hlsdl.planning.option_ids import option_id
 from hlsdl.planning.predicates import Value, Values
 from hlsdl.planning.reasons import variant_id, variant_label
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant

@@ -11,23 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from hlsdl.errors import UsageError
 from hlsdl.planning import languages
+from hlsdl.planning.option_ids import AUDIBLE, FORCED_ONLY, KINDS, LEGIBLE, VISUAL, Pairs, option_id
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition
-
-AUDIBLE = "audible"
-LEGIBLE = "legible"
-VISUAL = "visual"
-KINDS = {"AUDIO": AUDIBLE, "SUBTITLES": LEGIBLE, "CLOSED-CAPTIONS": LEGIBLE, "VIDEO": VISUAL}
-"""TYPE of EXT-X-MEDIA -> the kind of group."""
-
-FORCED_ONLY = "public.subtitles.forced-only"
-"""The characteristic of FORCED=YES renditions (AVMediaCharacteristic.containsOnlyForcedSubtitles)."""
-
-Pairs: TypeAlias = tuple[tuple[str, str | None], ...]
-"""A media selection as plain values: (kind of group, option id or None), for storage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,22 +219,6 @@ def media_selection_groups(master: MultivariantPlaylist) -> tuple[MediaSelection
         for kind in (AUDIBLE, LEGIBLE, VISUAL)
     )
     return tuple(group for group in groups if group.options)
-
-
-def option_id(rendition: Rendition) -> str:
-    """The id of the option that a rendition belongs to: what all its encodings have in common."""
-    parts = [rendition.language or "und", rendition.name]
-    parts += ["forced"] if rendition.forced else []
-    parts += [f"assoc={rendition.assoc_language}"] if rendition.assoc_language else []
-    parts += [f"in={rendition.instream_id}"] if rendition.instream_id else []
-    parts += [",".join(sorted(rendition.characteristics))] if rendition.characteristics else []
-    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
-
-
-def is_alike(one: Rendition, other: Rendition) -> bool:
-    """Whether two renditions differ in nothing but names and encodings: "English" in stereo, "English 5.1"."""
-    first, second = ((r.language, r.forced, set(r.characteristics)) for r in (one, other))
-    return first == second
 
 
 def select_automatically(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from hlsdl.errors import SelectionError
 from hlsdl.planning import languages
-from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, VISUAL, Pairs, is_alike, option_id
+from hlsdl.planning.option_ids import AUDIBLE, LEGIBLE, VISUAL, Pairs, is_alike, option_id
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, labels, rendition_id, rendition_label
 from hlsdl.planning.variants import channels_of

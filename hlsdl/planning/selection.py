@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from hlsdl.planning import naming
 from hlsdl.planning.codecs import is_audio_only
-from hlsdl.planning.media_selection import Pairs
+from hlsdl.planning.option_ids import Pairs
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text
 from hlsdl.planning.renditions import choose_audio, choose_subtitles, choose_video_renditions

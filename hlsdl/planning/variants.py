@@ -19,9 +19,8 @@ from urllib.parse import urlsplit
 
 from hlsdl.errors import PlaylistError, SelectionError
 from hlsdl.planning import languages
-from hlsdl.planning.asset_variant import AssetVariant
 from hlsdl.planning.codecs import codec_names, is_audio_only, is_lossless
-from hlsdl.planning.media_selection import AUDIBLE, LEGIBLE, is_alike, option_id
+from hlsdl.planning.option_ids import AUDIBLE, LEGIBLE, is_alike, option_id
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_id, variant_label
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition, Variant
@@ -150,7 +149,9 @@ def _named(master: MultivariantPlaylist, name: str) -> Variant:
 
 def _qualify(narrowing: Narrowing, master: MultivariantPlaylist, where: Iterable[str]) -> bool:
     """Step 1: keep what the first satisfied qualifier keeps; True when it names its variant: no other rule counts."""
-    from hlsdl.planning.qualifiers import qualify  # it reads expressions, which most downloads have none of
+    # What reads expressions is loaded when there is one: most downloads have none.
+    from hlsdl.planning.asset_variant import AssetVariant
+    from hlsdl.planning.qualifiers import qualify
 
     views = [AssetVariant(one, master.group("AUDIO", one.audio)) for one in narrowing.candidates]
     outcome = qualify(views, where)

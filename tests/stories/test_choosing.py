@@ -54,9 +54,10 @@ def test_where_that_nothing_satisfies_is_no_error(origin: ScriptedOrigin) -> Non
 
 @pytest.mark.parametrize("expression", ["", "hight > 3", "__import__('os')", "width > 1 +", "=max:width", "9" * 1001])
 def test_what_is_no_expression_is_a_usage_error_before_anything_is_asked(
-    origin: ScriptedOrigin, expression: str
+    origin: ScriptedOrigin, expression: str, tmp_path: Path
 ) -> None:
-    done = hlsdl("fetch", origin.url("/film/master.m3u8"), "--where", "width > 1", "--where", expression)
+    url = origin.url("/film/master.m3u8")
+    done = hlsdl("fetch", url, "--where", "width > 1", "--where", expression, cwd=tmp_path)
     assert done.code == 2
     assert "`--where`" in done.err
     assert "hint:" in done.err
