@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from hlsdl.cli.blocks import cell, format_bytes, format_duration
-from hlsdl.cli.terminal import Terminal
+from hlsdl.cli.terminal import Lasting, Terminal
 from hlsdl.session.events import (
     DidFinishDownloading,
     Event,
@@ -34,7 +34,12 @@ class Bars:
         self._terminal = terminal
         colour = terminal.has_colour(terminal.stderr)
         self._console = Console(
-            file=terminal.stderr, no_color=not colour, highlight=False, markup=False, emoji=False, width=width
+            file=cast("IO[str]", Lasting(terminal.stderr)),
+            no_color=not colour,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            width=width,
         )
         self._progress = Progress(
             *[TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("title", "what")],

@@ -94,5 +94,5 @@ class Interruption:
             self._loop.call_soon_threadsafe(self._stop, self._task)
 
     def _stop(self, task: asyncio.Task[Any]) -> None:
+        task.cancel()  # first: whoever is told may be a terminal that is gone
         self._told()
-        task.cancel()

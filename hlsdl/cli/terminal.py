@@ -155,6 +155,32 @@ class Terminal:
         return not stream.closed and stream.isatty()
 
 
+class Lasting:
+    """A stream for bars: when its terminal is closed, what is drawn goes nowhere, and nothing fails."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything but writing is the stream's own business."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if anybody is there."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._stream = _nowhere()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, if anybody is there."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._stream = _nowhere()
+
+
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: PTH123 - stands in for a standard stream until exit
 
