@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import pycurl
 
@@ -23,7 +24,6 @@ OLD = 0.25
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
-_VERSIONS = {b"1.1": "HTTP/1.1", b"2": "HTTP/2"}
 _FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")
 """A line break inside a field (RFC 9112 §5.2)."""
 
@@ -35,21 +35,24 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     """
     block = b"".join(lines)
     if block.find(b"\n\r\n") == len(block) - 3 and b"\n\n" not in block:  # one head and no trailers, as nearly always
-        found = _STATUS_LINE.match(block)
-        if found is not None and found[2] >= b"200":
-            return _head(found, block[len(lines[0]) : -2])
+        status, version = _read_status(lines[0])
+        if status >= 200:
+            fields = lines[1:-1]
+            received = len(block) - len(lines[0]) - 2
+            return _head(status, version, fields, received, is_folded=b"\n " in block or b"\n\t" in block)
     return _final_head(lines, limits)
 
 
 def _final_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     start = interim = 0
     while start < len(lines):
-        found = _STATUS_LINE.match(lines[start])
+        status, version = _read_status(lines[start])
         end = _end_of_head(lines, start)
-        if found is None or end is None:
+        if not status or end is None:
             return None
-        if found[2] >= b"200":
-            return _head(found, b"".join(lines[start + 1 : end]))
+        if status >= 200:
+            fields = lines[start + 1 : end]
+            return _head(status, version, fields, sum(map(len, fields)), is_folded=True)
         interim += 1
         if interim > limits.interim_responses:
             raise LimitError(f"more than {limits.interim_responses} interim responses came before the final one")
@@ -57,18 +60,29 @@ def _final_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     return None
 
 
-def _head(found: re.Match[bytes], block: bytes) -> Head:
-    """A head out of its status line and the lines of its fields."""
-    if b"\n " in block or b"\n\t" in block:
-        block = _FOLD.sub(b" ", block)
-    lines = [line.partition(":") for line in block.decode("latin-1").split("\n")]
-    lines.pop()  # what follows the last line break
-    return Head(
-        status=int(found[2]),
-        fields=[(name.lower(), value.strip(" \t\r")) for name, _, value in lines],
-        http_version=_VERSIONS.get(found[1]) or f"HTTP/{found[1].decode('ascii')}",
-        received=len(block),
-    )
+def _head(status: int, version: str, lines: Sequence[bytes], received: int, *, is_folded: bool) -> Head:
+    """A head out of the lines of its fields; `is_folded`: some of them may be continued."""
+    if is_folded:
+        lines = _FOLD.sub(b" ", b"".join(lines)).split(b"\n")[:-1]
+    return Head(status=status, fields=[_read_field(line) for line in lines], http_version=version, received=received)
+
+
+# Most lines of an answer are those of the one before it.
+
+
+@lru_cache(maxsize=8)
+def _read_status(line: bytes) -> tuple[int, str]:
+    """Status and version; status 0 when this is no status line."""
+    found = _STATUS_LINE.match(line)
+    if found is None:
+        return 0, ""
+    return int(found[2]), "HTTP/2" if found[1] == b"2" else f"HTTP/{found[1].decode('ascii')}"
+
+
+@lru_cache(maxsize=64)
+def _read_field(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("latin-1").partition(":")
+    return name.lower(), value.strip(" \t\r\n")
 
 
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
