@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hlsdl.bundle.reading import Bundle
+from hlsdl.planning.option_ids import Pairs
 from hlsdl.planning.plan import DownloadPlan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import Selection, select
@@ -39,11 +40,11 @@ class Begun:
     stored: Collection[str] = field(repr=False)
     """Paths of the objects that are stored, as they come: a live view."""
 
-    def streams_for(self, preferences: Preferences) -> frozenset[str]:
-        """The ids of the streams that one wish alone asks for."""
+    def streams_for(self, preferences: Preferences, only: Pairs | None = None) -> frozenset[str]:
+        """The ids of the streams that one wish alone asks for, or one of its media selections (`only`)."""
         if self.master is None:
             return frozenset(stream.id for stream in self.plan.streams)
-        return frozenset(stream.id for stream in select(self.master, preferences).streams)
+        return frozenset(stream.id for stream in select(self.master, preferences, only=only).streams)
 
 
 Watch = Callable[[Begun], None]

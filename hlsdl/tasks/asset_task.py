@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -218,7 +218,7 @@ class AssetDownloadTask(Task[Bundle]):
         begun = self._loaded.begun if self._loaded is not None else None
         if begun is None or begun.master is None:
             return frozenset()
-        return begun.streams_for(replace(self.wanted.wishes[0], media_selections=(self.wanted.selections[number],)))
+        return begun.streams_for(self.wanted.wishes[0], only=self.wanted.selections[number])
 
 
 def destination_for(destination: Path | None, asset: Asset, library: Path) -> str:

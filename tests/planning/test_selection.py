@@ -177,6 +177,20 @@ def test_one_media_selection_of_several_can_be_asked_for_alone() -> None:
     assert {stream.id for part in parts for stream in part.streams} == united
 
 
+def test_a_selection_alone_keeps_the_variant_of_all_of_them() -> None:
+    """English exists lossless, French does not: with both the variant is lossy, and so is the English that is stored."""
+    line = '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{0}",NAME="{1}",LANGUAGE="{1}",URI="{0}-{1}.m3u8"\n'
+    media = line.format("aac", "en") + line.format("aac", "fr") + line.format("alac", "en")
+    rows = (stream_inf(n, "v.m3u8", AUDIO=f'"{g}"', CODECS=f'"avc1,{g}"') for n, g in ((1, "aac"), (2, "alac")))
+    playlist = master("#EXTM3U\n" + media + "".join(rows))
+    english = select_automatically(media_selection_groups(playlist))
+    french = english.with_option("audible", "fr/fr")
+    wish = Preferences(lossless=True, media_selections=(english.encode(), french.encode()))
+    assert stored(select(playlist, wish), "audio") == ["aac-en", "aac-fr"]
+    assert stored(select(playlist, wish, only=english.encode()), "audio") == ["aac-en"]
+    assert stored(select(playlist, replace(wish, media_selections=(english.encode(),))), "audio") == ["alac-en"]
+
+
 def test_multichannel_comes_beside_what_was_selected() -> None:
     selection = select(CINEMA, Preferences(media_selections=(FRENCH.encode(),)))
     assert stored(selection, "audio") == ["aac-fr", "ac3-fr"]
