@@ -66,6 +66,7 @@ def run_until_a_third(url: str, folder: Path, suspended: str) -> None:
 def background(folder: Path, delegate: object | None = None) -> hlsdl.AssetDownloadSession:
     configuration = hlsdl.SessionConfiguration.background("films")
     configuration.storage = folder / "sessions"
+    configuration.http_additional_headers = {"X-Run": "again"}
     return hlsdl.AssetDownloadSession(configuration, delegate)
 
 
@@ -84,13 +85,14 @@ async def test_a_task_is_found_again_by_its_identifier_and_finishes_what_is_miss
         gate.set()
         delegate = Recorder()
         async with background(tmp_path, delegate) as session:
-            origin.clear_requests()
             (task,) = await session.restore()
             assert (task.task_description, task.state) == ("film-42", suspended)
             assert task.location == tmp_path / "A film.movpkg"
             task.resume()
             bundle = await task
-        fetched = Counter(request.path for request in origin.requests if request.path.endswith(".ts"))
+        # A request of the dead process may be read late: it lacks the header of this session.
+        ours = [request.path for request in origin.requests if "x-run" in request.headers]
+    fetched = Counter(path for path in ours if path.endswith(".ts"))
     assert set(fetched) == {f"/v/{number}.ts" for number in range(9, SEGMENTS)}
     assert set(fetched.values()) == {1}
     require_whole(bundle.path, TRUTH)
