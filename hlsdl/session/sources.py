@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from hlsdl.bundle.durable import translating
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
 from hlsdl.bundle.reading import read_manifest
-from hlsdl.errors import DiskError, HlsdlError, UsageError, redact
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError, redact
 from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 
@@ -96,6 +96,7 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
 
     Raises:
         UsageError: `-o` names something that is no bundle, or another source's.
+        IntegrityError: it names a bundle with a damaged manifest.
     """
     if options.output is not None:
         return _named_bundle(options.output, source)
@@ -129,8 +130,21 @@ def _named_bundle(output: Path, source: Source) -> Path | None:
     there = _source_there(output)
     if there == source.url:
         return output
+    if there is None:
+        _refuse_damaged(output)
     what = "the bundle of another source" if there else "something that is no bundle"
     raise UsageError(f"`{output}` holds {what}", hint="choose another -o path, or remove what is there yourself")
+
+
+def _refuse_damaged(output: Path) -> None:
+    """IntegrityError when a bundle is there whose manifest cannot be read: whose it is, nobody can say any more."""
+    try:
+        read_manifest(output)
+    except IntegrityError as error:
+        hint = "choose another -o path, or remove the damaged bundle yourself"
+        raise IntegrityError(error.message, hint=hint) from error
+    except HlsdlError:
+        return  # no bundle at all
 
 
 def _is_free(place: Path) -> bool:
