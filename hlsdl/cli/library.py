@@ -137,7 +137,9 @@ def keep(
         priority = policy.priority
         if pins or important is not None:
             priority = StorageManagementPriority.DEFAULT if important is False else StorageManagementPriority.IMPORTANT
-        expires = policy.expiration_date if until is None and not pins else end_of(until or NEVER)
+        expires = policy.expiration_date
+        if pins or until is not None:
+            expires = end_of(NEVER if until is None else until)
         policy = StorageManagementPolicy(priority=priority, expiration_date=expires)
         storage.set_policy(bundle, policy)
         document = {"schema": "hlsdl.policy/1", "path": str(bundle), **policy.document()}

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,3 +82,26 @@ def hlsdl_process(*line: str | Path, home: Path, stdin: str = "") -> Outcome:
         check=False,
     )
     return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+@contextlib.contextmanager
+def running(*line: str | Path, home: Path, **streams: int) -> Iterator[subprocess.Popen[str]]:
+    """`hlsdl LINE…` while it runs; it is gone when the block ends."""
+    process = subprocess.Popen(
+        arguments(*line),
+        stdout=streams.get("stdout", subprocess.PIPE),
+        stderr=streams.get("stderr", subprocess.PIPE),
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=home,
+        env=clean_environment(home, {"COLUMNS": "140", "TERM": "xterm-256color"}),
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(LONGEST_RUN)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()

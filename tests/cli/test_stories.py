@@ -7,7 +7,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import LONGEST_RUN, arguments, clean_environment, hlsdl
+from cli.commands import LONGEST_RUN, hlsdl, running
 from hlsdl.testing import Hold, ScriptedOrigin
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pseudo-terminals are POSIX")
@@ -24,29 +23,6 @@ pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX")
 
 FILM = "/film/master.m3u8"
 HELD = "/film/pq-360/3.m4s"
-
-
-@contextlib.contextmanager
-def running(*line: str | Path, home: Path, **streams: int) -> Iterator[subprocess.Popen[str]]:
-    """`hlsdl LINE…` while it runs; it is gone when the block ends."""
-    process = subprocess.Popen(
-        arguments(*line),
-        stdout=streams.get("stdout", subprocess.PIPE),
-        stderr=streams.get("stderr", subprocess.PIPE),
-        stdin=subprocess.DEVNULL,
-        text=True,
-        cwd=home,
-        env=clean_environment(home, {"COLUMNS": "140", "TERM": "xterm-256color"}),
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(LONGEST_RUN)
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
 
 
 @pytest.fixture
