@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hlsdl.version import __version__
+
 if TYPE_CHECKING:
     from hlsdl.errors import ContentKeyError as ContentKeyError
     from hlsdl.errors import DiskError as DiskError
@@ -81,8 +83,6 @@ if TYPE_CHECKING:
     from hlsdl.tasks.wanted import DownloadContentConfiguration as DownloadContentConfiguration
     from hlsdl.tasks.wanted import DownloadOptions as DownloadOptions
     from hlsdl.transfer.options import TransferOptions as TransferOptions
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "AssetVariant": "hlsdl.planning.asset_variant",

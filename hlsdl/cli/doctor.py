@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hlsdl import __version__
 from hlsdl.cli.blocks import Block, Facts, Grid, Lines
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.interrupts import Interruption
@@ -15,6 +14,7 @@ from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.terminal import Terminal
 from hlsdl.errors import HlsdlError, redact
+from hlsdl.version import __version__
 
 if TYPE_CHECKING:
     from hlsdl.config import Loaded

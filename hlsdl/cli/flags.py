@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer import Argument, Option
 
-from hlsdl import __version__
+from hlsdl.version import __version__
 
 CHOOSING = "What to choose"
 STORING = "Where and how to store it"

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hlsdl.session import keywords
 from hlsdl.session.bundles import Bundle
@@ -21,7 +21,10 @@ from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keywords import open_bundle as open  # noqa: A004 - the contract's name for it
 from hlsdl.session.outline import PlanOutcome
 
-__all__ = ["fetch", "inspect", "open", "plan"]
+if TYPE_CHECKING:
+    from hlsdl.sync.session import AssetDownloadSession
+
+__all__ = ["AssetDownloadSession", "fetch", "inspect", "open", "plan"]
 
 T = TypeVar("T")
 
@@ -48,3 +51,12 @@ def _blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(work())
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(lambda: asyncio.run(work())).result()
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when it is asked for: most scripts only fetch.
+    if name != "AssetDownloadSession":
+        raise AttributeError(f"module `hlsdl.sync` has no attribute `{name}`")
+    from hlsdl.sync.session import AssetDownloadSession
+
+    return AssetDownloadSession
