@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hlsdl import __version__
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.manifest import Document as StoredDocument
@@ -30,6 +29,7 @@ from hlsdl.planning.preferences import Preferences
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root
 from hlsdl.session.sources import Source
+from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
 ARTWORK_TYPES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
