@@ -1,0 +1,131 @@
+"""The session for threads: the same tasks, from any thread, and every call blocks."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import TRUTH, require_whole, serve
+from recording import Recorder, serve_held
+
+import hlsdl
+import hlsdl.sync
+from hlsdl.session import events
+from hlsdl.testing import ScriptedOrigin
+
+
+def wanted(url: str, folder: Path) -> hlsdl.DownloadConfiguration:
+    return hlsdl.DownloadConfiguration(asset=hlsdl.Asset(url), title="A film", destination=folder)
+
+
+def test_a_script_fetches_without_a_loop_of_its_own(tmp_path: Path) -> None:
+    delegate = Recorder()
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession(delegate=delegate) as session:
+        task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+        assert (task.state, session.tasks()[0].task_identifier) == ("suspended", task.task_identifier)
+        task.task_description = "film-42"
+        task.priority = 0.75
+        task.resume()
+        bundle = task.result()
+        assert (task.state, task.progress.fraction, session.tasks()) == ("completed", 1.0, [])
+        assert (task.task_description, task.priority, task.error) == ("film-42", 0.75, None)
+        assert [one.duration for one in task.loaded_time_ranges] == [24]
+    require_whole(bundle.path, TRUTH)
+    assert delegate.names()[-2:] == ["did_complete", "did_become_invalid"]
+
+
+def test_events_come_one_after_another(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession() as session:
+        url, gate = serve_held(origin, first=0)
+        task = session.make_asset_download_task(wanted(url, tmp_path))
+        task.resume()
+        heard = []
+        for event in task.events():
+            heard.append(type(event))
+            gate.set()
+    assert heard[-1] is events.DidFinishDownloading
+
+
+def test_many_threads_may_use_one_session(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession() as session:
+        url = serve(origin)
+
+        def fetch(number: int) -> hlsdl.Bundle:
+            task = session.make_asset_download_task(wanted(url, tmp_path / str(number)))
+            task.resume()
+            return task.result()
+
+        with ThreadPoolExecutor(8) as threads:
+            bundles = list(threads.map(fetch, range(8)))
+    assert [bundle.state for bundle in bundles] == ["complete"] * 8
+
+
+def test_waiting_can_have_an_end_and_the_task_goes_on(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession() as session:
+        url, gate = serve_held(origin)
+        task = session.make_asset_download_task(wanted(url, tmp_path))
+        task.resume()
+        with pytest.raises(TimeoutError):
+            task.result(timeout=0.05)
+        task.suspend()
+        assert task.state == "suspended"
+        gate.set()
+        task.resume()
+        require_whole(task.result().path, TRUTH)
+
+
+def test_a_delegate_that_would_block_its_own_session_is_told_so(tmp_path: Path) -> None:
+    errors: list[hlsdl.UsageError] = []
+    done = threading.Event()
+
+    class Blocks(Recorder):
+        def will_download_to(self, task: Any, path: Path) -> None:
+            try:
+                session.tasks()
+            except hlsdl.UsageError as error:
+                errors.append(error)
+            done.set()
+
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession(delegate=Blocks()) as session:
+        task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+        task.resume()
+        task.result()
+    assert done.is_set()
+    assert len(errors) == 1
+
+
+def test_a_file_with_resume_data_of_no_use_and_the_end_of_a_session(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        origin.add("/song.m4a", b"sound")
+        session = hlsdl.sync.AssetDownloadSession()
+        task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
+        assert task.cancel_by_producing_resume_data() is None
+        with pytest.raises(hlsdl.TaskCancelled):
+            task.result()
+        other = session.make_download_task(origin.url("/song.m4a"), tmp_path)
+        other.resume()
+        session.finish_tasks_and_invalidate()
+        session.close()
+    assert (tmp_path / "song.m4a").read_bytes() == b"sound"
+
+
+def test_a_background_session_comes_back_for_scripts_too(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration.background("scripts")
+    configuration.storage = tmp_path / "sessions"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        with hlsdl.sync.AssetDownloadSession(configuration) as session:
+            session.make_asset_download_task(wanted(url, tmp_path)).task_description = "film-42"
+            session.make_download_task(url, tmp_path / "plain.m3u8")
+            with pytest.raises(hlsdl.LockedError):
+                hlsdl.sync.AssetDownloadSession(configuration)
+        with hlsdl.sync.AssetDownloadSession(configuration) as session:
+            film, file = session.restore()
+            for task in (film, file):
+                task.resume()
+            assert film.task_description == "film-42"
+            assert isinstance(film.result(), hlsdl.Bundle)
+            assert isinstance(file.result(), Path)
