@@ -156,8 +156,8 @@ class HostPace:
         """Count a success, whose place was given back just now."""
         self.pause.fruitless = 0
         if self._adaptive is not None:
-            # Its own place counts: it was taken until now.
-            self._adaptive.finished(now, is_full=self.busy + 1 >= self.allowed)
+            # Its own place counts: it was taken until now. Those just woken have not taken theirs yet.
+            self._adaptive.finished(now, demand=self.busy + 1 + len(self._waiting))
             if self._adaptive.allowed != self.allowed:
                 self.allowed = self._adaptive.allowed
                 self._wake()

@@ -10,7 +10,7 @@ import pytest
 
 from hlsdl.testing import Delay, ScriptedOrigin
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, START, Concurrency, most_within
+from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, MOST_LARGE, START, Concurrency, most_within
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
@@ -43,7 +43,7 @@ class Line:
             if is_served:
                 served += 1
                 concurrency.received(self.size)
-                concurrency.finished(now, is_full=True)
+                concurrency.finished(now, demand=1000)
             else:
                 self.refusals += 1
                 concurrency.complained(now)
@@ -69,7 +69,33 @@ def test_400_small_segments_take_little_longer_than_with_the_best_fixed_number()
             line, concurrency, until = Line(size=50_000), Concurrency(start=start, most=most), until + 0.05
         return until
 
-    assert seconds(START, MOST) <= 1.5 * min(seconds(level, level) for level in (8, 16, 32, 64))
+    assert seconds(START, MOST) <= 1.2 * min(seconds(level, level) for level in (8, 16, 32, 64))
+
+
+def test_far_away_the_first_answers_bring_in_all_the_others() -> None:
+    line = Line(size=50_000)
+    line.run(Concurrency(), until=1.0)
+    assert min(line.level_after(4 * line.rtt)) == MOST
+
+
+def test_large_objects_get_at_most_sixteen_however_fast_they_come() -> None:
+    line = Line(size=8 << 20, rtt=0.001, rate=1e9)
+    line.run(Concurrency(), until=5.0)
+    assert max(line.level_after(0.0)) <= MOST_LARGE
+
+
+def test_a_quick_start_that_brings_nothing_is_taken_back() -> None:
+    line = Line(size=50_000, rtt=0.001, rate=25e6)
+    line.run(Concurrency(), until=1.0)
+    assert line.level_after(0.8) == {START}
+
+
+def test_a_lull_before_the_first_answer_is_not_taken_for_a_slow_round() -> None:
+    concurrency = Concurrency()
+    concurrency.finished(0.0, demand=1)
+    line = Line(size=50_000, rtt=0.001, rate=25e6)
+    line.run(concurrency, until=0.3)
+    assert concurrency.allowed == START
 
 
 def test_where_the_line_is_full_more_connections_are_given_up_again() -> None:
@@ -105,7 +131,7 @@ def test_places_that_stay_empty_are_no_reason_for_more() -> None:
     concurrency = Concurrency()
     for number in range(1000):
         concurrency.received(50_000)
-        concurrency.finished(number * 0.05, is_full=False)
+        concurrency.finished(number * 0.05, demand=1)
     assert concurrency.allowed == START
 
 
