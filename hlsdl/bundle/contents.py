@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR
 
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.layout import final_name, split_path
@@ -44,10 +44,8 @@ def look(folder: Folder) -> Found:
             if entry.name.startswith("."):
                 if (name := final_name(entry.name)) is not None:
                     found.temporaries.append((entry.name, name))
-            else:
-                status = entry.stat(follow_symlinks=False)
-                if S_ISREG(status.st_mode):
-                    found.sizes[entry.name] = status.st_size
+            elif entry.is_file(follow_symlinks=False):
+                found.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
 
 
@@ -56,16 +54,16 @@ def files_below(root: Folder) -> Iterator[tuple[str, int]]:
     waiting, seen = [""], 0
     while waiting:
         relative = waiting.pop()
+        before = f"{relative}/" if relative else ""
         with translating(relative or ROOT), root.descend(relative) as folder, folder.scan() as entries:
             for entry in entries:
                 seen += 1
                 if seen > MOST_FILES:
                     raise LimitError(f"the bundle holds more than {MOST_FILES} files", hint="hlsdl did not make it")
-                status = entry.stat(follow_symlinks=False)
-                if S_ISREG(status.st_mode):
-                    yield join_path(relative, entry.name), status.st_size
-                elif S_ISDIR(status.st_mode) and relative.count("/") < DEEPEST_FOLDER:
-                    waiting.append(join_path(relative, entry.name))
+                if entry.is_file(follow_symlinks=False):
+                    yield before + entry.name, entry.stat(follow_symlinks=False).st_size
+                elif entry.is_dir(follow_symlinks=False) and relative.count("/") < DEEPEST_FOLDER:
+                    waiting.append(before + entry.name)
 
 
 def remove_file(root: Folder, path: str) -> None:

@@ -45,9 +45,9 @@ class Bundle:
         """Whether the journal still begins with what was sealed; True for a partial bundle."""
         self._segments = count_segments(self.entries)
         self._bytes: dict[str, int] = {}
-        for entry in self.entries.values():
-            if is_media(entry.path):
-                folder = split_path(entry.path)[0]
+        for file, entry in self.entries.items():
+            if is_media(file):
+                folder = split_path(file)[0]
                 self._bytes[folder] = self._bytes.get(folder, 0) + entry.size
 
     @classmethod
@@ -61,6 +61,11 @@ class Bundle:
         length, sha256 = manifest.journal_bytes, manifest.journal_sha256
         intact = length is None or hashlib.sha256(memoryview(journal)[:length]).hexdigest() == sha256
         return cls(path, manifest, replay(journal), is_seal_intact=intact)
+
+    @classmethod
+    def as_written(cls, path: Path, manifest: Manifest, entries: Mapping[str, Entry]) -> Self:
+        """The view of a bundle that was sealed just now, for the one who did it and need not read it back."""
+        return cls(path, manifest, JournalState(entries=dict(entries), is_clean=True), is_seal_intact=True)
 
     @property
     def title(self) -> str:

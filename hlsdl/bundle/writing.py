@@ -13,6 +13,7 @@ What is fetched, and what the manifest says, is left to the session. All but `si
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -61,7 +62,8 @@ class BundleWriter:
         self.path = path
         self._root = root
         self._lock = lock
-        self._written: set[str] = set()
+        self._written: dict[str, DerivedFile] = {}
+        """What this writer made itself: it need not be read to know what is in it."""
         self._is_closed = False
         self.manifest: Manifest | None = self._load_manifest()
         """As it stands on disk; None until the first `save_manifest`."""
@@ -118,7 +120,7 @@ class BundleWriter:
         folder, name = split_path(path)
         with translating(path), self._root.descend(folder, create=True) as handle:
             durable.replace_durably(handle, name, data)
-        self._written.add(path)
+        self._written[path] = DerivedFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def read(self, path: str, *, limit: int = LARGEST_OBJECT) -> bytes:
         """The content of a stored file; UsageError when it is not there, IntegrityError beyond `limit` bytes."""
@@ -128,7 +130,7 @@ class BundleWriter:
         """Remove one object or derived file, and its folder when that is empty then; nothing there is fine."""
         _require(is_safe_path(path) and path not in (MANIFEST, JOURNAL, LOCK), path)
         contents.remove_file(self._root, path)
-        self._written.discard(path)
+        self._written.pop(path, None)
         if path in self.entries:
             self._ledger.drop(path)
         contents.remove_empty_folder(self._root, split_path(path)[0])
@@ -148,9 +150,9 @@ class BundleWriter:
     def seal(self, manifest: Manifest) -> None:
         """Say that the bundle is complete; IntegrityError, with what is missing, when it is not."""
         self.checkpoint()
-        files = tuple(self._derived_files())
-        draft = manifest.model_copy(update={"files": files})
-        problems = shortfalls(draft, self.entries, dict(contents.files_below(self._root)))
+        sizes = dict(contents.files_below(self._root))
+        files = tuple(self._derived_files(sizes))
+        problems = shortfalls(manifest.model_copy(update={"files": files}), self.entries, sizes)
         if problems:
             more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
             raise IntegrityError(
@@ -160,6 +162,16 @@ class BundleWriter:
         length, sha256 = self._checkpointer.compact()
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
         self._save(manifest, seals)
+
+    @property
+    def is_at_its_place(self) -> bool:
+        """Whether `path` still leads to this bundle: somebody may have moved it away meanwhile."""
+        with translating(str(self.path)):
+            try:
+                there = self.path.stat()
+            except FileNotFoundError:
+                return False
+            return (there.st_dev, there.st_ino) == self._root.identity()
 
     def close(self, clean: bool = True, *, reason: str | None = None) -> None:
         """Let go of the bundle. Unfinished objects are removed. Closing twice is fine.
@@ -206,15 +218,17 @@ class BundleWriter:
             durable.replace_durably(self._root, MANIFEST, saved.encode())
         self.manifest = saved
 
-    def _derived_files(self) -> Iterable[DerivedFile]:
-        """Every derived file on disk, with its hash, sorted by path."""
-        known = self._written | {file.path for file in (self.manifest.files if self.manifest else ())}
-        for path, _ in sorted(contents.files_below(self._root)):
-            if path not in self.entries and (path in known or is_derived(path)):
-                folder, name = split_path(path)
-                with translating(path), self._root.descend(folder) as handle:
-                    size, sha256 = durable.hash_file(handle, name)
-                yield DerivedFile(path=path, size=size, sha256=sha256)
+    def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
+        """Every derived file among the paths on disk, with its hash, sorted by path."""
+        known = self._written.keys() | {file.path for file in (self.manifest.files if self.manifest else ())}
+        for path in sorted(path for path in sizes if path not in self.entries and (path in known or is_derived(path))):
+            if (written := self._written.get(path)) is not None:
+                yield written
+                continue
+            folder, name = split_path(path)
+            with translating(path), self._root.descend(folder) as handle:
+                size, sha256 = durable.hash_file(handle, name)
+            yield DerivedFile(path=path, size=size, sha256=sha256)
 
 
 def read_path(root: Folder, path: str, *, limit: int) -> bytes:

@@ -57,13 +57,18 @@ def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) ->
     segments = {segment.line: segment for segment in playlist.segments}
     written: list[str] = []
     for number, line in enumerate(playlist.text.lines):
-        tag = lines.tag_name(line)
-        if number in segments:
+        if line.startswith("#EXTINF:"):  # half of all lines, and nothing in them is about delivery
+            written.append(line)
+            continue
+        segment = segments.get(number)
+        if segment is not None:
             name = stream.files[number]
-            gap = name in absent and not segments[number].gap
-            written += [_like(line, "#EXT-X-GAP")] if gap else []
+            if name in absent and not segment.gap:
+                written.append(_like(line, "#EXT-X-GAP"))
             written.append(_like(line, name))
-        elif number in keys:
+            continue
+        tag = lines.tag_name(line)
+        if number in keys:
             written += _local_key(line, keys[number], stream.id)
         elif tag == "EXT-X-MAP":
             written += _local_map(line, stream.files.get(number))
@@ -202,9 +207,9 @@ def _sealed(written: list[str], playlist: MediaPlaylist, *, needs_gap: bool) -> 
     if needs_gap and playlist.version < 8:
         written[:] = [line for line in written if lines.tag_name(line) != "EXT-X-VERSION"]
         written.insert(1, f"#EXT-X-VERSION:8{ending}")
-    tags = [lines.tag_name(line) for line in written]
-    if "EXT-X-PLAYLIST-TYPE" not in tags:
-        place = tags.index("EXT-X-TARGETDURATION") + 1 if "EXT-X-TARGETDURATION" in tags else 1
+    # Whatever has the tag, however it is indented, has its name; the many others need not be taken apart.
+    if not any(lines.tag_name(line) == "EXT-X-PLAYLIST-TYPE" for line in written if "EXT-X-PLAYLIST-TYPE" in line):
+        place = next((at for at, line in enumerate(written) if lines.tag_name(line) == "EXT-X-TARGETDURATION"), 0) + 1
         written.insert(place, f"{VOD}{ending}")
     written.append(f"#EXT-X-ENDLIST{ending}")
     return "".join(written)

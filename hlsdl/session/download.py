@@ -18,7 +18,7 @@ import anyio
 from anyio.to_thread import run_sync as in_thread
 
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HttpError, UsageError
+from hlsdl.errors import DiskError, HttpError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -112,7 +112,7 @@ async def download(
             arrived = await work.fetch()
             emit(events.Sealing(task=title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
-    bundle = _sealed_at(path)
+            bundle = _sealed(writer)
     fetched = Fetched(
         segments=arrived.segments,
         bytes=arrived.bytes,
@@ -131,15 +131,15 @@ def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | Non
     return bundle if options.resume or bundle.state == "complete" else None
 
 
-def _sealed_at(path: Path) -> Bundle:
+def _sealed(writer: BundleWriter) -> Bundle:
     """The bundle that was sealed just now; DiskError when it is no longer at its place."""
-    try:
-        return Bundle.open(path)
-    except UsageError as error:
+    assert writer.manifest is not None  # noqa: S101 - `seal` wrote it
+    if not writer.is_at_its_place:
         raise DiskError(
-            f"the bundle was moved away from `{path}` while it was written",
+            f"the bundle was moved away from `{writer.path}` while it was written",
             hint="it is complete where it is now; `hlsdl verify` there says so",
-        ) from error
+        )
+    return Bundle.as_written(writer.path, writer.manifest, writer.entries)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ The text itself is `bundle.movpkg`'s; here the plan and the journal are put into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from hlsdl.bundle import layout, movpkg
@@ -55,7 +55,6 @@ def _data_items(manifest: Manifest) -> list[movpkg.DataItem]:
 
 
 def _stream_info(stream: StreamPlan, entries: Mapping[str, Entry], *, complete: bool) -> movpkg.StreamInfo:
-    stored = [resource for resource in stream.resources if resource.path in entries]
     return movpkg.StreamInfo(
         network_url=_portable(stream.source.url),
         complete=complete,
@@ -70,33 +69,29 @@ def _stream_info(stream: StreamPlan, entries: Mapping[str, Entry], *, complete: 
                 sequence=resource.sequence or 0,
                 offset=resource.byte_range.offset if resource.byte_range else 0,
             )
-            for resource in stored
-            if resource.kind == "init"
+            for resource in stream.resources
+            if resource.kind == "init" and resource.path in entries
         ],
     )
 
 
-def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> list[movpkg.PackageSegment]:
+def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> Iterator[movpkg.PackageSegment]:
     """One SEG for each segment the playlist lists, also where two of them are the same stored file."""
-    found: list[movpkg.PackageSegment] = []
     start = Decimal(0)
     for segment in stream.playlist.segments:
         name = stream.files[segment.line]
         entry = entries.get(f"{stream.id}/{name}")
         if entry is not None:
-            found.append(
-                movpkg.PackageSegment(
-                    url=_portable(segment.uri),
-                    path=name,
-                    length=entry.size,
-                    sequence=segment.sequence,
-                    duration=segment.duration,
-                    start=start,
-                    offset=segment.byte_range.offset if segment.byte_range else 0,
-                )
+            yield movpkg.PackageSegment(
+                url=_portable(segment.uri),
+                path=name,
+                length=entry.size,
+                sequence=segment.sequence,
+                duration=segment.duration,
+                start=start,
+                offset=segment.byte_range.offset if segment.byte_range else 0,
             )
         start += segment.duration
-    return found
 
 
 def _portable(url: str) -> str:

@@ -14,7 +14,7 @@ from hlsdl.bundle.reading import Bundle, read_manifest
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, PolicyError, UsageError
 
-from .shelves import SOURCE, VIDEO, body, fill, manifest, sealed, segment_path, stream, tree
+from .shelves import SOURCE, VIDEO, body, fill, manifest, sealed, segment_path, stream, tree, write_derived
 
 
 def test_a_sealed_bundle_is_described(tmp_path: Path) -> None:
@@ -40,6 +40,23 @@ def test_a_sealed_bundle_is_described(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert described["resolution"] == [1280, 720]
     assert (described["segments"], described["bytes"], described["complete"]) == (3, 6000, True)
+
+
+def test_the_view_of_the_writer_is_that_of_a_reader(tmp_path: Path) -> None:
+    """What the one who sealed a bundle knows of it, without reading it back, is what everybody else reads."""
+    path = tmp_path / "A.movpkg"
+    with BundleWriter.open(path) as writer:
+        fill(writer, range(3))
+        write_derived(writer)
+        writer.seal(manifest(stream(3)))
+        assert writer.manifest is not None
+        view = Bundle.as_written(path, writer.manifest, writer.entries)
+    opened = Bundle.open(path)
+    assert view.entries == opened.entries
+    assert view.document() == opened.document()
+    assert view.shortfalls() == opened.shortfalls() == ()
+    written, read = (one.manifest.model_dump(mode="json", exclude={"checksum"}) for one in (view, opened))
+    assert written == read
 
 
 def test_a_growing_bundle_counts_what_is_there(tmp_path: Path) -> None:

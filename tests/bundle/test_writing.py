@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -63,8 +64,6 @@ def test_what_was_stored_is_there_again(tmp_path: Path) -> None:
 
 def test_a_sealed_bundle_says_so_and_holds_its_hashes(tmp_path: Path) -> None:
     """The manifest is complete, names every derived file, and vouches for the compacted journal."""
-    import hashlib
-
     path = sealed(tmp_path / "A.movpkg")
     saved = Manifest.decode((path / "manifest.json").read_bytes())
     journal = (path / "journal.jsonl").read_bytes()
@@ -107,6 +106,36 @@ def test_a_bundle_that_is_not_whole_is_not_sealed(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError, match="5 bytes instead of 2000"):
             writer.seal(manifest(stream(2)))
     assert not (path / "manifest.json").exists()
+
+
+def test_a_derived_file_that_was_changed_behind_our_back_is_not_sealed_over(tmp_path: Path) -> None:
+    """Its hash is that of what was written: another size stops the seal, and other bytes are found by `verify`."""
+    path = tmp_path / "A.movpkg"
+    with BundleWriter.open(path) as writer:
+        fill(writer, range(3))
+        write_derived(writer)
+        kept = (path / "index.m3u8").read_bytes()
+        (path / "index.m3u8").write_bytes(kept + b"#")
+        with pytest.raises(IntegrityError, match=r"index\.m3u8"):
+            writer.seal(manifest(stream(3)))
+        (path / "index.m3u8").write_bytes(kept[::-1])
+        writer.seal(manifest(stream(3)))
+        assert writer.manifest is not None
+        hashes = {file.path: file.sha256 for file in writer.manifest.files}
+    assert hashes["index.m3u8"] == hashlib.sha256(kept).hexdigest()
+
+
+def test_a_writer_knows_whether_its_bundle_was_moved(tmp_path: Path) -> None:
+    """A folder that was renamed, or replaced by another, is not at its place; the bundle stays whole where it is."""
+    path = tmp_path / "A.movpkg"
+    with BundleWriter.open(path) as writer:
+        fill(writer, range(2))
+        assert writer.is_at_its_place
+        path.rename(tmp_path / "B.movpkg")
+        assert not writer.is_at_its_place
+        path.mkdir()
+        assert not writer.is_at_its_place
+    assert len(require_true(tmp_path / "B.movpkg")) == 2
 
 
 def test_saving_a_manifest_never_says_complete(tmp_path: Path) -> None:
