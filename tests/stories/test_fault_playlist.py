@@ -1,0 +1,292 @@
+"""Faults of playlists and keys over whole downloads, and of bundles that somebody else made.
+
+What a playlist alone can do is tried by the millions in docs/torture.md; here each kind goes the whole way once, and
+nothing may appear outside the bundle. The numbers are those of docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import command, environment, hlsdl
+from faults import TRUTH, body, finished, playlist, require_whole, serve
+
+import hlsdl as library
+from hlsdl.errors import HlsdlError
+from hlsdl.testing import Behaviour, Cut, Endless, Gzip, GzipBomb, Json, ScriptedOrigin, Status
+
+QUICK = {"retries": 1, "timeout": 1.0, "stall_timeout": 0.4, "proxy": ""}
+MORE_MEMORY = 64 * 1024 * 1024
+"""What a hostile playlist may cost beyond a harmless one."""
+
+
+@pytest.fixture
+def origin() -> Iterator[ScriptedOrigin]:
+    with ScriptedOrigin() as server:
+        yield server
+
+
+async def refused(url: str, bundle: Path) -> HlsdlError:
+    with pytest.raises(HlsdlError) as caught:
+        await library.fetch(url, output=bundle, **QUICK)
+    assert caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        pytest.param(Cut(after=100), 3, id="2 cut"),
+        pytest.param(Gzip(cut=60), 3, id="14 cut gzip whose length fits"),
+        pytest.param(GzipBomb(), 12, id="15 gzip bomb"),
+        pytest.param(Gzip(layers=2), 12, id="15 gzip in gzip"),
+        pytest.param(Json(), 5, id="10 JSON"),
+        pytest.param(Status(503), 3, id="34 503"),
+    ],
+)
+async def test_a_playlist_that_is_served_badly_is_told_and_leaves_nothing(
+    origin: ScriptedOrigin, tmp_path: Path, fault: Behaviour, code: int
+) -> None:
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    origin.always("/v/index.m3u8", fault)
+    assert (await refused(url, bundle)).code == code
+    assert list(tmp_path.iterdir()) == []
+    origin.always("/v/index.m3u8")
+    origin.script("/v/index.m3u8", *([fault] if code == 3 else []))
+    await library.fetch(url, output=bundle, **QUICK)
+    require_whole(bundle, TRUTH)
+
+
+def peak_memory(*words: str | Path) -> tuple[int, int]:
+    """The exit code of `hlsdl …` and the most bytes it had."""
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks the kernel for the memory of a child as POSIX has it")
+def test_a_hostile_playlist_costs_little_memory(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Rows 15 and 64: a bomb of 64 MB, and segments without end."""
+    url = serve(origin)
+    code, harmless = peak_memory("fetch", url, "-o", tmp_path / "a.movpkg")
+    assert code == 0
+    for fault in (GzipBomb(), Endless()):
+        origin.add("/e.m3u8", playlist(["0.ts"] * 1000, end=""))
+        origin.always("/e.m3u8", fault)
+        code, used = peak_memory("fetch", origin.url("/e.m3u8"), "-o", tmp_path / "b.movpkg")
+        assert code == 12
+        assert used - harmless < MORE_MEMORY + 32 * 1024 * 1024  # the limit of a playlist's own bytes
+    assert not (tmp_path / "b.movpkg").exists()
+
+
+STREAM = "#EXT-X-STREAM-INF:BANDWIDTH=800000\n"
+SEGMENT = "#EXTINF:4,\n0.ts\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param(f"{STREAM}index.m3u8\n", 5, id="63 a playlist that names itself"),
+        pytest.param(f"{STREAM}x.m3u8\n#EXT-X-TARGETDURATION:4\n{SEGMENT}", 5, id="63 two kinds in one"),
+        *(
+            pytest.param(
+                f"#EXT-X-TARGETDURATION:4\n#EXTINF:{value},\n0.ts\n#EXT-X-ENDLIST\n", code, id=f"65 {value[:9]}"
+            )
+            for value, code in (("nan", 5), ("inf", 5), ("-2", 5), ("1e309", 12), ("9" * 400, 5), ("86401", 12))
+        ),
+        pytest.param(f"#EXT-X-MEDIA-SEQUENCE:{'9' * 400}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="65 a long number"),
+        pytest.param(f"#EXT-X-BYTERANGE:10@{2**63}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="71 a range past 2^63"),
+        pytest.param(f"#EXT-X-BYTERANGE:10@99999\n{SEGMENT}#EXT-X-ENDLIST\n", 4, id="71 a range past the end"),
+        pytest.param("#EXTINF:4,\nhttp://127.0.0.1/\x1b[31m.ts\n#EXT-X-ENDLIST\n", 5, id="67 an escape in a URI"),
+        pytest.param(
+            f'#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x{"F" * 33}\n{SEGMENT}#EXT-X-ENDLIST\n',
+            5,
+            id="76 an IV of 132 bits",
+        ),
+        pytest.param(f"#EXT-X-TARGETDURATION:4\n{SEGMENT}", 13, id="77 a stream without end"),
+    ],
+)
+async def test_a_playlist_that_makes_no_sense_is_told_before_anything_is_stored(
+    origin: ScriptedOrigin, tmp_path: Path, text: str, code: int
+) -> None:
+    url = serve(origin)
+    origin.add("/v/index.m3u8", f"#EXTM3U\n{text}".encode())
+    error = await refused(url, tmp_path / "b.movpkg")
+    assert error.code == code, error
+    assert "\x1b" not in f"{error.message} {error.hint} {error.url}"
+    assert not finished(tmp_path / "b.movpkg")
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        pytest.param(lambda text: b"\xef\xbb\xbf" + text, id="byte order mark"),
+        pytest.param(lambda text: text.replace(b"\n", b"\r\n"), id="CRLF"),
+        pytest.param(lambda text: text.rstrip(b"\n"), id="no last line end"),
+        pytest.param(lambda text: text.replace(b"#EXTINF:4,", b"#EXTINF:4,caf\xe9"), id="Latin-1 title"),
+        pytest.param(lambda text: text.decode().encode("utf-16"), id="UTF-16"),
+    ],
+)
+async def test_a_playlist_in_another_spelling_is_read_or_refused(
+    origin: ScriptedOrigin, tmp_path: Path, encode: object
+) -> None:
+    """Row 78."""
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    text = encode(playlist())  # type: ignore[operator]
+    origin.add("/v/index.m3u8", text)
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        assert (await refused(url, bundle)).code == 5
+        return
+    await library.fetch(url, output=bundle, **QUICK)
+    require_whole(bundle, TRUTH)
+
+
+HOSTILE = [
+    "../../../../etc/passwd.ts", "..%2f..%2fup.ts", "%2e%2e/%2e%2e/dots.ts", "..\\..\\back.ts", "a%00b.ts", "CON", "con.ts",
+    "NUL.ts", "trailing.", "trailing%20", "x" * 300 + ".ts", "%e2%80%aegnp.ts", "caf%c3%a9.ts", "cafe%cc%81.ts",
+    ".hidden.ts", "-rf.ts", "$(id).ts", "`id`.ts", "a;b.ts", "a|b.ts", "~/home.ts", "manifest.json",
+    "journal.jsonl", "lock", "index.m3u8?x", "a.ts;v=1", "a//b.ts", "./././c.ts", "%0a.ts", "%1b[31m.ts", "a.html", "a.svg",
+]  # fmt: skip
+
+
+async def test_no_name_at_the_origin_becomes_a_name_here(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Row 66: the whole folder around the bundle stays as it is."""
+    bundle = tmp_path / "in" / "b.movpkg"
+    bundle.parent.mkdir()
+    truth = [body(number) for number in range(len(HOSTILE))]
+    served = iter(truth)
+    seen: dict[str, bytes] = {}
+
+    class Anything:
+        def apply(self, request: library.testing.Request, answer: library.testing.Answer) -> library.testing.Answer:
+            if request.path == "/v/list.m3u8":
+                return answer
+            data = seen.setdefault(request.target, next(served) if request.target not in seen else b"")
+            return library.testing.Answer(headers=(("Content-Type", "video/mp2t"),), body=data)
+
+    origin.add("/v/list.m3u8", playlist(HOSTILE))
+    url = origin.url("/v/list.m3u8")
+    origin.always("*", Anything())
+    await library.fetch(url, output=bundle, connections=1, **QUICK)
+    require_whole(bundle, truth)
+    assert {path.name for path in tmp_path.rglob("*") if bundle not in path.parents} == {"in", "b.movpkg"}
+    names = {path.name for path in bundle.rglob("*") if path.is_file()}
+    assert all(re.fullmatch(r"\d{9}\.[a-z0-9]+|[A-Za-z]+\.(xml|json|jsonl|m3u8)|lock", name) for name in names), names
+
+
+async def test_many_keys_are_asked_for_once_each(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Row 73: another key for each of 200 segments, and the same two again."""
+    lines = []
+    for number in range(200):
+        origin.add(f"/v/k{number}", bytes([number]) * 16)
+        origin.add(f"/v/{number}.ts", hashlib.sha512(bytes([number])).digest() * 2)
+        lines += [f'#EXT-X-KEY:METHOD=AES-128,URI="k{number}"\n#EXTINF:4,\n{number}.ts\n']
+        if number % 50 == 49:
+            lines += ['#EXT-X-KEY:METHOD=AES-128,URI="k0"\n#EXTINF:4,\n0.ts\n']
+    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n{''.join(lines)}#EXT-X-ENDLIST\n"
+    origin.add("/v/index.m3u8", text.encode())
+    bundle = await library.fetch(origin.url("/v/index.m3u8"), output=tmp_path / "b.movpkg", **QUICK)
+    asked = Counter(request.path for request in origin.requests if request.path.startswith("/v/k"))
+    assert set(asked.values()) == {1}
+    assert len(asked) == 200
+    assert bundle.is_playable_offline
+
+
+# -- bundles that somebody else made -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(origin: ScriptedOrigin, tmp_path: Path) -> Path:
+    """A whole bundle, to be bent."""
+    bundle = tmp_path / "b.movpkg"
+    assert hlsdl("fetch", serve(origin), "-o", bundle).code == 0
+    return bundle
+
+
+def test_a_segment_of_a_terabyte_of_nothing_is_found_without_reading_it(foreign: Path) -> None:
+    """Row S12: a sparse file costs its maker nothing; its size alone is wrong already."""
+    segment = sorted(foreign.glob("0-*/0*.ts"))[2]
+    try:
+        os.truncate(segment, 1 << 40)
+    except OSError as error:
+        pytest.skip(f"this file system holds no such file: {error}")
+    done = hlsdl("verify", foreign, "--json", timeout=20)
+    assert done.code == 8
+    assert "size-mismatch" in done.out
+
+
+BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]><a>&b;</a>'
+OUTSIDE = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize("text", [BOMB, OUTSIDE], ids=["entities", "a file of this machine"])
+def test_xml_of_a_foreign_bundle_is_never_expanded(foreign: Path, text: str) -> None:
+    """Row S14: the package files are for other players; hlsdl only compares their hashes."""
+    (foreign / "boot.xml").write_text(text)
+    for words in (("info", foreign), ("verify", foreign)):
+        done = hlsdl(*words, "--json", timeout=20)
+        assert done.code == (8 if words[0] == "verify" else 0)
+        assert "hahaha" not in done.out + done.err
+        assert "Traceback" not in done.err
+
+
+def test_another_user_reads_neither_keys_nor_anything_else(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Row S10."""
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("becoming another user needs root")
+    origin.add("/v/k", bytes(16))
+    origin.add("/v/0.ts", bytes(160))
+    text = playlist(["0.ts"], tags='#EXT-X-KEY:METHOD=AES-128,URI="k"\n')
+    origin.add("/v/index.m3u8", text)
+    folder = Path("/tmp") / f"hlsdl-{os.getpid()}-{tmp_path.name}"
+    folder.mkdir(mode=0o755)
+    bundle = folder / "b.movpkg"
+    try:
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
+        [key] = (bundle / "keys").iterdir()
+        os.chmod(bundle, 0o755)
+        for path in (key, bundle / "keys"):
+            read = subprocess.run(
+                ["cat" if path == key else "ls", str(path)], capture_output=True, user=65534, check=False
+            )
+            assert b"Permission denied" in read.stderr
+        assert (bundle.stat().st_mode & 0o777, key.stat().st_mode & 0o777) == (0o755, 0o600)
+    finally:
+        subprocess.run(["rm", "-r", str(folder)], check=True)
+
+
+def test_no_secret_is_said_anywhere(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Row S16: with everything that can be said, in success and in failure; the arguments show only file names."""
+    serve(origin)
+    origin.script("/v/4.ts", Status(500))
+    secrets = ("Q7token", "Q7header", "Q7cookie")
+    (tmp_path / "headers").write_text("Authorization: Bearer Q7header\n")
+    (tmp_path / "jar").write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tid\tQ7cookie\n")
+    url = origin.url("/v/index.m3u8?token=Q7token")
+    given = ("-H", f"@{tmp_path / 'headers'}", "--cookies", tmp_path / "jar", "-v", "-v", "--json")
+    said = []
+    for progress in ("lines", "json"):
+        done = hlsdl("fetch", url, "-o", tmp_path / f"{progress}.movpkg", *given, "--progress", progress)
+        assert done.code == 0, done.err
+        # The document of a bundle names its source whole, since resuming needs it.
+        said += [re.sub(r'"source": "[^"]*"', "", done.out), done.err]
+    origin.always("/v/3.ts", Status(403))
+    failed = hlsdl("fetch", url, "-o", tmp_path / "c.movpkg", *given, HLSDL_DEBUG="1")
+    assert (failed.code, failed.document["kind"]) == (4, "http-permanent")
+    said += [failed.out, failed.err]
+    assert not [secret for secret in secrets for text in said if secret in text]
+    request = origin.requests[-1]
+    assert (request.headers["authorization"], request.headers["cookie"]) == ("Bearer Q7header", "id=Q7cookie")
