@@ -33,8 +33,8 @@ class FetchOptions:
     directory: Path = Path()
     """The folder for bundles named after their title (`-P`)."""
     title: str | None = None
-    artwork: Path | None = None
-    """An image that is stored in the bundle's `Data` folder."""
+    artwork: Path | bytes | None = field(default=None, repr=False)
+    """An image that is stored in the bundle's `Data` folder: its path, or from programs its bytes."""
     base_url: str | None = None
     """For a playlist file on this machine: where its relative URIs point."""
     force: bool = False

@@ -44,21 +44,25 @@ class Artwork:
     data: bytes = field(repr=False)
 
 
-def read_artwork(picture: Path | None) -> Artwork | None:
-    """Read the picture the user named, before anything else is done.
+def read_artwork(picture: Path | bytes | None) -> Artwork | None:
+    """Read the picture the user named, before anything else is done; a program may give its bytes.
 
     Raises:
         UsageError: it cannot be read, or is no picture of at most 32 MiB.
     """
     if picture is None:
         return None
-    try:
-        data = picture.read_bytes() if picture.stat().st_size <= MOST_ARTWORK_BYTES else b""
-    except OSError:
-        raise UsageError(f"the artwork `{picture}` cannot be read") from None
-    kind = next((name for start, name in ARTWORK_TYPES.items() if data.startswith(start)), None)
-    if kind is None:
-        raise UsageError(f"`{picture}` is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
+    if isinstance(picture, bytes):
+        name, data = "the artwork", picture
+    else:
+        name = f"the artwork `{picture}`"
+        try:
+            data = picture.read_bytes() if picture.stat().st_size <= MOST_ARTWORK_BYTES else b""
+        except OSError:
+            raise UsageError(f"{name} cannot be read") from None
+    kind = next((kind for start, kind in ARTWORK_TYPES.items() if data.startswith(start)), None)
+    if kind is None or len(data) > MOST_ARTWORK_BYTES:
+        raise UsageError(f"{name} is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
     return Artwork(path=f"{layout.DATA}/artwork.{kind}", data=data)
 
 

@@ -7,7 +7,6 @@ down and read again.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from hlsdl.session import events
 from hlsdl.session.begun import Begun
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import read_artwork
 from hlsdl.session.download import download
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.credentials import authorization
@@ -115,9 +115,7 @@ class AssetDownloadTask(Task[Bundle]):
 
     async def work(self) -> Bundle:
         """Tell the story of `download`, watching it."""
-        with tempfile.TemporaryDirectory(prefix="hlsdl-") as folder:
-            options = self._options(Path(folder))
-            done = await download(self.asset.source, options, self._heard, watch=self._watch)
+        done = await download(self.asset.source, self._options(), self._heard, watch=self._watch)
         self._look()
         self.progress = TaskProgress(
             completed_bytes=done.bundle.bytes, total_bytes=done.bundle.bytes, total_is_estimate=False, fraction=1.0
@@ -133,12 +131,8 @@ class AssetDownloadTask(Task[Bundle]):
         except HlsdlError:
             return None  # moved or removed since: the delegate gets its place all the same
 
-    def _options(self, folder: Path) -> FetchOptions:
+    def _options(self) -> FetchOptions:
         wanted = self.wanted
-        artwork = None
-        if wanted.artwork is not None:
-            artwork = folder / "artwork"
-            artwork.write_bytes(wanted.artwork)
         place = Path(wanted.destination)
         known = self.location or self.asset.bundle_path or (place if place.suffix == SUFFIX else None)
         headers = (*self.asset.headers, *authorization(self.credential))
@@ -149,7 +143,7 @@ class AssetDownloadTask(Task[Bundle]):
             output=known,
             directory=place if known is None else known.parent,
             title=wanted.title,
-            artwork=artwork,
+            artwork=wanted.artwork,
             base_url=wanted.base_url,
             keep_protected=wanted.keep_protected,
             allow_gaps=wanted.allow_gaps,
@@ -248,25 +242,18 @@ def wanted_asset(
     """What a new task writes down.
 
     Raises:
-        UsageError: the artwork cannot be read.
+        UsageError: the artwork cannot be read, or is no picture.
     """
-    picture = _picture(artwork) if isinstance(artwork, Path) else artwork
+    picture = read_artwork(artwork)
     return WantedAsset.model_construct(
         source=asset.place,
         base_url=asset.source.base_url,
         headers=asset.headers,
         title=title,
-        artwork=picture,
+        artwork=picture.data if picture is not None else None,
         destination=destination,
         wishes=wishes,
         selections=tuple(one.encode() for one in selections),
         keep_protected=keep_protected,
         allow_gaps=allow_gaps,
     )
-
-
-def _picture(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the artwork `{path}` cannot be read: {error.strerror}") from error

@@ -584,6 +584,25 @@ async def test_a_key_provider_that_gives_no_key_fails_the_task(tmp_path: Path) -
                 await task
 
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def test_artwork_is_kept_with_the_task_and_stored_in_the_bundle(tmp_path: Path) -> None:
+    picture = tmp_path / "poster.png"
+    picture.write_bytes(PNG)
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession() as session:
+            for artwork in (PNG, picture):
+                task = session.make_asset_download_task(wanted(url, tmp_path / str(type(artwork)), artwork=artwork))
+                picture.unlink() if artwork is picture else None
+                task.resume()
+                bundle = await task
+                assert bundle.read("Data/artwork.png") == PNG
+            with pytest.raises(hlsdl.UsageError, match="no JPEG, PNG"):
+                session.make_asset_download_task(wanted(url, tmp_path, artwork=b"text"))
+
+
 def test_interstitials_are_refused_rather_than_left_out_silently(tmp_path: Path) -> None:
     configuration = wanted("https://films.test/master.m3u8", tmp_path, downloads_interstitial_assets=True)
     with pytest.raises(hlsdl.UsageError, match="interstitial"):
