@@ -203,10 +203,15 @@ async def _fetch_one(source: str, options: FetchOptions, terminal: Terminal, emi
 
 def _remember(path: Path, terminal: Terminal) -> None:
     """Tell the library of a bundle; where that cannot be written, the download is done all the same."""
-    from hlsdl.session.storage import StorageManager
+    from time import time
+
+    from hlsdl.library.bundles import BundleIndex  # `session.storage` brings more than a download needs
+    from hlsdl.library.places import index_file
 
     try:
-        StorageManager().record(path)
+        with BundleIndex.open(index_file()) as index:
+            now = time()
+            index.record(path, now=now, used=now)
     except HlsdlError as error:
         terminal.warn(f"the library does not learn of this bundle: {error.message}")
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = Schema(
     application=0x686C6C62,  # "hllb"
+    is_durable=False,  # nearly all of it can be seen on the disk again, and every fetch ends with a change here
     steps=(
         (
             """CREATE TABLE bundles (

@@ -1,8 +1,8 @@
 """Database: the one door to SQLite. A file with a schema that grows by numbered steps; every change is one transaction.
 
-Written ahead (WAL) and brought to the device before a change is acknowledged, so that after any interruption a row is
-as it was before or after the change. Several threads may use one `Database`, several processes one file. What the
-tables mean is left to `tasks` and `bundles`.
+Written ahead (WAL), so that after any interruption a row is as it was before or after the change; where the schema says
+so, a change is on the device before it is acknowledged. Several threads may use one `Database`, several processes one
+file. What the tables mean is left to `tasks` and `bundles`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Schema:
     """SQLite's application id: tells our kinds of databases from each other and from foreign ones."""
     steps: tuple[tuple[str, ...], ...]
     """Statements that lead from each version to the next; a step that was released never changes."""
+    is_durable: bool = True
+    """Whether each change is on the device when the call returns. False: a power cut may take back the last ones."""
 
 
 class Database:
@@ -83,7 +85,7 @@ class Database:
         connection.row_factory = sqlite3.Row
         database = cls(connection, name)
         try:
-            database._set_up()
+            database._set_up(schema)
             database._bring_up_to_date(schema)
         except BaseException:
             database.close()
@@ -97,7 +99,7 @@ class Database:
             return [{name: _restored(row[name]) for name in row.keys()} for row in found]  # noqa: SIM118 - a Row iterates values
 
     def change(self, statement: str, values: Values = ()) -> int:
-        """Do one INSERT, UPDATE or DELETE, durably; returns the new row's id for an INSERT, else how many rows."""
+        """Do one INSERT, UPDATE or DELETE; returns the new row's id for an INSERT, else how many rows."""
         with self._changing() as connection:
             cursor = connection.execute(statement, _storable(values))
             inserted = statement.lstrip()[:6].upper() == "INSERT"
@@ -128,7 +130,7 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _set_up(self) -> None:
+    def _set_up(self, schema: Schema) -> None:
         with _translating(self._name):
             # Two processes that make the file at the same moment: the mode stays with the file, whoever sets it.
             if self._connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete":
@@ -137,7 +139,7 @@ class Database:
                 except sqlite3.OperationalError as error:
                     if error.sqlite_errorcode & 0xFF not in _BUSY:
                         raise
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if schema.is_durable else 'NORMAL'}")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.execute("PRAGMA trusted_schema = OFF")
 
