@@ -305,6 +305,18 @@ def test_playing_is_a_use(origin: ScriptedOrigin, home: Path) -> None:
 
 
 @posix
+def test_a_damaged_library_stops_no_player(origin: ScriptedOrigin, home: Path) -> None:
+    """It plays, and the log says what the library did not learn."""
+    (home / "data" / "library.sqlite").write_bytes(b"no database " * 500)
+    with running("play", "--player", "none", "-v", "a.movpkg", home=home) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LONGEST_RUN)
+    assert "the library does not learn that this bundle is played" in err
+
+
+@posix
 def test_a_bundle_that_is_being_deleted_is_not_played(home: Path) -> None:
     """Exit code 11 instead of a player that finds half of it."""
     with Watch.alone(home / "a.movpkg"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,6 +59,20 @@ def test_a_policy_comes_back_as_it_was_set(storage: StorageManager, tmp_path: Pa
     assert StorageManager(tmp_path / "data").policy(str(path)) == policy
     [bundle] = storage.bundles()
     assert (bundle.path, bundle.policy, bundle.bytes) == (path, policy, size_on_disk(path))
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/library.md shows to programs is what they can write."""
+    text = (Path(__file__).parent.parent.parent / "docs" / "library.md").read_text()
+    [example] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setenv("HLSDL_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    path = sealed(tmp_path / "films" / "A film.movpkg")
+    exec(compile(example, "library.md", "exec"), {})
+    policy = StorageManager(tmp_path / "data").policy(path)
+    assert policy is not None
+    assert policy.priority is StorageManagementPriority.IMPORTANT
 
 
 def test_a_policy_needs_a_bundle_and_a_zone(storage: StorageManager, tmp_path: Path) -> None:
