@@ -27,6 +27,7 @@ check: .make/development  ## Lint, format, types, architecture, generated pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/write_cli_docs --check
+	$(BIN)/python tools/draw_states --check
 
 format: .make/development  ## Format the code
 	$(BIN)/ruff check --fix .
@@ -34,6 +35,7 @@ format: .make/development  ## Format the code
 
 docs: .make/development  ## Write the generated pages again
 	$(BIN)/python tools/write_cli_docs
+	$(BIN)/python tools/draw_states
 
 media: .make/development  ## Make the fixture streams again (needs ffmpeg with x264, x265, aac, ac3 and flac)
 	$(BIN)/python tools/make_media fixtures/media

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,9 @@ def test_every_command_of_the_readme_exists_with_its_flags() -> None:
         told = hlsdl(name, "--help")
         assert told.code == 0
         assert all(flag in told.out for flag in re.findall(r"--[\w-]+", rest)), name
+
+
+def test_the_diagram_of_task_states_is_that_of_the_table() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "draw_states"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

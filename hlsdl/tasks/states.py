@@ -34,16 +34,22 @@ class Phase(StrEnum):
     CANCELING = "canceling"
     """Cancelled; what was under way comes to its end."""
     FINISHED = "finished"
+    """The result is on disk, whole."""
     FAILED = "failed"
+    """An error stopped it; what has come stays on disk."""
     CANCELLED = "cancelled"
+    """Stopped for good; what has come stays on disk."""
 
 
 class Trigger(StrEnum):
     """What happens to a task."""
 
     RESUME = "resume"
+    """The app calls `resume()`."""
     SUSPEND = "suspend"
+    """The app calls `suspend()`."""
     CANCEL = "cancel"
+    """The app calls `cancel()`."""
     START = "start"
     """A place is free."""
     RESOLVE = "resolve"
@@ -53,7 +59,9 @@ class Trigger(StrEnum):
     LOSE = "lose"
     """The process that had it is gone."""
     FINISH = "finish"
+    """Everything has come and is sealed."""
     FAIL = "fail"
+    """Something stopped it that trying again would not mend."""
     STOP = "stop"
     """Nothing of it is under way any more."""
 
