@@ -27,7 +27,7 @@ def library_folder(root: Path | None = None) -> Path:
 
 
 def sessions_folder(root: Path | None = None) -> Path:
-    """Where background sessions keep their tasks, one database each; `root` stands for the data folder."""
+    """Where background sessions keep their tasks, one folder each; `root` stands for the data folder."""
     return (root or data_folder()) / "sessions"
 
 
