@@ -58,7 +58,8 @@ class Exchange:
         """
         here = url
         for _ in range(self.limits.redirects + 1):
-            await self.patience.wait_for(here.host)
+            if self.patience.is_paused(here.host):
+                await self.patience.wait_for(here.host)
             reply = await self.door.ask(self._question(here, headers, block))
             head = reply.head
             try:

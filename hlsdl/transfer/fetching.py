@@ -128,16 +128,16 @@ class Fetch:
 
     async def _obey(self, decision: Decision, opened: Opened) -> bool:
         match decision:
+            case Take():
+                self._refuse_encoded(opened)
+                await self._take(decision, opened)
+                return decision.whole
             case Complete():
                 return True
             case TooLargeToSlice(total=total):
                 raise self._too_large_to_slice(total)
             case Discard():
                 raise await self._discarded(decision, opened)
-            case Take():
-                self._refuse_encoded(opened)
-                await self._take(decision, opened)
-                return decision.whole
 
     async def _wanted(self) -> Wanted:
         """What to ask for: the rest when it is safe and worth it, else all of it, the sink emptied."""
@@ -222,7 +222,7 @@ class Fetch:
         return self.resource.url
 
     def _refuse_encoded(self, opened: Opened) -> None:
-        encoding = opened.head.headers.get("content-encoding", "identity").strip().lower()
+        encoding = opened.head.headers.get("content-encoding", "").strip().lower()
         if encoding not in {"", "identity"}:
             raise Setback(
                 IntegrityError(f"the server compresses ({encoding[:40]}) though it was asked not to", url=self._url),

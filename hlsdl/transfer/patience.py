@@ -12,6 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
@@ -116,13 +117,12 @@ class HostPace:
     def leave(self) -> None:
         """Give the place back."""
         self.busy -= 1
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def _wake(self) -> None:
-        if not self._waiting:
-            return
         free = self.allowed - self.busy
-        for place in list(self._waiting)[: max(0, free)]:
+        for place in tuple(islice(self._waiting, max(0, free))):
             if not place.done():
                 place.set_result(None)
 
@@ -202,6 +202,11 @@ class Patience:
     def places(self) -> int:
         """Requests that the busiest host may get at once."""
         return max((pace.allowed for pace in self._hosts.values()), default=self._connections or START)
+
+    def is_paused(self, name: str) -> bool:
+        """Whether `wait_for` would wait."""
+        until = self._pauses.of(name).until
+        return until > 0 and until > self._clock.now()
 
     async def wait_for(self, name: str) -> None:
         """Wait until the host called `name` may be asked again."""
