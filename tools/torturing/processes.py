@@ -8,8 +8,10 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TRACER = Path(__file__).with_name("tracer.py")
@@ -52,8 +54,15 @@ def fetch_command(url: str, bundle: Path, *more: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment without the machine owner's settings for hlsdl."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("HLSDL_")}
+    """The environment without the machine owner's settings for hlsdl, and without the owner's library."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HLSDL_")}
+    return {**kept, "HLSDL_DATA": _data_folder().name}
+
+
+@cache
+def _data_folder() -> tempfile.TemporaryDirectory[str]:
+    """One for all downloads of this run; it goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="hlsdl-torture-")
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[str]:
