@@ -40,12 +40,12 @@ def this_opening(root: Folder) -> Opening:
     return Opening(boot=boot_id(), device=device, inode=inode, pid=os.getpid())
 
 
-def load_journal(root: Folder) -> JournalState:
-    """Replay the journal of a bundle; an empty state when there is none."""
+def load_journal(root: Folder, known: JournalState | None = None) -> JournalState:
+    """Replay the journal of a bundle, unless it still says what is `known`; an empty state when there is none."""
     with translating(JOURNAL):
         if root.status(JOURNAL) is None:
             return JournalState()
-        return replay(read_file(root, JOURNAL, limit=LARGEST_JOURNAL))
+        return replay(read_file(root, JOURNAL, limit=LARGEST_JOURNAL), known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

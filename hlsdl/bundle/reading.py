@@ -37,6 +37,8 @@ class Bundle:
         self.path = path
         """Where the bundle lies, as given."""
         self.manifest = manifest
+        self.journal = state
+        """What the journal said."""
         self.entries: Mapping[str, Entry] = MappingProxyType(state.entries)
         """What the journal says is stored, by relative path."""
         self.damaged_lines = state.damaged

@@ -105,7 +105,8 @@ def recover(root: Folder, ledger: Ledger, state: JournalState, trust: Trust) -> 
     verdicts = _Verdicts()
     by_folder: dict[str, dict[str, Entry]] = {"": {}}
     for path, entry in state.entries.items():
-        by_folder.setdefault(split_path(path)[0], {})[split_path(path)[1]] = entry
+        relative, name = split_path(path)
+        by_folder.setdefault(relative, {})[name] = entry
     for name in _own_folders(root):
         by_folder.setdefault(name, {})
     for relative, entries in by_folder.items():
@@ -158,10 +159,12 @@ def _judge(
             verdicts.remove.append(join_path(relative, temporary))
             doubtful.add(name)  # the last line may speak of bytes that never got this name
     for name, entry in entries.items():
+        has_size = found.sizes.get(name) == entry.size
+        if has_size and trust.recent and name not in doubtful:
+            continue  # as nearly always, and there are many
         if entry.path in verdicts.roll:
             continue
         by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
-        has_size = found.sizes.get(name) == entry.size
         if not has_size or not ((by_size and name not in doubtful) or _holds(folder, name, entry, verdicts)):
             verdicts.drop.append(entry.path)
     if is_stream_folder(relative):

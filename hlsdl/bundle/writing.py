@@ -24,7 +24,7 @@ from typing import Self
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import BundleLock, Folder, translating
-from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.journal import Entry, JournalState
 from hlsdl.bundle.layout import (
     DATA,
     JOURNAL,
@@ -57,7 +57,7 @@ LARGEST_OBJECT = 1024**3
 class BundleWriter:
     """A bundle under this process's lock. Make one with `open`; leave it with `close` or a `with` block."""
 
-    def __init__(self, path: Path, root: Folder, lock: BundleLock) -> None:
+    def __init__(self, path: Path, root: Folder, lock: BundleLock, *, known: JournalState | None = None) -> None:
         """For `open` only: recovers what an interrupted writer left."""
         self.path = path
         self._root = root
@@ -67,7 +67,7 @@ class BundleWriter:
         self._is_closed = False
         self.manifest: Manifest | None = self._load_manifest()
         """As it stands on disk; None until the first `save_manifest`."""
-        state = load_journal(root)
+        state = load_journal(root, known)
         self._ledger = Ledger(root, state)
         self.recovery: Recovery = recover(root, self._ledger, state, trust_in(state, this_opening(root), self.manifest))
         """What was found and mended on opening."""
@@ -78,11 +78,13 @@ class BundleWriter:
         self._workers = Workers()
 
     @classmethod
-    def open(cls, path: Path, *, force: bool = False) -> BundleWriter:
+    def open(cls, path: Path, *, force: bool = False, known: JournalState | None = None) -> BundleWriter:
         """Open or make the bundle at `path` (folders are made as needed), take its lock, and recover it.
 
-        `force` starts over: what is ours goes, other files stay. Raises LockedError when another process works on it,
-        UsageError when something else is there, DiskError, PolicyError, and IntegrityError for an unreadable manifest.
+        `force` starts over: what is ours goes, other files stay. `known` is what a reader found in the journal a moment
+        ago; it is read again, but gone through only when it has changed. Raises LockedError when another process works
+        on it, UsageError when something else is there, DiskError, PolicyError, and IntegrityError for an unreadable
+        manifest.
         """
         root = _open_or_make(path)
         lock: BundleLock | None = None
@@ -91,7 +93,7 @@ class BundleWriter:
             lock = BundleLock(root, path)
             if force:
                 start_over(root)
-            return cls(path, root, lock)
+            return cls(path, root, lock, known=known)
         except BaseException:
             if lock is not None:
                 lock.release()

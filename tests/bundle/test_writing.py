@@ -18,6 +18,7 @@ import pytest
 from hlsdl.bundle import durable, ledger
 from hlsdl.bundle.journal import entry_line, replay
 from hlsdl.bundle.manifest import Manifest
+from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.recovery import Cause
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError, UsageError
@@ -60,6 +61,25 @@ def test_what_was_stored_is_there_again(tmp_path: Path) -> None:
         assert writer.read(segment_path(1)) == body(1)
         fill(writer, range(2, 4))
     assert len(require_true(path)) == 4
+
+
+def test_what_a_reader_knew_is_believed_only_while_it_is_true(tmp_path: Path) -> None:
+    """The same journal is not gone through twice; one that has changed since the reader looked is."""
+    path = tmp_path / "A.movpkg"
+    with BundleWriter.open(path) as writer:
+        writer.save_manifest(manifest(stream(4, complete=False)))
+        fill(writer, range(2))
+    before = Bundle.open(path).journal
+    assert replay((path / "journal.jsonl").read_bytes(), before) is before
+    with BundleWriter.open(path, known=before) as writer:
+        assert writer.recovery.cause is Cause.CLEAN
+        assert len(writer.entries) == 2
+        fill(writer, range(2, 3))
+    assert len(before.entries) == 2
+    with BundleWriter.open(path, known=before) as writer:
+        assert len(writer.entries) == 3
+    with BundleWriter.open(path, force=True, known=before) as writer:
+        assert len(writer.entries) == 0
 
 
 def test_a_sealed_bundle_says_so_and_holds_its_hashes(tmp_path: Path) -> None:
