@@ -1,4 +1,4 @@
-"""The commands that talk to an origin: fetch, plan, inspect, repair.
+"""The commands that talk to an origin: fetch, plan, inspect, repair, add.
 
 They turn flags into `FetchOptions`, call `session.front`, and show what came back; the rooms below do the work.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hlsdl.cli.failures import as_error, interrupted
 from hlsdl.cli.flags import (
+    ArtworkFlag,
     BundleArgument,
     CommonFlags,
     PlanFlags,
@@ -21,6 +22,7 @@ from hlsdl.cli.flags import (
     SourceFlags,
     StoreFlags,
     TransferFlags,
+    given,
 )
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
@@ -31,6 +33,7 @@ from hlsdl.errors import HlsdlError, Interrupted, UsageError, redact
 
 if TYPE_CHECKING:
     from hlsdl.session.configuration import FetchOptions
+    from hlsdl.session.download import Downloaded
     from hlsdl.session.events import Emit
 
 T = TypeVar("T")
@@ -130,6 +133,33 @@ def repair(*, bundle: BundleArgument, transfer: TransferFlags, common: CommonFla
     return job
 
 
+def add(
+    *,
+    bundle: BundleArgument,
+    selection: SelectionFlags,
+    plan_flags: PlanFlags,
+    artwork: ArtworkFlag = None,
+    transfer: TransferFlags,
+    common: CommonFlags,
+) -> Job:
+    """Add renditions or variants to a bundle; what is stored is not fetched again."""
+    store = StoreFlags(artwork=artwork)
+    wishes = Wishes(common=common, selection=selection, plan=plan_flags, store=store, transfer=transfer)
+
+    def job(terminal: Terminal, interruption: Interruption) -> int:
+        from hlsdl.session import front
+        from hlsdl.session.configuration import FLAGS
+
+        options = wishes.options(terminal)
+        # What a variable or the file says was there when the bundle was fetched: only flags ask for more.
+        named = frozenset(FLAGS.get(name, name) for name in given(selection))
+        work = _watched(terminal, lambda emit: front.add(bundle, options, named, emit=emit))
+        _show_bundle(_run(interruption, work, resumes=True), terminal)
+        return 0
+
+    return job
+
+
 def _each(arguments: Sequence[str], wishes: Wishes, act: Act, *, resumes: bool = False) -> Job:
     """Return the job that does `act` with every source; `resumes` when an interrupted one can be gone on with."""
 
@@ -193,7 +223,10 @@ def report(error: BaseException, terminal: Terminal, *, source: str | None = Non
 async def _fetch_one(source: str, options: FetchOptions, terminal: Terminal, emit: Emit) -> None:
     from hlsdl.session import front
 
-    outcome = await front.fetch(source, options, emit=emit)
+    _show_bundle(await front.fetch(source, options, emit=emit), terminal)
+
+
+def _show_bundle(outcome: Downloaded, terminal: Terminal) -> None:
     _remember(outcome.bundle.path, terminal)
     if terminal.json:
         terminal.document(outcome.document())
@@ -205,13 +238,10 @@ def _remember(path: Path, terminal: Terminal) -> None:
     """Tell the library of a bundle; where that cannot be written, the download is done all the same."""
     from time import time
 
-    from hlsdl.library.bundles import BundleIndex  # `session.storage` brings more than a download needs
-    from hlsdl.library.places import index_file
+    from hlsdl.library.bundles import remember  # `session.storage` brings more than a download needs
 
     try:
-        with BundleIndex.open(index_file()) as index:
-            now = time()
-            index.record(path, now=now, used=now)
+        remember(path, now=time())
     except HlsdlError as error:
         terminal.warn(f"the library does not learn of this bundle: {error.message}")
 

@@ -18,6 +18,7 @@ from hlsdl.bundle.reading import read_manifest
 from hlsdl.bundle.removal import size_on_disk
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
 from hlsdl.library.database import Database, Row, Schema
+from hlsdl.library.places import index_file
 from hlsdl.library.retention import Priority
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,12 @@ class BundleIndex:
             self.record(path, now=now, used=_last_change(path))
         except (HlsdlError, OSError) as error:
             logger.warning("`%s` is not taken into the library: %s", path, error)
+
+
+def remember(path: Path, *, now: float) -> None:
+    """Tell the user's library of a bundle that was just fetched; raises as `BundleIndex.record`."""
+    with BundleIndex.open(index_file()) as index:
+        index.record(path, now=now, used=now)
 
 
 def _measure(path: Path) -> dict[str, Any]:

@@ -128,6 +128,18 @@ class Asset:
         """The defaults of every group (AVAsset.preferredMediaSelection)."""
         return self.media_selection()
 
+    @property
+    def all_media_selections(self) -> tuple[MediaSelection, ...]:
+        """Enough selections for every option to be in one: the preferred one, then those that differ in one group.
+
+        Source: AVAsset.allMediaSelections, which has every combination.
+        """
+        preferred = self.preferred_media_selection
+        others = (
+            preferred.with_option(group, option) for group in self.media_selection_groups for option in group.options
+        )
+        return tuple(dict.fromkeys((preferred, *others)))
+
     def media_selection(self, criteria: Mapping[str, MediaSelectionCriteria] | None = None) -> MediaSelection:
         """The selection that suits `criteria` best, by kind of group (`{"audible": …}`), else the defaults.
 

@@ -7,15 +7,19 @@ down and read again.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from anyio.to_thread import run_sync as in_thread
 from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
 
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.library.bundles import remember
 from hlsdl.library.tasks import TaskRow
 from hlsdl.planning.asset_variant import asset_variants
 from hlsdl.planning.media_selection import MediaSelection, media_selection_groups, resolved_selection
@@ -29,9 +33,11 @@ from hlsdl.session.download import download
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.credentials import authorization
 from hlsdl.tasks.loading import TimeRange, expected_range, is_complete, loaded_ranges, newly_loaded
-from hlsdl.tasks.session_configuration import SessionConfiguration
+from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
 from hlsdl.tasks.states import Phase, Trigger
 from hlsdl.tasks.task import Owner, Task, TaskProgress
+
+logger = logging.getLogger(__name__)
 
 DID_LOAD_INTERVAL = 0.25
 """Seconds between two looks at what is loaded."""
@@ -75,6 +81,8 @@ class _Loaded:
     begun: Begun
     ranges: tuple[TimeRange, ...] = ()
     complete: set[int] = field(default_factory=set)
+    streams: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Child -> what it needs, once that was asked."""
     looked: float = 0.0
     saved: float = 0.0
 
@@ -98,10 +106,28 @@ class AssetDownloadTask(Task[Bundle]):
 
     @property
     def loaded_time_ranges(self) -> tuple[TimeRange, ...]:
-        """What is stored and playable, exactly; with gaps when it has gaps (loadedTimeRanges)."""
+        """What is stored and playable, exactly; with gaps when it has gaps. Empty until it runs in this process.
+
+        Source: AVAssetDownloadTask.loadedTimeRanges.
+        """
         if self._loaded is None:
             return ()
         return loaded_ranges(self._loaded.begun.plan, self._loaded.begun.stored)
+
+    def loaded_time_ranges_for(self, selection: MediaSelection) -> tuple[TimeRange, ...]:
+        """What is stored and playable of one of an aggregate task's selections.
+
+        Raises:
+            UsageError: the task has no such selection.
+
+        Source: aggregateAssetDownloadTask:didLoad:totalTimeRangesLoaded:timeRangeExpectedToLoad:forMediaSelection:.
+        """
+        if selection.encode() not in self.wanted.selections:
+            raise UsageError("the task has no such media selection", hint="`task.media_selections` are those it has")
+        if self._loaded is None:
+            return ()
+        begun, number = self._loaded.begun, self.wanted.selections.index(selection.encode())
+        return loaded_ranges(begun.plan, begun.stored, self._streams_of(number))
 
     @property
     def media_selections(self) -> tuple[MediaSelection, ...]:
@@ -117,10 +143,18 @@ class AssetDownloadTask(Task[Bundle]):
         """Tell the story of `download`, watching it."""
         done = await download(self.asset.source, self._options(), self._heard, watch=self._watch)
         self._look()
+        if self._configuration.kind is not SessionKind.EPHEMERAL:
+            await in_thread(self._tell_library, done.bundle.path)
         self.progress = TaskProgress(
             completed_bytes=done.bundle.bytes, total_bytes=done.bundle.bytes, total_is_estimate=False, fraction=1.0
         )
         return Bundle.open(done.bundle.path)
+
+    def _tell_library(self, path: Path) -> None:
+        try:
+            remember(path, now=time.time())
+        except HlsdlError as error:  # the bundle is whole all the same
+            logger.warning("the library does not learn of `%s`: %s", path.name, error.message)
 
     def stored_result(self) -> Bundle | None:
         """The bundle, when it is still where it was."""
@@ -195,7 +229,7 @@ class AssetDownloadTask(Task[Bundle]):
     def _look(self) -> None:
         """Tell the delegate what is loaded since the last look."""
         loaded, delivery = self._loaded, self._owner.delivery
-        if loaded is None or not (delivery.hears("did_load") or delivery.hears("did_complete_for")):
+        if loaded is None or not any(delivery.hears(one, self) for one in ("did_load", "did_complete_for")):
             return
         begun = loaded.begun
         loaded.looked = asyncio.get_running_loop().time()
@@ -209,10 +243,13 @@ class AssetDownloadTask(Task[Bundle]):
 
     def _streams_of(self, number: int) -> frozenset[str]:
         """The ids of the streams that a child needs: the shared video, and its own renditions."""
-        begun = self._loaded.begun if self._loaded is not None else None
-        if begun is None or begun.master is None:
+        loaded = self._loaded
+        if loaded is None:
             return frozenset()
-        return begun.streams_for(self.wanted.wishes[0], only=self.wanted.selections[number])
+        if number not in loaded.streams:
+            wish, only = self.wanted.wishes[0], self.wanted.selections[number]
+            loaded.streams[number] = loaded.begun.streams_for(wish, only=only)
+        return loaded.streams[number]
 
 
 def destination_for(destination: Path | None, asset: Asset, library: Path) -> str:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class AssetDownloadDelegate(Protocol):
     """What a session can tell (AVAssetDownloadDelegate, URLSessionTaskDelegate). All methods are optional.
 
-    Each may be `async`. Subclassing gives methods that do nothing; any object with some of them will do.
+    Each may be `async`. Subclassing gives methods that do nothing; any object with some of them will do. A task may
+    have a delegate of its own (`task.delegate`): what it has of these methods is called instead.
     """
 
     def will_download_to(self, task: AssetDownloadTask, path: Path) -> Any:

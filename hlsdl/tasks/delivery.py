@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,22 +46,31 @@ class Delivery:
     """The serial queue between a session and its delegate. Lives on the session's event loop."""
 
     def __init__(self, delegate: object | None) -> None:
+        """`delegate` is the session's; a task's own one (its `delegate`) comes before it."""
         self._delegate = delegate
         self._queue: asyncio.Queue[tuple[str, tuple[Any, ...], asyncio.Future[Any]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
 
-    def hears(self, method: str) -> bool:
-        """Whether the delegate has `method` and it is more than the empty one of the protocol."""
-        found = getattr(self._delegate, method, None)
-        return found is not None and getattr(found, "__module__", None) != _SILENT
+    def hears(self, method: str, about: object = None) -> bool:
+        """Whether somebody has `method`, and it is more than the empty one of the protocol."""
+        return self._listener(method, about) is not None
 
-    def tell(self, method: str, *arguments: Any) -> asyncio.Future[Any]:
-        """Queue one call; the future has what it returned, None where it is missing or raised."""
+    def _listener(self, method: str, about: object) -> Callable[..., Any] | None:
+        """The method of the task's own delegate, else that of the session's."""
+        for delegate in (getattr(about, "delegate", None), self._delegate):
+            found: Callable[..., Any] | None = getattr(delegate, method, None)
+            if found is not None and getattr(found, "__module__", None) != _SILENT:
+                return found
+        return None
+
+    def tell(self, method: str, about: object, *arguments: Any) -> asyncio.Future[Any]:
+        """Queue one call about a task or the session; the future has what it returned, None where it is missing or
+        raised."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if not self.hears(method) and self._queue.empty() and self._worker is None:
+        if not self.hears(method, about) and self._queue.empty() and self._worker is None:
             answer.set_result(None)
             return answer
-        self._queue.put_nowait((method, arguments, answer))
+        self._queue.put_nowait((method, (about, *arguments), answer))
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work(), name="hlsdl delegate")
         return answer
@@ -89,8 +99,9 @@ class Delivery:
     async def _call(self, method: str, arguments: tuple[Any, ...], answer: asyncio.Future[Any]) -> None:
         result = None
         try:
-            if self.hears(method):
-                result = getattr(self._delegate, method)(*arguments)
+            listener = self._listener(method, arguments[0])
+            if listener is not None:
+                result = listener(*arguments)
                 if inspect.isawaitable(result):
                     result = await result
         except Exception:  # whatever an app's own code raises must not reach the download

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from anyio.to_thread import run_sync as in_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
 from hlsdl.bundle.layout import safe_title
 from hlsdl.bundle.plain_file import PlainFile
+from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, UsageError, redact
 from hlsdl.library.tasks import TaskRow
 from hlsdl.planning.plan import Resource
@@ -208,7 +208,7 @@ class DownloadTask(Task[Path]):
         except HlsdlError as error:
             raise self._with_resume_data(error) from error
         finally:
-            await asyncio.shield(in_thread(file.close))
+            await in_thread(file.close)
         self._tell_progress(rate, always=True)
         return file.path
 

@@ -38,6 +38,8 @@ class Runners:
         """`tasks` is the session's own, by identifier; a live view."""
         self._tasks, self._configuration, self._delivery, self._ended = tasks, configuration, delivery, ended
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._stopping: set[int] = set()
+        """Those that were told to stop: told again, they would be disturbed while they put things away."""
         self._not_before: dict[int, float] = {}
         """Task -> when to try again, on the loop's clock."""
         self._pauses: dict[int, float] = {}
@@ -58,7 +60,7 @@ class Runners:
             places=self._configuration.maximum_concurrent_tasks,
         )
         for number in orders.stop:
-            self._running[number].cancel()
+            self._cancel(number)
         for number in orders.start:
             self._start(self._tasks[number])
         for number in orders.end:
@@ -90,9 +92,14 @@ class Runners:
 
     async def _stop(self) -> None:
         running = list(self._running.values())
-        for one in running:
-            one.cancel()
+        for number in list(self._running):
+            self._cancel(number)
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _cancel(self, number: int) -> None:
+        if number not in self._stopping:
+            self._stopping.add(number)
+            self._running[number].cancel()
 
     def _standing(self, task: Task[Any]) -> Standing:
         number, date = task.task_identifier, task.row.earliest_begin
@@ -102,6 +109,7 @@ class Runners:
             number=number,
             phase=task.phase,
             priority=task.priority,
+            turn=task.turn,
             wait=max(until_date, until_try),
             is_running=number in self._running,
         )
@@ -128,6 +136,7 @@ class Runners:
             error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
         finally:
             self._running.pop(task.task_identifier, None)
+            self._stopping.discard(task.task_identifier)
             if task.phase in ACTIVE and (result is not None or error is not None):
                 self._settle(task, result, error)
             self.reconcile()
@@ -139,7 +148,7 @@ class Runners:
                 return await task.work()
             except HttpError as error:
                 challenge = challenge_of(error, task.row.source_url, failures)
-                if challenge is None or not self._delivery.hears("did_receive_challenge"):
+                if challenge is None or not self._delivery.hears("did_receive_challenge", task):
                     raise
                 answer = await self._delivery.tell("did_receive_challenge", task, challenge)
                 if not isinstance(answer, Credential):

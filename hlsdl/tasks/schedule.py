@@ -15,6 +15,8 @@ class Standing:
     number: int
     phase: Phase
     priority: float = 0.5
+    turn: int = 0
+    """Its place in the line: that of a task that was resumed later is higher."""
     wait: float = 0.0
     """Seconds until it may start: its date, or its next try; 0 or less: now."""
     is_running: bool = False
@@ -37,12 +39,12 @@ class Orders:
 def orders_for(standings: Iterable[Standing], *, places: int) -> Orders:
     """Compare what is wanted with what is under way; at most `places` tasks run at once.
 
-    A place goes to the highest priority, then to the older task.
+    A place goes to the highest priority, then to the one that was resumed first.
     """
     all_of_them = list(standings)
     running = sum(one.is_running for one in all_of_them)
     waiting = [one for one in all_of_them if one.phase is Phase.WAITING and not one.is_running]
-    ready = sorted((one for one in waiting if one.wait <= 0), key=lambda one: (-one.priority, one.number))
+    ready = sorted((one for one in waiting if one.wait <= 0), key=lambda one: (-one.priority, one.turn, one.number))
     return Orders(
         stop=tuple(one.number for one in all_of_them if one.is_running and one.phase not in ACTIVE),
         end=tuple(one.number for one in all_of_them if one.phase is Phase.CANCELING and not one.is_running),

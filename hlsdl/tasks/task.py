@@ -7,6 +7,7 @@ A task changes nothing by itself: it asks its session, which compares what is wa
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
@@ -40,6 +41,8 @@ LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
 """URLSessionTask.lowPriority, .defaultPriority, .highPriority."""
 
 R = TypeVar("R")
+
+_TURNS = itertools.count(1)
 
 
 class TaskCancelled(Interrupted):
@@ -112,6 +115,11 @@ class Task(Generic[R]):
         self.error: HlsdlError | None = None
         """Why it did not go well; None before the end and when it did (URLSessionTask.error)."""
         self.progress = TaskProgress(completed_bytes=row.completed_bytes, total_bytes=row.total_bytes)
+        self.delegate: object | None = None
+        """What it has of the methods of `AssetDownloadDelegate` is called instead of the session's delegate. Lives in
+        this process only (URLSessionTask.delegate)."""
+        self.turn = 0
+        """Its place in the line of those who wait; 0 until it is resumed in this process."""
         self.credential: Credential | None = None
         """The answer to the last challenge; never stored."""
         self._result: R | None = None
@@ -216,6 +224,8 @@ class Task(Generic[R]):
         after = phase_after(self.phase, trigger)
         if after is self.phase:
             return False
+        if trigger is Trigger.RESUME:
+            self.turn = next(_TURNS)
         self._keep(
             phase=after.value, completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes
         )

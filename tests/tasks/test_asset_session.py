@@ -257,6 +257,45 @@ async def test_no_more_tasks_run_at_once_than_the_configuration_says_and_the_mos
     assert ended == [tasks[2].task_identifier, tasks[0].task_identifier, tasks[1].task_identifier]
 
 
+async def test_tasks_of_one_priority_run_in_the_order_in_which_they_were_resumed(tmp_path: Path) -> None:
+    delegate = Recorder()
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.maximum_concurrent_tasks = 1
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession(configuration, delegate) as session:
+            tasks = [session.make_asset_download_task(wanted(url, tmp_path / str(one))) for one in range(3)]
+            for task in reversed(tasks):
+                task.resume()
+            await asyncio.gather(*tasks)
+    ended = [number for name, number, _ in delegate.calls if name == "did_complete"]
+    assert ended == [task.task_identifier for task in reversed(tasks)]
+
+
+async def test_a_tasks_own_delegate_is_called_instead_of_the_sessions(tmp_path: Path) -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.errors: list[hlsdl.HlsdlError | None] = []
+
+        async def did_complete(self, task: Any, error: hlsdl.HlsdlError | None) -> None:
+            self.errors.append(error)
+
+    delegate, own = Recorder(), Own()
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            mine = session.make_asset_download_task(wanted(url, tmp_path / "mine"))
+            mine.delegate = own
+            other = session.make_asset_download_task(wanted(url, tmp_path / "other"))
+            for task in (mine, other):
+                task.resume()
+                await task
+            assert own.errors == [None]
+            assert "did_complete" not in delegate.names(mine)
+            assert "did_finish_downloading_to" in delegate.names(mine)
+            assert delegate.names(other)[-1] == "did_complete"
+
+
 async def test_a_task_does_not_begin_before_its_date(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
         url = serve(origin)
@@ -444,8 +483,13 @@ async def test_an_aggregate_task_stores_every_selection_and_the_video_once(tmp_p
             audible = english.group("audible")
             french = english.with_option(audible, audible.options_for_languages(["fr"])[0])
             task = session.aggregate_asset_download_task(asset, [english, french], title="A film", destination=tmp_path)
+            assert task.loaded_time_ranges_for(french) == ()
             task.resume()
             bundle = await task
+            assert task.media_selections == (english, french)
+            assert task.loaded_time_ranges_for(french)[0].duration == task.loaded_time_ranges[0].duration
+            with pytest.raises(hlsdl.UsageError, match="no such media selection"):
+                task.loaded_time_ranges_for(english.with_option("legible", None))
     assert [one.kind for one in bundle.streams].count("video") == 1
     assert {one.language for one in bundle.streams if one.kind == "audio"} >= {"en", "fr"}
     assert [selection for (selection,) in delegate.of("did_complete_for")] == [english, french]
@@ -609,6 +653,17 @@ def test_interstitials_are_refused_rather_than_left_out_silently(tmp_path: Path)
         configuration.wishes()
 
 
+async def test_all_media_selections_have_every_option_at_least_once(film: Path) -> None:
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film, at="/film")
+        asset = await hlsdl.Asset(origin.url("/film/master.m3u8")).load()
+    selections = asset.all_media_selections
+    assert selections[0] == asset.preferred_media_selection
+    chosen = {option for selection in selections for option in selection.options}
+    assert chosen == {option for group in asset.media_selection_groups for option in group.options}
+    assert len(selections) == len(set(selections)) == 1 + 3 + 2
+
+
 def test_nothing_of_an_asset_is_known_before_it_is_loaded() -> None:
     with pytest.raises(hlsdl.UsageError, match="not loaded"):
         _ = hlsdl.Asset("https://films.test/master.m3u8").variants
@@ -620,3 +675,15 @@ def test_secrets_of_an_asset_are_in_no_repr() -> None:
     )
     assert "hidden" not in repr(asset) + repr(hlsdl.DownloadConfiguration(asset=asset))
     assert dict(asset.headers) == {"X-Key": "hidden", "Cookie": "sid=hidden"}
+
+
+async def test_the_library_learns_of_what_was_fetched_but_not_of_what_is_ephemeral(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        for configuration in (hlsdl.SessionConfiguration.default(), hlsdl.SessionConfiguration.ephemeral()):
+            async with hlsdl.AssetDownloadSession(configuration) as session:
+                task = session.make_asset_download_task(wanted(url, tmp_path / configuration.kind.value))
+                task.resume()
+                await task
+    known = {bundle.path.parent.name for bundle in hlsdl.StorageManager().bundles() if tmp_path in bundle.path.parents}
+    assert known == {"default"}
