@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hlsdl.session.configuration import FetchOptions as FetchOptions
     from hlsdl.session.keys import KeyProvider as KeyProvider
     from hlsdl.session.keys import KeyRequest as KeyRequest
+    from hlsdl.session.keywords import add as add
     from hlsdl.session.keywords import fetch as fetch
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle as open  # noqa: A004, F401 - the contract's name for it
@@ -116,6 +117,7 @@ _HOMES = {
     "DownloadContentConfiguration": "hlsdl.tasks.wanted",
     "DownloadOptions": "hlsdl.tasks.wanted",
     "VariantQualifier": "hlsdl.planning.qualifiers",
+    "add": "hlsdl.session.keywords",
     "fetch": "hlsdl.session.keywords",
     "inspect": "hlsdl.session.keywords",
     "open": "hlsdl.session.keywords:open_bundle",

@@ -56,6 +56,13 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
     (shelf.verify, "Bundles", "hlsdl verify --deep film.movpkg"),
     (downloads.repair, "Bundles", "hlsdl repair film.movpkg"),
     (
+        downloads.add,
+        "Bundles",
+        """\
+        hlsdl add --audio fr --subs de film.movpkg
+        hlsdl add --where 'height >= 1080' film.movpkg""",
+    ),
+    (
         shelf.play,
         "Bundles",
         """\

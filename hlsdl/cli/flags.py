@@ -28,6 +28,10 @@ SourceArguments = Annotated[
 ]
 BundleArgument = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).")]
 
+ArtworkFlag = Annotated[
+    Path | None, Option(metavar="FILE", help="A picture to store with it.", rich_help_panel=STORING)
+]
+
 
 def show_version(wanted: bool | None) -> None:
     """Print the version and stop, when `--version` was given."""
@@ -163,9 +167,7 @@ class StoreFlags:
         str | None,
         Option("-P", "--dir", metavar="DIR", help="The folder for `<title>.movpkg`.", rich_help_panel=STORING),
     ] = None
-    artwork: Annotated[
-        Path | None, Option(metavar="FILE", help="A picture to store with it.", rich_help_panel=STORING)
-    ] = None
+    artwork: ArtworkFlag = None
     force: Annotated[bool, Option("--force", help="Start this source over.", rich_help_panel=STORING)] = False
     no_resume: Annotated[
         bool, Option("--no-resume", help="Start over if it is unfinished.", rich_help_panel=STORING)

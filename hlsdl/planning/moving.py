@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from hlsdl.errors import IntegrityError
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
+from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import Segment
 
 CHANGED_HINT = "`--force` starts over with the stream as it is now; another -o path keeps what is here"
@@ -25,8 +26,7 @@ def moved(plan: DownloadPlan, now: DownloadPlan) -> DownloadPlan:
     Raises:
         IntegrityError: the streams are not what they were when the download began.
     """
-    if len(plan.streams) != len(now.streams):
-        raise _changed(f"it has {len(now.streams)} chosen streams instead of {len(plan.streams)}", "")
+    require_same_streams([one.source for one in plan.streams], [one.source for one in now.streams])
     streams = tuple(moved_stream(old, new) for old, new in zip(plan.streams, now.streams, strict=True))
     keys = _moved_keys(plan, now)
     data = {resource.path: resource for resource in now.data}
@@ -50,9 +50,7 @@ def moved_stream(old: StreamPlan, new: StreamPlan) -> StreamPlan:
 
 def what_differs(old: StreamPlan, new: StreamPlan) -> str | None:
     """Why `new` cannot stand for `old`, one clause; None when it can."""
-    kinds = (old.source.kind, old.source.resolution, old.source.codecs, old.source.language, old.source.name)
-    others = (new.source.kind, new.source.resolution, new.source.codecs, new.source.language, new.source.name)
-    if kinds != others:
+    if _described(old.source) != _described(new.source):
         return f"a {old.source.kind} stream is described differently"
     if len(old.playlist.segments) != len(new.playlist.segments):
         return f"a {old.source.kind} stream has {len(new.playlist.segments)} segments instead of " + str(
@@ -64,6 +62,23 @@ def what_differs(old: StreamPlan, new: StreamPlan) -> str | None:
     if [_slot(one) for one in old.resources] != [_slot(one) for one in new.resources]:
         return f"the objects of a {old.source.kind} stream are other ones now"
     return None
+
+
+def require_same_streams(then: Sequence[StreamSource], now: Sequence[StreamSource]) -> None:
+    """The streams that are chosen now, one by one, are those that were chosen then.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    if len(then) != len(now):
+        raise _changed(f"it has {len(now)} chosen streams instead of {len(then)}", "")
+    for old, new in zip(then, now, strict=True):
+        if _described(old) != _described(new):
+            raise _changed(f"a {old.kind} stream is described differently", new.url)
+
+
+def _described(source: StreamSource) -> tuple[object, ...]:
+    return (source.kind, source.resolution, source.codecs, source.language, source.name)
 
 
 def _place(segment: Segment) -> tuple[object, ...]:

@@ -65,6 +65,19 @@ class Selection:
     audio: tuple[Rendition, ...] = ()
     subtitles: tuple[Rendition, ...] = ()
 
+    def without(self, dropped: Collection[str]) -> Selection:
+        """The same without the streams of these ids; the choices stay, since they were made."""
+        gone = {one.url for one in self.streams if one.id in dropped}
+        if not gone:
+            return self
+        return replace(
+            self,
+            streams=tuple(one for one in self.streams if one.url not in gone),
+            variants=tuple(one for one in self.variants if one.uri not in gone),
+            audio=tuple(one for one in self.audio if one.uri not in gone),
+            subtitles=tuple(one for one in self.subtitles if one.uri not in gone),
+        )
+
 
 def select(
     master: MultivariantPlaylist,

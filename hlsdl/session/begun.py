@@ -16,9 +16,10 @@ from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import Selection, select
 from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import stored_documents, wishes_of
+from hlsdl.session.contents import stored_documents
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams
 from hlsdl.session.sources import Source
+from hlsdl.session.wishes import asked_so_far
 from hlsdl.transfer.client import Client
 
 
@@ -42,9 +43,10 @@ class Begun:
 
     def streams_for(self, preferences: Preferences, only: Pairs | None = None) -> frozenset[str]:
         """The ids of the streams that one wish alone asks for, or one of its media selections (`only`)."""
+        planned = frozenset(stream.id for stream in self.plan.streams)
         if self.master is None:
-            return frozenset(stream.id for stream in self.plan.streams)
-        return frozenset(stream.id for stream in select(self.master, preferences, only=only).streams)
+            return planned
+        return planned & {stream.id for stream in select(self.master, preferences, only=only).streams}
 
 
 Watch = Callable[[Begun], None]
@@ -60,15 +62,15 @@ async def recall(source: Source, options: FetchOptions, bundle: Bundle) -> Begun
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client, stored_documents(bundle))
         root = await read_root(documents, source)
-        wishes = wishes_of(bundle, options.wishes)
-        selection = choose(root, wishes)
+        asked = asked_so_far(bundle).and_now(options.wishes, root.master)
+        selection = choose(root, asked.wishes, asked.dropped)
         plan = await read_streams(documents, root, selection)
     return Begun(
         path=bundle.path,
         title=bundle.title,
         resumed=True,
         master=root.master,
-        wishes=wishes,
+        wishes=asked.wishes,
         selection=selection,
         plan=plan,
         stored=bundle.entries.keys(),

@@ -66,6 +66,9 @@ FLAGS = {
 }
 """Flags of the command whose fields have a longer name."""
 
+PLACES = frozenset({"output", "directory", "base_url", "force", "resume", "no_resume", "auxiliary"})
+"""Flags that say which bundle, of which source, and whether it starts over."""
+
 T = TypeVar("T")
 
 
@@ -100,6 +103,19 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
         transfer=_checked(TransferOptions, parts[TransferOptions]),
         **values,
     )
+
+
+def options_for_adding(flags: Mapping[str, Any]) -> tuple[FetchOptions, frozenset[str]]:
+    """The options that keyword flags of `hlsdl add` mean, and which fields of `Preferences` they name.
+
+    Raises:
+        UsageError: a flag that does not exist or has no meaning for a bundle that is there.
+    """
+    for name in flags:
+        if FLAGS.get(name, name) in PLACES:
+            raise UsageError(f"there is no flag `{name}` for adding", hint="the bundle and its source are known")
+    named = {FLAGS.get(name, name) for name in flags} & {one.name for one in fields(Preferences)}
+    return options_from(**flags), frozenset(named)
 
 
 def _checked(kind: type[T], values: dict[str, Any]) -> T:

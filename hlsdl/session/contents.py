@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ from hlsdl.bundle.manifest import Document as StoredDocument
 from hlsdl.bundle.manifest import Manifest, StoredKey, StoredStream
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.planning.local_playlists import (
     local_media_playlist,
     local_multivariant_playlist,
     measured_multivariant_playlist,
 )
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
-from hlsdl.planning.preferences import Preferences
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root
 from hlsdl.session.sources import Source
+from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
@@ -42,6 +42,11 @@ class Artwork:
 
     path: str
     data: bytes = field(repr=False)
+
+    def is_stored(self, entries: Mapping[str, Entry]) -> bool:
+        """Whether a bundle has this very picture."""
+        entry = entries.get(self.path)
+        return entry is not None and entry.sha256 == hashlib.sha256(self.data).hexdigest()
 
 
 def read_artwork(picture: Path | bytes | None) -> Artwork | None:
@@ -73,8 +78,8 @@ class Contents:
     source: Source
     root: Root
     title: str
-    wishes: tuple[Preferences, ...]
-    """What was asked for, in the order it was asked; the bundle holds the union."""
+    asked: Asked
+    """What it holds, and what not any more."""
     plan: DownloadPlan
     documents: Documents
     artwork: Artwork | None = None
@@ -87,34 +92,6 @@ class Contents:
             if stream.protection.obstacle is not None:
                 read.append(f"the {stream.source.kind} stream is kept as ciphertext: {stream.protection.obstacle}")
         return tuple(dict.fromkeys(read))
-
-
-def wishes_of(before: Bundle | None, now: Iterable[Preferences]) -> tuple[Preferences, ...]:
-    """What the bundle was asked for so far, and now."""
-    earlier = _wishes_in(before.manifest) if before else ()
-    return tuple(dict.fromkeys((*earlier, *now)))
-
-
-def same_wishes(manifest: Manifest, now: Iterable[Preferences]) -> bool:
-    """Whether the bundle was already asked for all of this."""
-    earlier = _wishes_in(manifest)
-    return all(wish in earlier for wish in now)
-
-
-def last_wish(manifest: Manifest) -> Preferences:
-    """The most recent of the bundle's wishes; a bundle without any was asked for the defaults."""
-    return (_wishes_in(manifest) or (Preferences(),))[-1]
-
-
-def _wishes_in(manifest: Manifest) -> tuple[Preferences, ...]:
-    from pydantic import TypeAdapter, ValidationError  # a new bundle has no wishes to read
-
-    try:
-        return TypeAdapter(tuple[Preferences, ...]).validate_python(manifest.choices.get("wishes", ()))
-    except ValidationError:
-        raise IntegrityError(
-            "the choices in `manifest.json` cannot be read", hint="`--force` starts the download over"
-        ) from None
 
 
 def stored_documents(before: Bundle | None) -> dict[str, Document]:
@@ -145,7 +122,7 @@ def lay_out(writer: BundleWriter, contents: Contents) -> None:
     for path, document, _ in _documents_of(contents):
         if not writer.is_stored(path):
             writer.put(path, document.data)
-    if contents.artwork is not None:
+    if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
         writer.put(contents.artwork.path, contents.artwork.data)
 
 
@@ -237,7 +214,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         final_url=contents.root.document.final_url,
         hlsdl_version=__version__,
         choices={
-            "wishes": [asdict(wish) for wish in contents.wishes],
+            **contents.asked.choices(),
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),

@@ -25,10 +25,10 @@ from hlsdl.session import events
 from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import Contents, lay_out, read_artwork, same_wishes, seal, stored_documents, wishes_of
+from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, seal, stored_documents
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
-from hlsdl.session.moves import Moves
+from hlsdl.session.moves import Addresses, Moves
 from hlsdl.session.presentation import (
     Documents,
     choose,
@@ -39,6 +39,7 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.segments import SegmentWork
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
+from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
 
@@ -70,9 +71,18 @@ async def download(
     emit: Emit = ignore,
     *,
     proven: Mapping[str, str] | None = None,
+    named: Collection[str] | None = None,
     watch: Watch = unwatched,
 ) -> Downloaded:
     """Bring `source` into a sealed bundle, going on with what an earlier run left.
+
+    Args:
+        source: what to fetch.
+        options: what of it, how, and where to.
+        emit: hears every event.
+        proven: for repair: the SHA-256 that objects had before they were damaged, by path.
+        named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
+        watch: is told everything that is known before the first segment.
 
     Raises:
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
@@ -81,25 +91,15 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and before.state == "complete" and same_wishes(before.manifest, options.wishes):
+    if before is not None and not named and _has_all(before, options, artwork):
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
-        documents = Documents(client, stored_documents(before))
-        root = await read_root(documents, source)
-        wishes = wishes_of(before, options.wishes)
-        selection = choose(root, wishes)
-        plan = await read_streams(documents, root, selection)
-        refuse_unfinished(plan)
-        if not options.keep_protected:
-            refuse_protected(plan)
-        title = before.title if before else title_of(source, root.master, options.title)
-        contents = Contents(
-            source=source, root=root, title=title, wishes=wishes, plan=plan, documents=documents, artwork=artwork
-        )
+        contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
+        plan, title = contents.plan, contents.title
         path = existing or place_for(title, options)
-        async with _writing(path, start_over=existing is not None and before is None) as writer:
+        async with _writing(path, before, start_over=existing is not None and before is None) as writer:
             _announce(emit, contents, selection, path, resumed=before is not None)
             watch(_begun(contents, selection, path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
@@ -123,6 +123,43 @@ async def download(
     return Downloaded(bundle=bundle, fetched=fetched)
 
 
+def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
+    """Whether there is nothing to do: sealed, asked for all of this already, and with this title and picture."""
+    return (
+        before.state == "complete"
+        and same_wishes(before.manifest, options.wishes)
+        and options.title in (None, before.title)
+        and (artwork is None or artwork.is_stored(before.entries))
+    )
+
+
+async def _chosen(
+    client: Client,
+    source: Source,
+    options: FetchOptions,
+    before: Bundle | None,
+    *,
+    artwork: Artwork | None,
+    named: Collection[str] | None,
+) -> tuple[Contents, Selection]:
+    """Read the playlists, those that are stored from the bundle; choose, and plan."""
+    documents = Documents(client, stored_documents(before))
+    root = await read_root(documents, source)
+    asked = asked_so_far(before).and_now(options.wishes, root.master, named)
+    selection = choose(root, asked.wishes, asked.dropped)
+    if source.url in documents.stored:
+        documents.address_now = Addresses(client, source, root, asked, renew=options.renew).now
+    plan = await read_streams(documents, root, selection)
+    refuse_unfinished(plan)
+    if not options.keep_protected:
+        refuse_protected(plan)
+    title = before.title if before and not options.title else title_of(source, root.master, options.title)
+    contents = Contents(
+        source=source, root=root, title=title, asked=asked, plan=plan, documents=documents, artwork=artwork
+    )
+    return contents, selection
+
+
 def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | None:
     """What an earlier run left and this one may go on with."""
     if existing is None or options.force:
@@ -143,15 +180,18 @@ def _sealed(writer: BundleWriter) -> Bundle:
 
 
 @asynccontextmanager
-async def _writing(path: Path, *, start_over: bool) -> AsyncIterator[BundleWriter]:
+async def _writing(path: Path, before: Bundle | None, *, start_over: bool) -> AsyncIterator[BundleWriter]:
     """The bundle's writer; however the story ends, what has come is checkpointed."""
-    writer = await in_thread(partial(BundleWriter.open, path, force=start_over))
+    known = before.journal if before is not None else None
+    opened: list[BundleWriter] = []
     try:
-        yield writer
+        await in_thread(lambda: opened.append(BundleWriter.open(path, force=start_over, known=known)))
+        yield opened[0]
     finally:
         # Also while the task is being cancelled: closing is what makes the last seconds' work survive a power cut.
         with anyio.CancelScope(shield=True):
-            await in_thread(writer.close)
+            for writer in opened:
+                await in_thread(writer.close)
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:
@@ -194,7 +234,7 @@ def _begun(contents: Contents, selection: Selection, path: Path, stored: Collect
         title=contents.title,
         resumed=resumed,
         master=contents.root.master,
-        wishes=contents.wishes,
+        wishes=contents.asked.wishes,
         selection=selection,
         plan=contents.plan,
         stored=stored,

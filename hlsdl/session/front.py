@@ -1,11 +1,13 @@
-"""The front door: fetch, plan, inspect and repair, as the command line and `keywords` call them.
+"""The front door: fetch, plan, inspect, repair, add and drop, as the command line and `keywords` call them.
 
 Each function takes what a person would type and gives back a value that can write its own JSON document (contract §3).
-The work itself is in `download`, `outline`, `description` and `restoration`, each loaded when it is asked for.
+The work itself is in `download`, `outline`, `description`, `restoration`, `augmenting` and `dropping`, each loaded when
+it is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,3 +59,10 @@ async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> R
     from hlsdl.session.restoration import restore
 
     return await restore(path, options, emit)
+
+
+async def add(path: Path, options: FetchOptions, named: Collection[str], *, emit: Emit = ignore) -> Downloaded:
+    """Add what was named to a bundle; what is stored is not fetched again."""
+    from hlsdl.session.augmenting import augment
+
+    return await augment(path, options, named, emit)

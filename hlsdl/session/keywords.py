@@ -7,7 +7,7 @@ from typing import Any
 
 from hlsdl.session import front
 from hlsdl.session.bundles import Bundle
-from hlsdl.session.configuration import options_from
+from hlsdl.session.configuration import options_for_adding, options_from
 from hlsdl.session.description import StreamDescription
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.outline import PlanOutcome
@@ -35,6 +35,26 @@ async def fetch(source: str, *, output: str | Path | None = None, emit: Emit = i
     return (await front.fetch(source, options_from(output=output, **flags), emit=emit)).bundle
 
 
+async def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any) -> Bundle:
+    """Add sound, text or another picture to a bundle; what is stored is not fetched again.
+
+    Args:
+        bundle: a bundle, or its path. Its source is the one it was fetched from.
+        emit: hears every event.
+        flags: those of `hlsdl add` with underscores: `audio=["fr"]`. What is not named stays as it was asked for.
+
+    Returns:
+        The sealed bundle, opened again.
+
+    Raises:
+        HlsdlError: with the exit code that says what stopped it; what was stored is kept.
+
+    Source: makeAssetDownloadTask(downloadConfiguration:) with an asset that is stored already.
+    """
+    options, named = options_for_adding(flags)
+    return (await front.add(_path_of(bundle), options, named, emit=emit)).bundle
+
+
 async def plan(source: str, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why."""
     return await front.plan(source, options_from(**flags))
@@ -53,3 +73,7 @@ def open_bundle(path: str | Path) -> Bundle:
         IntegrityError: its manifest cannot be read.
     """
     return Bundle.open(Path(path))
+
+
+def _path_of(bundle: str | Path | Bundle) -> Path:
+    return bundle.path if isinstance(bundle, Bundle) else Path(bundle)

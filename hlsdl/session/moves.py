@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
+import anyio
+
 from hlsdl.errors import HttpError
-from hlsdl.planning.moving import moved
+from hlsdl.planning.moving import moved, require_same_streams
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan
+from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.contents import Contents
-from hlsdl.session.presentation import Documents, choose, read_root, read_stream, read_streams
+from hlsdl.session.presentation import Documents, Root, choose, read_root, read_stream, read_streams
+from hlsdl.session.sources import Source
+from hlsdl.session.wishes import Asked
 from hlsdl.transfer.client import Client
 
 Renew = Callable[[str], Awaitable[str | None]]
@@ -60,5 +65,48 @@ class Moves:
     async def _read_from(self, url: str) -> DownloadPlan:
         documents = Documents(self._client)
         root = await read_root(documents, replace(self._contents.source, url=url))
-        now = await read_streams(documents, root, choose(root, self._contents.wishes))
-        return moved(self.plan, now)
+        then, now = _same_choice(self._contents.root, root, self._contents.asked)
+        gone = {new.id for old, new in zip(then, now.streams, strict=True) if old.id in self._contents.asked.dropped}
+        return moved(self.plan, await read_streams(documents, root, now.without(gone)))
+
+
+class Addresses:
+    """Where the playlists of a stored multivariant playlist are now: the source is read again, once, when asked."""
+
+    def __init__(self, client: Client, source: Source, root: Root, asked: Asked, *, renew: Renew | None = None) -> None:
+        self._client, self._source, self._root, self._asked, self._renew = client, source, root, asked, renew
+        self._lock = anyio.Lock()
+        self._now: dict[str, str] | None = None
+
+    async def now(self, url: str) -> str | None:
+        """The URL of today of the stream that had `url`; None when it is no chosen stream.
+
+        Raises:
+            IntegrityError: the source offers other streams than it did.
+            HlsdlError: it cannot be read.
+        """
+        async with self._lock:
+            if self._now is None:
+                then, now = _same_choice(self._root, await self._read(), self._asked)
+                self._now = {old.url: new.url for old, new in zip(then, now.streams, strict=True)}
+        return self._now.get(url)
+
+    async def _read(self) -> Root:
+        try:
+            return await read_root(Documents(self._client), self._source)
+        except HttpError:
+            url = await self._renew(self._source.url) if self._renew else None
+            if url is None:
+                raise
+            return await read_root(Documents(self._client), replace(self._source, url=url))
+
+
+def _same_choice(root: Root, again: Root, asked: Asked) -> tuple[tuple[StreamSource, ...], Selection]:
+    """What the wishes led to then, in the same order as what they lead to now.
+
+    Raises:
+        IntegrityError: they lead to other streams now.
+    """
+    then, now = choose(root, asked.wishes).streams, choose(again, asked.wishes)
+    require_same_streams(then, now.streams)
+    return then, now

@@ -7,7 +7,7 @@ stored copies answer, and the same plan comes out of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hlsdl.errors import ContentKeyError, HttpError, LimitError, LiveStreamError, NetworkError, PlaylistError
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 LIMITS = PlaylistLimits()
 MOST_SEGMENTS_OF_A_JOB = 4_000_000
 WEBVTT_SIGNATURE = b"WEBVTT"
+MAY_HAVE_MOVED = frozenset({401, 403, 404, 410})
+"""The answers after which reading the playlists again may help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Documents:
         self._known: dict[str, Document] = dict(stored or {})
         self.stored = frozenset(self._known)
         """URLs of the documents that came from the bundle."""
+        self.address_now: Callable[[str], Awaitable[str | None]] | None = None
+        """Asked for another URL of a playlist that is refused: a stored multivariant playlist names those of then."""
 
     async def read(self, url: str) -> Document:
         """The document at `url`.
@@ -74,7 +78,11 @@ class Documents:
                     continue
                 self._known[url] = replace(copy, url=url)
                 return self._known[url]
-            raise error
+            now = await self.address_now(url) if self.address_now and error.http_status in MAY_HAVE_MOVED else None
+            if now is None or now == url:
+                raise error
+            self._known[url] = replace(await self.read(now), url=url)
+            return self._known[url]
 
     def known(self, url: str) -> Document:
         """A document that was read before."""
@@ -96,16 +104,21 @@ class Root:
 
 async def read_root(documents: Documents, source: Source) -> Root:
     """Read and parse what the source names."""
-    document = await documents.read(source.url)
+    return parse_root(await documents.read(source.url), source)
+
+
+def parse_root(document: Document, source: Source) -> Root:
+    """Parse what the source named."""
     base = source.base_url or document.final_url
     playlist = parse_playlist(document.data, base, requested_url=source.url, limits=LIMITS)
     return Root(document=document, playlist=playlist)
 
 
-def choose(root: Root, wishes: Iterable[Preferences]) -> Selection:
+def choose(root: Root, wishes: Iterable[Preferences], dropped: Collection[str] = ()) -> Selection:
     """Everything that these wishes together ask for: each is selected by itself, and each stream counts once.
 
     A wish that shares video sees the variants of the wishes before it, so what came earlier is never chosen anew.
+    The streams with the ids in `dropped` are left out in the end: that they are gone changes no other choice.
     """
     if root.master is None:
         assert isinstance(root.playlist, MediaPlaylist)  # noqa: S101 - the two kinds are exhaustive
@@ -122,7 +135,7 @@ def choose(root: Root, wishes: Iterable[Preferences]) -> Selection:
         variants=tuple(dict.fromkeys(one for part in parts for one in part.variants)),
         audio=tuple(dict.fromkeys(one for part in parts for one in part.audio)),
         subtitles=tuple(dict.fromkeys(one for part in parts for one in part.subtitles)),
-    )
+    ).without(dropped)
 
 
 async def read_streams(documents: Documents, root: Root, selection: Selection) -> DownloadPlan:
@@ -133,8 +146,20 @@ async def read_streams(documents: Documents, root: Root, selection: Selection) -
         LimitError: the job has more segments than we accept.
     """
     if root.master is None:
-        return make_plan([(selection.streams[0], _media(root.playlist, selection.streams[0]))])
+        return plan_streams(root, selection, ())
     texts = await together(documents.read_any(stream.url, stream.alternates) for stream in selection.streams)
+    return plan_streams(root, selection, texts)
+
+
+def plan_streams(root: Root, selection: Selection, texts: Sequence[Document]) -> DownloadPlan:
+    """The plan for chosen streams whose media playlists are `texts`, in the same order.
+
+    Raises:
+        PlaylistError: one of them is no media playlist.
+        LimitError: the job has more segments than we accept.
+    """
+    if root.master is None:
+        return make_plan([(selection.streams[0], _media(root.playlist, selection.streams[0]))])
     variables = root.master.variables
     read = [
         (stream, _parse_stream(stream, text, variables)) for stream, text in zip(selection.streams, texts, strict=True)

@@ -16,10 +16,10 @@ from anyio.to_thread import run_sync as in_thread
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import last_wish
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
-from hlsdl.session.sources import Source
+from hlsdl.session.sources import source_of
+from hlsdl.session.wishes import last_wish
 from hlsdl.verification import Report, verify_bundle
 
 
@@ -38,12 +38,9 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     bundle = Bundle.open(path)
     proven = {damaged: bundle.entries[damaged].sha256 for damaged in report.damaged if damaged in bundle.entries}
     await in_thread(partial(_forget, path, proven))
-    choices = bundle.manifest.choices
-    base_url = choices.get("base_url")
-    source = Source(url=bundle.manifest.source_url, base_url=base_url if isinstance(base_url, str) else None)
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
-    await download(source, again, emit, proven=proven)
+    await download(source_of(bundle.manifest), again, emit, proven=proven)
     return await in_thread(partial(verify_bundle, path))
 
 

@@ -21,6 +21,7 @@ from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
 from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
+from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.sink import MemorySink, Sink
@@ -29,8 +30,6 @@ PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
 GONE = frozenset({404, 410})
 """The answers that `allow_gaps` takes for a segment that is lost for good."""
-MAY_HAVE_MOVED = frozenset({401, 403, 404, 410})
-"""The answers after which reading the playlists again may help."""
 
 
 @dataclass(slots=True)

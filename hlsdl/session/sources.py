@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from hlsdl.bundle.durable import translating
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
+from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError, redact
 from hlsdl.playlist.models import MultivariantPlaylist
@@ -59,6 +60,12 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     if not path.is_file():
         raise UsageError(f"there is no playlist file `{text}`", hint="a source is a URL or the path of a playlist file")
     return Source(url=path.resolve().as_uri(), base_url=base_url)
+
+
+def source_of(manifest: Manifest) -> Source:
+    """Where a bundle came from."""
+    base_url = manifest.choices.get("base_url")
+    return Source(url=manifest.source_url, base_url=base_url if isinstance(base_url, str) else None)
 
 
 def _host(url: str) -> str | None:

@@ -24,7 +24,7 @@ from hlsdl.session.outline import PlanOutcome
 if TYPE_CHECKING:
     from hlsdl.sync.session import AssetDownloadSession
 
-__all__ = ["AssetDownloadSession", "fetch", "inspect", "open", "plan"]
+__all__ = ["AssetDownloadSession", "add", "fetch", "inspect", "open", "plan"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,11 @@ T = TypeVar("T")
 def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
     """Fetch a stream for offline use; see `hlsdl.fetch`."""
     return _blocking(lambda: keywords.fetch(source, output=output, emit=emit, **flags))
+
+
+def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any) -> Bundle:
+    """Add sound, text or another picture to a bundle; see `hlsdl.add`."""
+    return _blocking(lambda: keywords.add(bundle, emit=emit, **flags))
 
 
 def plan(source: str, **flags: Any) -> PlanOutcome:

@@ -1,0 +1,70 @@
+"""Adding to a bundle: more sound, text or a better picture, of which only what is missing is fetched.
+
+It turns what was named into wishes (`planning.adding`), by the source playlist that the bundle has stored, and tells
+the story of `download` once more. Source: makeAssetDownloadTask with an asset that is stored already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from hlsdl.bundle.reading import Bundle
+from hlsdl.errors import SelectionError, UsageError
+from hlsdl.planning.adding import added_wishes
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import stored_documents
+from hlsdl.session.download import Downloaded, download
+from hlsdl.session.events import Emit, ignore
+from hlsdl.session.presentation import Documents, Root, parse_root, read_root
+from hlsdl.session.sources import Source, source_of
+from hlsdl.session.wishes import asked_in
+from hlsdl.transfer.client import Client
+
+
+async def augment(path: Path, options: FetchOptions, named: Collection[str], emit: Emit = ignore) -> Downloaded:
+    """Add to the bundle at `path`.
+
+    Args:
+        path: the bundle.
+        options: how to fetch; its `preferences` hold the values of what was named.
+        named: the fields of `Preferences` that were named. All others stay as the bundle was asked for them.
+        emit: hears every event.
+
+    Raises:
+        UsageError: it is no bundle, or nothing was named.
+        SelectionError: the stream does not have what was named.
+        HlsdlError: of the kind that says what stopped it; the bundle stays sound.
+    """
+    bundle = Bundle.open(path)
+    if not named and options.title is None and options.artwork is None:
+        raise UsageError("nothing to add was named", hint="for example `--audio fr` or `--max-size 1280x720`")
+    source = source_of(bundle.manifest)
+    root = await _root_of(bundle, source, options)
+    if root.master is None and named:
+        raise SelectionError("the bundle has all of its source, which is one stream", hint="`hlsdl repair` mends it")
+    asked = asked_in(bundle.manifest)
+    wishes = asked.wishes[-1:] or (options.preferences,)
+    if root.master is not None and named:
+        values = {name: getattr(options.preferences, name) for name in named}
+        wishes = added_wishes(root.master, asked.wishes, values, asked.dropped)
+    wanted = replace(
+        options,
+        output=path,
+        preferences=wishes[0],
+        auxiliary=wishes[1:],
+        force=False,
+        resume=True,
+        keep_protected=options.keep_protected or any(stream.protected for stream in bundle.streams),
+    )
+    return await download(source, wanted, emit, named=frozenset(named))
+
+
+async def _root_of(bundle: Bundle, source: Source, options: FetchOptions) -> Root:
+    """The source playlist as stored; when that is damaged, as it is now."""
+    stored = stored_documents(bundle)
+    if source.url in stored:
+        return parse_root(stored[source.url], source)
+    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
+        return await read_root(Documents(client), source)

@@ -1,0 +1,199 @@
+"""More for a bundle that is there: what is named comes, what is stored is not fetched again, the picture stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import hlsdl
+
+import hlsdl as library
+import hlsdl.sync as blocking
+from hlsdl.errors import IntegrityError, SelectionError, UsageError
+from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+
+
+@pytest.fixture
+def origin(film: Path) -> Iterator[ScriptedOrigin]:
+    with ScriptedOrigin() as server:
+        server.add_folder(film, at="/film")
+        yield server
+
+
+async def fetched(origin: ScriptedOrigin, folder: Path, **flags: object) -> library.Bundle:
+    wanted = {"hdr": False, "multichannel": False, "max_size": (320, 180), **flags}
+    bundle = await library.fetch(origin.url("/film/master.m3u8"), output=folder, **wanted)
+    origin.clear_requests()
+    return bundle
+
+
+def asked(origin: ScriptedOrigin) -> set[str]:
+    """The folders of the origin that were asked for."""
+    return {request.path.split("/")[2] for request in origin.requests}
+
+
+def held(bundle: library.Bundle) -> list[str]:
+    return [one.source_url.split("/film/")[-1].partition("/")[0] for one in bundle.streams]
+
+
+async def test_adding_french_fetches_only_french(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in bundle.path.rglob("0*.m4s")}
+    added = await library.add(bundle, audio="fr")
+    assert asked(origin) == {"aac-fr"}
+    assert held(added) == ["sdr-180", "aac-en", "subs-en-forced", "aac-fr"]
+    assert added.is_playable_offline
+    assert added.verify().ok
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+async def test_the_picture_stays_though_the_limits_of_the_first_time_are_not_said_again(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    bundle = await fetched(origin, tmp_path)
+    await library.add(bundle, subs="fr")
+    added = await library.add(bundle.path, iframes=True)
+    assert {one.split("/")[0] for one in held(added)} == {"sdr-180", "aac-en", "subs-en-forced", "subs-fr"}
+    assert [one.kind for one in added.streams].count("video") == 1
+    assert [one.resolution for one in added.streams if one.kind == "iframes"] == [(320, 180)]
+
+
+async def test_a_named_limit_adds_a_better_picture_with_all_the_languages(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    bundle = await fetched(origin, tmp_path)
+    await library.add(bundle, audio="de")
+    origin.clear_requests()
+    added = await library.add(bundle, min_size=(640, 360))
+    assert asked(origin) == {"sdr-360"}
+    index = (added.path / "index.m3u8").read_text()
+    assert index.count("#EXT-X-STREAM-INF") == 2
+    assert index.count("TYPE=AUDIO") == 2
+    assert added.verify().ok
+
+
+async def test_an_expression_adds_another_variant(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    added = await library.add(bundle, where="height > 300", hdr=True)
+    assert asked(origin) == {"pq-360"}
+    assert added.is_playable_offline
+
+
+async def test_what_is_there_already_needs_no_origin(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    origin.always("*", Status(500))
+    added = await library.add(bundle, audio="en")
+    assert origin.requests == []
+    assert held(added) == held(bundle)
+    assert added.is_playable_offline
+
+
+async def test_a_language_that_is_not_there_leaves_the_bundle_as_it_was(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    before = (bundle.path / "manifest.json").read_bytes()
+    with pytest.raises(SelectionError):
+        await library.add(bundle, audio="ja")
+    assert (bundle.path / "manifest.json").read_bytes() == before
+
+
+async def test_something_must_be_named(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    with pytest.raises(UsageError, match="nothing to add"):
+        await library.add(bundle)
+    with pytest.raises(UsageError, match="`output`"):
+        await library.add(bundle, audio="fr", output=tmp_path)
+    with pytest.raises(UsageError, match="nothing is there"):
+        await library.add(tmp_path / "none.movpkg", audio="fr")
+
+
+async def test_one_stream_as_the_source_has_nothing_to_add(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await library.fetch(origin.url("/film/sdr-180/index.m3u8"), output=tmp_path)
+    with pytest.raises(SelectionError, match="one stream"):
+        await library.add(bundle, audio="fr")
+
+
+async def test_a_title_and_a_picture_may_be_added(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    added = await library.add(bundle, title="Another name", artwork=str(picture))
+    assert origin.requests == []
+    assert added.title == library.open(bundle.path).title == "Another name"
+    assert (bundle.path / "Data" / "artwork.png").read_bytes() == picture.read_bytes()
+    assert added.verify().ok
+
+
+class Expiring:
+    """Addresses carry the token of now, in the playlists and in what is asked."""
+
+    def __init__(self) -> None:
+        self.token = 1
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        if request.path == "/film/master.m3u8":
+            text = answer.body.decode().replace("index.m3u8", f"index.m3u8?token={self.token}")
+            return replace(answer, body=text.encode())
+        if request.path.endswith("index.m3u8") and request.target.rpartition("=")[2] != str(self.token):
+            return Status(403).apply(request, answer)
+        return answer
+
+
+async def test_addresses_that_expired_since_are_read_again_from_the_source(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    rule = Expiring()
+    origin.always("*", rule)
+    bundle = await fetched(origin, tmp_path)
+    rule.token = 2
+    added = await library.add(bundle, audio="fr", subs="fr")
+    assert asked(origin) == {"aac-fr", "subs-fr", "master.m3u8"}
+    assert origin.count("/film/master.m3u8") == 1
+    assert added.verify().ok
+    origin.clear_requests()
+    rule.token = 3
+    again = await library.add(bundle, audio="de")
+    assert asked(origin) == {"aac-de", "master.m3u8"}
+    assert again.verify().ok
+
+
+async def test_a_source_that_offers_other_streams_now_is_not_mixed_in(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    rule = Expiring()
+    origin.always("*", rule)
+    bundle = await fetched(origin, tmp_path)
+
+    class Changed(Expiring):
+        def apply(self, request: Request, answer: Answer) -> Answer:
+            answer = super().apply(request, answer)
+            if request.path == "/film/master.m3u8":
+                return replace(answer, body=answer.body.replace(b"Fran\xc3\xa7ais", b"Francais"))
+            return answer
+
+    changed = Changed()
+    changed.token = 2
+    origin.always("*", changed)
+    with pytest.raises(IntegrityError, match="has changed"):
+        await library.add(bundle, audio="fr")
+    assert library.open(bundle.path).is_playable_offline
+
+
+def test_the_command_adds_and_says_where(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url = origin.url("/film/master.m3u8")
+    bundle = hlsdl("fetch", url, "--no-hdr", "--no-multichannel", "--max-size", "320x180", "-P", tmp_path).out.strip()
+    origin.clear_requests()
+    done = hlsdl("add", bundle, "--audio", "fr", "--subs", "none", "--json", HLSDL_MAX_SIZE="640x360")
+    assert done.code == 0, done.err
+    assert asked(origin) == {"aac-fr"}
+    document = done.document
+    assert document["schema"] == "hlsdl.bundle/1"
+    assert document["fetched"]["segments"] == 5
+    assert hlsdl("add", bundle, "--audio", "de").out.strip() == bundle
+    assert hlsdl("add", bundle, "--audio", "ja").code == 6
+    assert hlsdl("add", bundle).code == 2
+    assert hlsdl("add", tmp_path, "--audio", "fr").code == 2
+
+
+def test_scripts_without_async_add_too(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = blocking.fetch(origin.url("/film/master.m3u8"), hdr=False, output=tmp_path)
+    assert ("audio", "fr") in [(one.kind, one.language) for one in blocking.add(bundle, audio="fr").streams]
