@@ -32,7 +32,7 @@ class Asset:
     """A stream by its address, or a bundle by its path; the same value may be given to several tasks.
 
     Args:
-        source: an http(s) URL of a playlist, the path of a playlist file, or the path of a bundle. A task on a bundle
+        source: an http(s) URL of a playlist, the path of a playlist file, or a bundle or its path. A task on a bundle
             augments it: only what is missing is fetched.
         headers: sent to the source's origin and to nobody else.
         cookies: names and values, sent to the source's origin and to nobody else.
@@ -48,7 +48,7 @@ class Asset:
 
     def __init__(
         self,
-        source: str | Path,
+        source: str | Path | Bundle,
         *,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
@@ -57,6 +57,7 @@ class Asset:
     ) -> None:
         self.bundle_path: Path | None = None
         """The bundle that this asset is, or None."""
+        source = source.path if isinstance(source, Bundle) else source
         self._file = Path(source) if "://" not in str(source) else None
         self.source = self._source_of(source, base_url)
         """Where the stream comes from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from faults import SEGMENTS, TRUTH, asked, require_whole, serve
 from recording import Recorder, serve_held
 
 import hlsdl
+from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session import events
 from hlsdl.testing import ScriptedOrigin, Status
 
@@ -165,6 +167,33 @@ async def test_suspend_and_resume_at_once_goes_on_after_the_old_work_has_ended(t
             for _ in range(5):
                 task.suspend()
                 task.resume()
+            gate.set()
+            bundle = await task
+    require_whole(bundle.path, TRUTH)
+
+
+async def test_a_task_that_is_suspended_while_its_bundle_is_being_opened_leaves_no_lock_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate = threading.Event(), threading.Event()
+    open_writer = BundleWriter.open
+
+    def open_slowly(*arguments: Any, **others: Any) -> BundleWriter:
+        begun.set()
+        gate.wait(20)
+        return open_writer(*arguments, **others)
+
+    monkeypatch.setattr(BundleWriter, "open", open_slowly)
+    with ScriptedOrigin() as origin:
+        async with hlsdl.AssetDownloadSession() as session:
+            task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+            task.resume()
+            await until(begun.is_set)
+            for _ in range(3):
+                task.suspend()
+                await asyncio.sleep(0.01)
+                task.resume()
+                await asyncio.sleep(0.01)
             gate.set()
             bundle = await task
     require_whole(bundle.path, TRUTH)
@@ -506,7 +535,7 @@ async def test_a_task_on_a_bundle_adds_to_it_and_fetches_only_what_is_missing(tm
             task.resume()
             bundle = await task
             before = {one.id for one in bundle.streams}
-            asset = await hlsdl.Asset(bundle.path).load()
+            asset = await hlsdl.Asset(bundle).load()
             french = asset.preferred_media_selection.with_option("audible", "fr/Français")
             configuration = hlsdl.DownloadConfiguration(asset=asset)
             configuration.primary.media_selections = [french]

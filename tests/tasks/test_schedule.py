@@ -13,9 +13,9 @@ def standing(number: int, phase: Phase = Phase.WAITING, **others: object) -> Sta
     return Standing(number=number, phase=phase, **others)  # type: ignore[arg-type]
 
 
-def test_places_go_to_the_highest_priority_then_to_the_older_task() -> None:
-    waiting = [standing(1), standing(2), standing(3, priority=0.75), standing(4)]
-    assert orders_for(waiting, places=3).start == (3, 1, 2)
+def test_places_go_to_the_highest_priority_then_to_the_one_that_was_resumed_first() -> None:
+    waiting = [standing(1, turn=8), standing(2, turn=7), standing(3, priority=0.75, turn=9), standing(4, turn=10)]
+    assert orders_for(waiting, places=3).start == (3, 2, 1)
 
 
 def test_a_task_whose_date_has_not_come_waits_and_gives_its_place_to_the_next() -> None:

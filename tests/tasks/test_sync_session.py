@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,43 @@ def test_a_script_fetches_without_a_loop_of_its_own(tmp_path: Path) -> None:
         assert [one.duration for one in task.loaded_time_ranges] == [24]
     require_whole(bundle.path, TRUTH)
     assert delegate.names()[-2:] == ["did_complete", "did_become_invalid"]
+
+
+INSIDE = frozenset(
+    {
+        *("acknowledge", "asset", "credential", "finish", "keep_error", "row", "stored_error", "stored_result"),
+        *("tell", "trigger", "turn", "wanted", "work"),  # what a task's session asks of it
+        *("changed", "delivery", "save"),  # what tasks ask of their session
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["AssetDownloadSession", "AssetDownloadTask", "DownloadTask"])
+def test_everything_that_is_there_for_loops_is_there_for_threads(name: str) -> None:
+    import hlsdl.sync.session
+
+    public = {one for one in dir(getattr(hlsdl, name)) if not one.startswith("_")}
+    assert public - INSIDE - set(dir(getattr(hlsdl.sync.session, name))) == set()
+
+
+def test_what_is_set_on_a_task_is_set_from_any_thread(tmp_path: Path) -> None:
+    delegate = Recorder()
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession() as session:
+        session.session_description = "films"
+        assert (session.session_description, session.identifier) == ("films", None)
+        task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+        task.earliest_begin_date = datetime(2020, 1, 1, tzinfo=UTC)
+        task.count_of_bytes_client_expects_to_receive = 5
+        task.delegate = delegate
+        assert task.earliest_begin_date == datetime(2020, 1, 1, tzinfo=UTC)
+        assert (task.count_of_bytes_client_expects_to_receive, task.delegate) == (5, delegate)
+        assert (task.phase, task.media_selections, task.count_of_bytes_expected_to_receive) == ("suspended", (), None)
+        task.resume()
+        assert task.result().bytes == task.count_of_bytes_received
+        with pytest.raises(hlsdl.UsageError, match="no such media selection"):
+            task.loaded_time_ranges_for(hlsdl.MediaSelection())
+        assert session.make_download_task(f"{origin.url('/a')}?token=hidden", tmp_path).url.endswith("/a?token=…")
+    assert delegate.names()[-1] == "did_complete"
 
 
 def test_events_come_one_after_another(tmp_path: Path) -> None:
