@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from anyio.to_thread import run_sync as in_thread
-
 from hlsdl.bundle.durable import BLOCK, flush, kick_writeback, sync_directory, translating, write_all
+from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import LimitError, PolicyError
 
 PART = ".part"

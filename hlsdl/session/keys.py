@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from anyio.to_thread import run_sync as in_thread
-
+from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import ContentKeyError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
