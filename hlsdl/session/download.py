@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from anyio.to_thread import run_sync as in_thread
 
+from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HttpError
 from hlsdl.planning.reasons import rendition_label, variant_label
