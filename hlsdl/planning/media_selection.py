@@ -153,6 +153,13 @@ class MediaSelection:
         id_ = dict(self.chosen).get(kind)
         return None if id_ is None else self.group(kind).option(id_)
 
+    def is_automatic(self, group: MediaSelectionGroup | str) -> bool:
+        """Whether nothing was chosen in this group, not even "none", so that it is left to automatic selection.
+
+        Source: AVMediaSelection.mediaSelectionCriteriaCanBeAppliedAutomatically(to:).
+        """
+        return (group if isinstance(group, str) else group.kind) not in dict(self.chosen)
+
     def with_option(
         self, group: MediaSelectionGroup | str, option: MediaSelectionOption | str | None
     ) -> MediaSelection:

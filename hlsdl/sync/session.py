@@ -11,6 +11,7 @@ import concurrent.futures
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -23,7 +24,7 @@ from hlsdl.tasks import asset_session, asset_task, file_task, task
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.loading import TimeRange
 from hlsdl.tasks.session_configuration import SessionConfiguration
-from hlsdl.tasks.states import TaskState
+from hlsdl.tasks.states import Phase, TaskState
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions
 
 R = TypeVar("R")
@@ -131,6 +132,11 @@ class Task(Generic[R]):
         return self.inner.task_identifier
 
     @property
+    def phase(self) -> Phase:
+        """Where exactly the task is."""
+        return self.inner.phase
+
+    @property
     def state(self) -> TaskState:
         """`suspended`, `running`, `canceling` or `completed`."""
         return self.inner.state
@@ -168,6 +174,43 @@ class Task(Generic[R]):
     def priority(self, priority: float) -> None:
         self._loop.call(lambda: setattr(self.inner, "priority", priority))
 
+    @property
+    def earliest_begin_date(self) -> datetime | None:
+        """Not to be started before."""
+        return self.inner.earliest_begin_date
+
+    @earliest_begin_date.setter
+    def earliest_begin_date(self, date: datetime | None) -> None:
+        self._loop.call(lambda: setattr(self.inner, "earliest_begin_date", date))
+
+    @property
+    def delegate(self) -> object | None:
+        """Of this task alone; called in the session's thread."""
+        return self.inner.delegate
+
+    @delegate.setter
+    def delegate(self, delegate: object | None) -> None:
+        self._loop.call(lambda: setattr(self.inner, "delegate", delegate))
+
+    @property
+    def count_of_bytes_client_expects_to_receive(self) -> int | None:
+        """An upper guess; the estimate once there is one."""
+        return self.inner.count_of_bytes_client_expects_to_receive
+
+    @count_of_bytes_client_expects_to_receive.setter
+    def count_of_bytes_client_expects_to_receive(self, count: int | None) -> None:
+        self._loop.call(lambda: setattr(self.inner, "count_of_bytes_client_expects_to_receive", count))
+
+    @property
+    def count_of_bytes_received(self) -> int:
+        """Bytes that are stored."""
+        return self.inner.count_of_bytes_received
+
+    @property
+    def count_of_bytes_expected_to_receive(self) -> int | None:
+        """Bytes in all, perhaps an estimate."""
+        return self.inner.count_of_bytes_expected_to_receive
+
 
 class AssetDownloadTask(Task[Bundle]):
     """See `hlsdl.AssetDownloadTask`."""
@@ -184,11 +227,25 @@ class AssetDownloadTask(Task[Bundle]):
         """What is stored and playable."""
         return self._loop.call(lambda: self.inner.loaded_time_ranges)
 
+    def loaded_time_ranges_for(self, selection: MediaSelection) -> tuple[TimeRange, ...]:
+        """What is stored and playable of one of an aggregate task's selections."""
+        return self._loop.call(lambda: self.inner.loaded_time_ranges_for(selection))
+
+    @property
+    def media_selections(self) -> tuple[MediaSelection, ...]:
+        """Those of an aggregate task."""
+        return self._loop.call(lambda: self.inner.media_selections)
+
 
 class DownloadTask(Task[Path]):
     """See `hlsdl.DownloadTask`."""
 
     inner: file_task.DownloadTask
+
+    @property
+    def url(self) -> str:
+        """The file's, without user info and query values."""
+        return self.inner.url
 
     def cancel_by_producing_resume_data(self) -> bytes | None:
         """Stop for good, and say how to go on later."""
@@ -224,6 +281,20 @@ class AssetDownloadSession:
     def configuration(self) -> SessionConfiguration:
         """A copy."""
         return self._session.configuration
+
+    @property
+    def identifier(self) -> str | None:
+        """Of a background session."""
+        return self._session.identifier
+
+    @property
+    def session_description(self) -> str | None:
+        """The app's own words for this session."""
+        return self._session.session_description
+
+    @session_description.setter
+    def session_description(self, text: str | None) -> None:
+        self._session.session_description = text
 
     def load(self, asset: Asset) -> Asset:
         """Read an asset's multivariant playlist, so that its variants and media selections are known."""

@@ -182,3 +182,9 @@ def test_what_a_download_resolved_is_a_media_selection() -> None:
     assert named(resolved_selection(groups, select(playlist, Preferences()))) == ["English", "English forced"]
     silent = resolved_selection(groups, select(playlist, Preferences(audio=("none",), subtitles=("none",))))
     assert silent.encode() == (("legible", None),)
+
+
+def test_a_group_in_which_nothing_was_chosen_is_automatic_and_one_without_a_choice_is_not() -> None:
+    selection = MediaSelection(groups=GROUPS).with_option(LEGIBLE, None)
+    assert selection.is_automatic(AUDIBLE)
+    assert not selection.is_automatic("legible")
