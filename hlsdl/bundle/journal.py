@@ -144,8 +144,12 @@ def close_line() -> bytes:
 
 def compact_journal(entries: Mapping[str, Entry], opening: Opening) -> bytes:
     """Return a whole journal that says `entries`, all of them checkpointed, and ends cleanly."""
-    body = opening_line(opening) + b"".join(entry_line(entries[path]) for path in sorted(entries))
-    return body + checkpoint_line(len(body)) + close_line()
+    # Written on and on into one buffer: lists of lines and sums of bytes would be the largest thing of a long job.
+    text = BytesIO()
+    text.write(opening_line(opening))
+    text.writelines(entry_line(entries[path]) for path in sorted(entries))
+    text.write(checkpoint_line(text.tell()) + close_line())
+    return text.getvalue()
 
 
 def replay(data: bytes, known: JournalState | None = None) -> JournalState:

@@ -152,9 +152,7 @@ class BundleWriter:
     def seal(self, manifest: Manifest) -> None:
         """Say that the bundle is complete; IntegrityError, with what is missing, when it is not."""
         self.checkpoint()
-        sizes = dict(contents.files_below(self._root))
-        files = tuple(self._derived_files(sizes))
-        problems = shortfalls(manifest.model_copy(update={"files": files}), self.entries, sizes)
+        files, problems = self._look(manifest)
         if problems:
             more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
             raise IntegrityError(
@@ -219,6 +217,12 @@ class BundleWriter:
         with translating(MANIFEST):
             durable.replace_durably(self._root, MANIFEST, saved.encode())
         self.manifest = saved
+
+    def _look(self, manifest: Manifest) -> tuple[tuple[DerivedFile, ...], tuple[str, ...]]:
+        """The derived files that are there, and what keeps the bundle from being whole: one look at the disk."""
+        sizes = dict(contents.files_below(self._root))
+        files = tuple(self._derived_files(sizes))
+        return files, shortfalls(manifest.model_copy(update={"files": files}), self.entries, sizes)
 
     def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
         """Every derived file among the paths on disk, with its hash, sorted by path."""
