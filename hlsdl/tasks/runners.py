@@ -17,7 +17,7 @@ from hlsdl.tasks.credentials import MOST_CHALLENGES, challenge_of
 from hlsdl.tasks.delivery import Credential, Delivery
 from hlsdl.tasks.schedule import Standing, orders_for
 from hlsdl.tasks.session_configuration import SessionConfiguration
-from hlsdl.tasks.states import ACTIVE, Trigger
+from hlsdl.tasks.states import ACTIVE, TaskState, Trigger, state_of
 from hlsdl.tasks.task import Task, TaskCancelled
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 
 Ended = Callable[[Task[Any], Any, HlsdlError | None], None]
 """Told once for each task that has ended: its result or its error."""
+
+
+class _TookTooLong(NetworkError):
+    """The time for the whole task is over; a better network would come too late."""
 
 
 class Runners:
@@ -42,6 +46,8 @@ class Runners:
         """Those that were told to stop: told again, they would be disturbed while they put things away."""
         self._not_before: dict[int, float] = {}
         """Task -> when to try again, on the loop's clock."""
+        self._deadlines: dict[int, float] = {}
+        """Task -> when it must be done, on the loop's clock; none of one that was suspended."""
         self._pauses: dict[int, float] = {}
         """Task -> how long it waited for the network the last time."""
         self._alarm: asyncio.TimerHandle | None = None
@@ -124,11 +130,12 @@ class Runners:
         result: Any = None
         error: HlsdlError | None = None
         longest = self._configuration.timeout_interval_for_resource
+        deadline = self._deadlines.setdefault(task.task_identifier, asyncio.get_running_loop().time() + longest)
         try:
-            async with asyncio.timeout(longest):
+            async with asyncio.timeout_at(deadline):
                 result = await self._work(task)
         except TimeoutError:
-            error = NetworkError(f"the task was not done within {longest:g} seconds")
+            error = _TookTooLong(f"the task was not done within {longest:g} seconds")
         except HlsdlError as failure:
             error = failure
         except Exception as defect:
@@ -139,6 +146,8 @@ class Runners:
             self._stopping.discard(task.task_identifier)
             if task.phase in ACTIVE and (result is not None or error is not None):
                 self._settle(task, result, error)
+            if state_of(task.phase) is not TaskState.RUNNING:
+                self._deadlines.pop(task.task_identifier, None)
             self.reconcile()
 
     async def _work(self, task: Task[Any]) -> Any:
@@ -158,7 +167,7 @@ class Runners:
 
     def _settle(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
         """What becomes of a task whose work has come to an end by itself."""
-        if isinstance(error, NetworkError) and self._configuration.waits_for_connectivity and error.http_status is None:
+        if self._configuration.waits_for_connectivity and _is_for_want_of_network(error):
             self._wait_for_network(task)
         elif task.trigger(Trigger.FAIL if error is not None else Trigger.FINISH):
             self._ended(task, result, error)
@@ -170,3 +179,7 @@ class Runners:
         self._pauses[number] = min(self._pauses.get(number, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
         self._not_before[number] = asyncio.get_running_loop().time() + self._pauses[number]
         task.trigger(Trigger.YIELD)
+
+
+def _is_for_want_of_network(error: HlsdlError | None) -> bool:
+    return isinstance(error, NetworkError) and not isinstance(error, _TookTooLong) and error.http_status is None

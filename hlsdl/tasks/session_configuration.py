@@ -42,7 +42,8 @@ class SessionConfiguration:
     timeout_interval_for_request: float = 60.0
     """Without a byte from the origin; each new byte starts it again (timeoutIntervalForRequest)."""
     timeout_interval_for_resource: float = WEEK
-    """For a whole task, from its first start in this process, all retries included (timeoutIntervalForResource)."""
+    """For a whole task, retries and waiting for the network included, from its start in this process, or since it was
+    suspended the last time (timeoutIntervalForResource)."""
     waits_for_connectivity: bool = False
     """Wait for the network instead of failing; background sessions always do (waitsForConnectivity)."""
     http_maximum_connections_per_host: int | None = None

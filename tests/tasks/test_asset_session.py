@@ -489,9 +489,11 @@ async def _film(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def test_a_task_that_takes_too_long_ends_with_a_network_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_task_that_takes_too_long_ends_with_a_network_error(tmp_path: Path, waits: bool) -> None:
     configuration = hlsdl.SessionConfiguration.default()
     configuration.timeout_interval_for_resource = 0.3
+    configuration.waits_for_connectivity = waits
     with ScriptedOrigin() as origin:
         url, gate = serve_held(origin)
         async with hlsdl.AssetDownloadSession(configuration) as session:
@@ -500,6 +502,20 @@ async def test_a_task_that_takes_too_long_ends_with_a_network_error(tmp_path: Pa
             with pytest.raises(hlsdl.NetworkError, match=r"within 0\.3 seconds"):
                 await task
         gate.set()
+
+
+async def test_waiting_for_the_network_is_part_of_the_time_that_a_task_has(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.waits_for_connectivity = True
+    configuration.timeout_interval_for_resource = 0.3
+    configuration.transfer = hlsdl.TransferOptions(retries=0)
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+    async with hlsdl.AssetDownloadSession(configuration) as session:
+        task = session.make_asset_download_task(wanted(url, tmp_path))
+        task.resume()
+        with pytest.raises(hlsdl.NetworkError, match=r"within 0\.3 seconds"):
+            await task
 
 
 async def test_an_aggregate_task_stores_every_selection_and_the_video_once(tmp_path: Path, film: Path) -> None:
