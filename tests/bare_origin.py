@@ -50,6 +50,7 @@ class Bare:
     log: list[Asked] = field(default_factory=list)
     etag: str = '"one"'
     port: int = 0
+    conversations: set[asyncio.Task[None]] = field(default_factory=set)
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -58,6 +59,10 @@ class Bare:
         return sum(request.target.partition("?")[0] == path for request in self.log)
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.conversations.add(task)
+        task.add_done_callback(self.conversations.discard)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self.answer(await reader.readuntil(b"\r\n\r\n"), writer):
                 await writer.drain()
@@ -101,6 +106,9 @@ async def bare() -> AsyncIterator[Bare]:
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         yield origin
+    for task in origin.conversations.copy():
+        task.cancel()
+    await asyncio.gather(*origin.conversations, return_exceptions=True)
 
 
 async def hlsdl(*words: str | Path) -> Done:

@@ -47,7 +47,7 @@ def why_not(*programs: str) -> str | None:
 
 
 class Lan:
-    """The cable and both its ends; the fixture `lan` makes and removes them."""
+    """The cable and both its ends; `connect` makes them and `close` removes them."""
 
     def __init__(self) -> None:
         mark = uuid.uuid4().hex[:8]

@@ -23,6 +23,7 @@ from commands import command, environment, hlsdl, start
 from faults import TRUTH, asked, body, finished, playlist, require_told, require_whole, serve
 from lan import end, until
 
+import hlsdl.sync as blocking
 from hlsdl.testing import Hold, ScriptedOrigin
 
 HELD = 3
@@ -91,7 +92,7 @@ def test_a_process_that_the_kernel_kills_for_memory_resumes(
     before = finished(bundle)
     assert before == {0, 1, 2}
     origin.clear_requests()
-    assert hlsdl("fetch", url, "-o", bundle).code == 0
+    blocking.fetch(url, output=bundle, proxy="")
     assert not before & asked(origin)
     require_whole(bundle, TRUTH)
 
@@ -159,7 +160,7 @@ def test_a_closed_terminal_saves_and_the_same_command_goes_on(origin: ScriptedOr
     go.set()
     assert os.waitstatus_to_exitcode(status) == 130
     origin.clear_requests()
-    assert hlsdl("fetch", url, "-o", bundle).code == 0
+    blocking.fetch(url, output=bundle, proxy="")
     assert not {0, 1, 2} & asked(origin)
     require_whole(bundle, TRUTH)
 

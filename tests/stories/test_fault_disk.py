@@ -22,6 +22,7 @@ from commands import Done, command, environment, hlsdl, start
 from faults import TRUTH, asked, finished, require_told, require_whole, serve
 from lan import system, until, wait
 
+import hlsdl.sync as blocking
 from hlsdl.testing import Hold, ScriptedOrigin
 
 TOOLS = Path(__file__).parent.parent.parent / "tools"
@@ -79,8 +80,7 @@ def fetch(url: str, bundle: Path) -> Done:
 def require_goes_on(origin: ScriptedOrigin, url: str, bundle: Path, before: set[int]) -> None:
     """The same command completes the bundle, and asks for nothing that was finished."""
     origin.clear_requests()
-    done = fetch(url, bundle)
-    assert done.code == 0, (done.out, done.err)
+    blocking.fetch(url, output=bundle, proxy="")
     assert not before & asked(origin)
     require_whole(bundle, TRUTH)
 

@@ -23,7 +23,7 @@ import hlsdl as library
 from hlsdl.errors import HlsdlError
 from hlsdl.testing import Behaviour, Cut, Endless, Gzip, GzipBomb, Json, ScriptedOrigin, Status
 
-QUICK = {"retries": 1, "timeout": 1.0, "stall_timeout": 0.4, "proxy": ""}
+QUICK = {"retries": 1, "proxy": ""}
 MORE_MEMORY = 64 * 1024 * 1024
 """What a hostile playlist may cost beyond a harmless one."""
 
