@@ -237,7 +237,10 @@ class DownloadTask(Task[Path]):
 
     def _tell_progress(self, rate: Rate, *, always: bool = False) -> None:
         now, file = asyncio.get_running_loop().time(), self._file
-        if file is None or (not always and now - self._told_at < TELL_INTERVAL):
+        if file is None:
+            return
+        # What arrives is told before it is written.
+        if not always and (now - self._told_at < TELL_INTERVAL or file.size == self._written):
             return
         self._told_at = now
         total, speed = self.progress.total_bytes, rate.per_second(now)
