@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from hlsdl.session.keys import KeyProvider as KeyProvider
     from hlsdl.session.keys import KeyRequest as KeyRequest
     from hlsdl.session.keywords import add as add
+    from hlsdl.session.keywords import drop as drop
     from hlsdl.session.keywords import fetch as fetch
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle as open  # noqa: A004, F401 - the contract's name for it
@@ -118,6 +119,7 @@ _HOMES = {
     "DownloadOptions": "hlsdl.tasks.wanted",
     "VariantQualifier": "hlsdl.planning.qualifiers",
     "add": "hlsdl.session.keywords",
+    "drop": "hlsdl.session.keywords",
     "fetch": "hlsdl.session.keywords",
     "inspect": "hlsdl.session.keywords",
     "open": "hlsdl.session.keywords:open_bundle",

@@ -63,6 +63,13 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
         hlsdl add --where 'height >= 1080' film.movpkg""",
     ),
     (
+        shelf.drop,
+        "Bundles",
+        """\
+        hlsdl info film.movpkg
+        hlsdl drop film.movpkg 1-GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ-0""",
+    ),
+    (
         shelf.play,
         "Bundles",
         """\

@@ -1,10 +1,10 @@
-"""The commands that need no origin: info, verify, play."""
+"""The commands that need no origin: info, verify, drop, play."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Option
+from typer import Argument, Option
 
 from hlsdl.cli.flags import BundleArgument, CommonFlags
 from hlsdl.cli.interrupts import Interruption
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hlsdl.player.server import Serving
     from hlsdl.verification.findings import Report
 
+StreamArguments = Annotated[
+    list[str], Argument(metavar="STREAM_ID…", help="Ids of streams (see `info`).", show_default=False)
+]
 PlayerChoice = Literal["browser", "mpv", "vlc", "ffplay", "none"]
 
 
@@ -27,13 +30,31 @@ def info(bundle: BundleArgument, common: CommonFlags) -> Job:
         from hlsdl.bundle.reading import Bundle
 
         load(terminal, common)
-        document = Bundle.open(bundle).document()
-        if terminal.json:
-            terminal.document(document)
-        else:
-            from hlsdl.cli.reports import bundle_blocks
+        _show(Bundle.open(bundle).document(), terminal)
+        return 0
 
-            terminal.show(bundle_blocks(document))
+    return job
+
+
+def _show(document: dict[str, Any], terminal: Terminal) -> None:
+    if terminal.json:
+        terminal.document(document)
+    else:
+        from hlsdl.cli.reports import bundle_blocks
+
+        terminal.show(bundle_blocks(document))
+
+
+def drop(bundle: BundleArgument, streams: StreamArguments, *, common: CommonFlags) -> Job:
+    """Remove stored streams and keep the rest playable."""
+
+    def job(terminal: Terminal, _interruption: Interruption) -> int:
+        from hlsdl.bundle.reading import Bundle
+        from hlsdl.session import dropping
+
+        load(terminal, common)
+        dropping.drop(bundle, streams)
+        _show(Bundle.open(bundle).document(), terminal)
         return 0
 
     return job

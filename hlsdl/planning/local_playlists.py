@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from hlsdl.planning.plan import StreamPlan, stored_key_path
 from hlsdl.planning.protection import KEY_SCHEMES
+from hlsdl.planning.stand_ins import Rates, stand_in_line, stand_ins
 from hlsdl.playlist import lines
 from hlsdl.playlist.models import Key, MediaPlaylist, MultivariantPlaylist, Variant
 
@@ -82,7 +83,10 @@ def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) ->
 
 
 def local_multivariant_playlist(
-    master: MultivariantPlaylist, playlists: Mapping[str, str], files: Mapping[str, str]
+    master: MultivariantPlaylist,
+    playlists: Mapping[str, str],
+    files: Mapping[str, str],
+    rates: Rates | None = None,
 ) -> str:
     """The multivariant playlist of what is stored.
 
@@ -90,8 +94,12 @@ def local_multivariant_playlist(
         master: the source.
         playlists: media playlist URL -> its local playlist, relative to the bundle (`<stream>/index.m3u8`).
         files: URL of a key or data item -> its stored path, relative to the bundle.
+        rates: what is known of bitrates, for a rendition that must stand in for a variant.
     """
     kept = _kept_variants(master, playlists)
+    standing_in = {} if kept else stand_ins(master, playlists.keys())
+    targets = {one.index: one.uri for one in kept} | {i: one.rendition.uri or "" for i, one in standing_in.items()}
+    kept = kept or [one.variant for one in standing_in.values()]
     removals = _unusable_groups(master, kept, playlists)
     variant_lines = {one.line: one for one in master.variants}
     variant_uris = {one.uri_line: one for one in master.variants}
@@ -103,18 +111,17 @@ def local_multivariant_playlist(
     written: list[str] = []
     for number, line in enumerate(master.text.lines):
         if number in variant_lines:
-            variant = variant_lines[number]
-            if variant in kept:
-                written.append(_without(line, removals.get(variant.index, ())))
+            index = variant_lines[number].index
+            if index in targets:
+                said, one = _without(line, removals.get(index, ())), standing_in.get(index)
+                written.append(stand_in_line(said, one, rates or {}) if one else said)
         elif number in variant_uris:
-            if variant_uris[number] in kept:
-                written.append(_like(line, playlists[variant_uris[number].uri]))
+            target = targets.get(variant_uris[number].index)
+            written += [_like(line, playlists[target])] if target is not None else []
+        elif number in promoted:
+            written += _local_rendition(line, renditions[number].uri, playlists, promoted=promoted[number])
         elif number in renditions:
-            written += _local_rendition(line, renditions[number].uri, playlists) if number in promoted else []
-            if promoted.get(number):
-                written[-1] = lines.set_attribute(
-                    lines.set_attribute(written[-1], "DEFAULT", "YES"), "AUTOSELECT", "YES"
-                )
+            continue
         elif number in trick_play:
             written += _pointed(line, playlists.get(trick_play[number].uri))
         elif number in data and data[number].uri:
@@ -184,7 +191,9 @@ def _local_map(line: str, name: str | None) -> list[str]:
     return _pointed(lines.remove_attribute(line, "BYTERANGE"), name)
 
 
-def _local_rendition(line: str, uri: str | None, playlists: Mapping[str, str]) -> list[str]:
+def _local_rendition(line: str, uri: str | None, playlists: Mapping[str, str], *, promoted: bool) -> list[str]:
+    if promoted:
+        line = lines.set_attribute(lines.set_attribute(line, "DEFAULT", "YES"), "AUTOSELECT", "YES")
     return [line] if uri is None else _pointed(line, playlists.get(uri))
 
 

@@ -26,8 +26,8 @@ from hlsdl.planning.local_playlists import (
 )
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.session.package import package_files
-from hlsdl.session.presentation import Document, Documents, Root
-from hlsdl.session.sources import Source
+from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
+from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
@@ -112,6 +112,21 @@ def stored_documents(before: Bundle | None) -> dict[str, Document]:
     return found
 
 
+def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
+    """What a bundle holds, from the playlists it has stored, when it is asked for this; no network is needed.
+
+    Raises:
+        IntegrityError: one of those playlists is damaged or missing, or they do not lead to what the bundle holds.
+    """
+    source, documents = source_of(bundle.manifest), Documents(None, stored_documents(bundle))
+    root = parse_root(documents.known(source.url), source)
+    selection = choose(root, asked.wishes, asked.dropped)
+    is_one = root.master is None
+    texts = () if is_one else tuple(documents.known(stream.url) for stream in selection.streams)
+    plan = plan_streams(root, selection, texts)
+    return Contents(source=source, root=root, title=bundle.title, asked=asked, plan=plan, documents=documents)
+
+
 def lay_out(writer: BundleWriter, contents: Contents) -> None:
     """Put the plan and the source playlists on disk, before the first segment is asked for.
 
@@ -142,7 +157,38 @@ def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) ->
     manifest = _manifest(writer, contents, absent=absent)
     for path, data in package_files(contents.plan, manifest, writer.entries).items():
         writer.write_text_file(path, data)
+    remove_dropped(writer, contents)
     writer.seal(manifest)
+
+
+def refresh(writer: BundleWriter, contents: Contents) -> None:
+    """Let the multivariant playlist that an unfinished bundle has from before name only what stays of it."""
+    master = contents.root.master
+    if master is None or not (writer.path / layout.INDEX).is_file():
+        return
+    own = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
+    there = {url: path for url, path in own.items() if (writer.path / path).is_file()}
+    if there:
+        files = _stored_files(contents, writer.entries)
+        text = local_multivariant_playlist(master, there, files, _rates(contents, writer.entries))
+        writer.write_text_file(layout.INDEX, text.encode())
+    else:
+        writer.forget(layout.INDEX)
+
+
+def remove_dropped(writer: BundleWriter, contents: Contents) -> None:
+    """Remove what only dropped streams used. Nothing may name it any more; what an interruption left goes too."""
+    dropped = {folder for folder in contents.asked.dropped if layout.is_stream_folder(folder)}
+    if not dropped:
+        return
+    for folder in sorted(dropped):
+        for name in (layout.INDEX, layout.STREAM_INFO):
+            writer.forget(f"{folder}/{name}")
+    keys = {key.path for key in contents.plan.keys}
+    for path in tuple(writer.entries):
+        folder = layout.split_path(path)[0]
+        if folder in dropped or (folder == layout.KEYS and path not in keys):
+            writer.forget(path)
 
 
 def _documents_of(contents: Contents) -> Iterable[tuple[str, Document, str]]:
@@ -169,10 +215,22 @@ def _local_playlists(entries: Mapping[str, Entry], contents: Contents, absent: f
         )
     else:
         playlists = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
-        stored = (*contents.plan.keys, *contents.plan.data)
-        files = {resource.url: resource.path for resource in stored if resource.path in entries}
-        written[layout.INDEX] = local_multivariant_playlist(master, playlists, files)
+        files, rates = _stored_files(contents, entries), _rates(contents, entries)
+        written[layout.INDEX] = local_multivariant_playlist(master, playlists, files, rates)
     return written
+
+
+def _stored_files(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, str]:
+    """URL of a key or data item -> its path, of those that are stored."""
+    return {one.url: one.path for one in (*contents.plan.keys, *contents.plan.data) if one.path in entries}
+
+
+def _rates(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, tuple[int, int]]:
+    """Measured bitrates, where no variant is kept whose declared ones could stand."""
+    kept = {stream.source.url for stream in contents.plan.streams}
+    if contents.root.master is None or any(one.uri in kept for one in contents.root.master.variants):
+        return {}
+    return {stream.source.url: _measured(stream, entries) for stream in contents.plan.streams}
 
 
 def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, int]:

@@ -37,7 +37,7 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.segments import SegmentWork
+from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, find_bundle, place_for, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
@@ -97,30 +97,22 @@ async def download(
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
-        plan, title = contents.plan, contents.title
-        path = existing or place_for(title, options)
+        path = existing or place_for(contents.title, options)
         async with _writing(path, before, start_over=existing is not None and before is None) as writer:
             _announce(emit, contents, selection, path, resumed=before is not None)
             watch(_begun(contents, selection, path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
-            await fetch_keys(client, writer, plan, options.key_provider)
+            await fetch_keys(client, writer, contents.plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
             work = SegmentWork(
-                client, writer, moves, title=title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
+                client, writer, moves, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
             )
             arrived = await work.fetch()
-            emit(events.Sealing(task=title))
+            emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
             bundle = _sealed(writer)
-    fetched = Fetched(
-        segments=arrived.segments,
-        bytes=arrived.bytes,
-        reused_segments=arrived.reused_segments,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    _announce_end(emit, bundle, fetched)
-    return Downloaded(bundle=bundle, fetched=fetched)
+    return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
 
 
 def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
@@ -241,7 +233,13 @@ def _begun(contents: Contents, selection: Selection, path: Path, stored: Collect
     )
 
 
-def _announce_end(emit: Emit, bundle: Bundle, fetched: Fetched) -> None:
+def _ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float) -> Downloaded:
+    fetched = Fetched(
+        segments=arrived.segments,
+        bytes=arrived.bytes,
+        reused_segments=arrived.reused_segments,
+        seconds=round(seconds, 3),
+    )
     emit(
         events.DidFinishDownloading(
             task=bundle.title,
@@ -252,3 +250,4 @@ def _announce_end(emit: Emit, bundle: Bundle, fetched: Fetched) -> None:
             seconds=fetched.seconds,
         )
     )
+    return Downloaded(bundle=bundle, fetched=fetched)

@@ -7,7 +7,7 @@ it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,15 @@ async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> R
     from hlsdl.session.restoration import restore
 
     return await restore(path, options, emit)
+
+
+async def drop(path: Path, ids: Sequence[str]) -> None:
+    """Remove stored streams from a bundle, and keep the rest playable."""
+    from anyio.to_thread import run_sync
+
+    from hlsdl.session import dropping
+
+    await run_sync(dropping.drop, path, ids)
 
 
 async def add(path: Path, options: FetchOptions, named: Collection[str], *, emit: Emit = ignore) -> Downloaded:

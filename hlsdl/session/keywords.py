@@ -55,6 +55,25 @@ async def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any)
     return (await front.add(_path_of(bundle), options, named, emit=emit)).bundle
 
 
+async def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
+    """Take streams out of a bundle; the rest stays whole and playable.
+
+    Args:
+        bundle: a bundle, or its path.
+        ids: of the streams (`bundle.streams`). They come back only when they are asked for again.
+
+    Returns:
+        The bundle, opened again.
+
+    Raises:
+        UsageError: there is no such stream, or neither picture nor sound would be left.
+        IntegrityError: what stays is damaged.
+    """
+    path = _path_of(bundle)
+    await front.drop(path, ids)
+    return Bundle.open(path)
+
+
 async def plan(source: str, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why."""
     return await front.plan(source, options_from(**flags))

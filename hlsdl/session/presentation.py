@@ -10,7 +10,15 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hlsdl.errors import ContentKeyError, HttpError, LimitError, LiveStreamError, NetworkError, PlaylistError
+from hlsdl.errors import (
+    ContentKeyError,
+    HttpError,
+    IntegrityError,
+    LimitError,
+    LiveStreamError,
+    NetworkError,
+    PlaylistError,
+)
 from hlsdl.planning.plan import DownloadPlan, make_plan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.reasons import Choice
@@ -43,9 +51,9 @@ class Document:
 
 
 class Documents:
-    """Playlists by URL: those already stored, else fetched once."""
+    """Playlists by URL: those already stored, else fetched once; without a client only those that are stored."""
 
-    def __init__(self, client: Client, stored: Mapping[str, Document] | None = None) -> None:
+    def __init__(self, client: Client | None, stored: Mapping[str, Document] | None = None) -> None:
         self._client = client
         self._known: dict[str, Document] = dict(stored or {})
         self.stored = frozenset(self._known)
@@ -61,6 +69,8 @@ class Documents:
         """
         known = self._known.get(url)
         if known is None:
+            if self._client is None:
+                return self.known(url)
             body = await self._client.read(url, kind="playlist", limit=LIMITS.max_bytes)
             known = self._known[url] = Document(data=body.data, url=url, final_url=body.url)
         return known
@@ -85,8 +95,17 @@ class Documents:
             return self._known[url]
 
     def known(self, url: str) -> Document:
-        """A document that was read before."""
-        return self._known[url]
+        """A document that was read before, or is stored.
+
+        Raises:
+            IntegrityError: it should be stored, and is not, or is damaged.
+        """
+        document = self._known.get(url)
+        if document is None:
+            raise IntegrityError(
+                "a playlist that the bundle was made from is missing or damaged", hint="`hlsdl repair` fetches it again"
+            )
+        return document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from hlsdl.session.outline import PlanOutcome
 if TYPE_CHECKING:
     from hlsdl.sync.session import AssetDownloadSession
 
-__all__ = ["AssetDownloadSession", "add", "fetch", "inspect", "open", "plan"]
+__all__ = ["AssetDownloadSession", "add", "drop", "fetch", "inspect", "open", "plan"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,11 @@ def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore,
 def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any) -> Bundle:
     """Add sound, text or another picture to a bundle; see `hlsdl.add`."""
     return _blocking(lambda: keywords.add(bundle, emit=emit, **flags))
+
+
+def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
+    """Take streams out of a bundle; see `hlsdl.drop`."""
+    return _blocking(lambda: keywords.drop(bundle, *ids))
 
 
 def plan(source: str, **flags: Any) -> PlanOutcome:
