@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from hlsdl.planning.predicates import Predicate as Predicate
     from hlsdl.planning.preferences import Preferences as Preferences
     from hlsdl.planning.qualifiers import VariantQualifier as VariantQualifier
+    from hlsdl.session.asset_cache import AssetCache as AssetCache
     from hlsdl.session.bundles import Bundle as Bundle
     from hlsdl.session.configuration import FetchOptions as FetchOptions
     from hlsdl.session.keys import KeyProvider as KeyProvider
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from hlsdl.transfer.options import TransferOptions as TransferOptions
 
 _HOMES = {
+    "AssetCache": "hlsdl.session.asset_cache",
     "AssetVariant": "hlsdl.planning.asset_variant",
     "Bundle": "hlsdl.session.bundles",
     "FetchOptions": "hlsdl.session.configuration",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hlsdl.bundle.reading import Bundle as StoredBundle
 
 if TYPE_CHECKING:
+    from hlsdl.session.asset_cache import AssetCache
     from hlsdl.verification.findings import Report
 
 
@@ -17,6 +18,13 @@ class Bundle(StoredBundle):
 
     Source: AVURLAsset.assetCache with AVAssetCache.isPlayableOffline (`is_playable_offline`).
     """
+
+    @property
+    def cache(self) -> AssetCache:
+        """What of the asset plays without a network (AVURLAsset.assetCache)."""
+        from hlsdl.session.asset_cache import AssetCache  # downloads need no groups and options
+
+        return AssetCache(self)
 
     def verify(self, *, deep: bool = False, ffmpeg: Path | None = None) -> Report:
         """Read every file once and say everything that is wrong; blocks until done.
