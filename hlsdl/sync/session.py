@@ -311,8 +311,8 @@ class AssetDownloadSession:
         media_selections: Sequence[MediaSelection],
         *,
         title: str | None = None,
-        artwork: bytes | Path | None = None,
-        destination: Path | None = None,
+        artwork: bytes | str | Path | None = None,
+        destination: str | Path | None = None,
         options: DownloadOptions | None = None,
     ) -> AssetDownloadTask:
         """A task for several media selections of one variant, suspended."""
@@ -324,7 +324,7 @@ class AssetDownloadSession:
         return AssetDownloadTask(self._loop, made)
 
     def make_download_task(
-        self, url: str | None = None, destination: Path | None = None, *, resume_data: bytes | None = None
+        self, url: str | None = None, destination: str | Path | None = None, *, resume_data: bytes | None = None
     ) -> DownloadTask:
         """A task for one file, suspended."""
         made = self._loop.call(lambda: self._session.make_download_task(url, destination, resume_data=resume_data))

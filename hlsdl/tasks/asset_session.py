@@ -53,6 +53,7 @@ class AssetDownloadSession:
         delegate: any object with some of the methods of `AssetDownloadDelegate`.
 
     Raises:
+        UsageError: the configuration has a number that cannot be.
         LockedError: another session, here or in another process, has this background identifier.
         DiskError, IntegrityError: the stored tasks cannot be read.
 
@@ -61,6 +62,7 @@ class AssetDownloadSession:
 
     def __init__(self, configuration: SessionConfiguration | None = None, delegate: object | None = None) -> None:
         self._configuration = copy.deepcopy(configuration or SessionConfiguration.default())
+        self._configuration.check()
         self.session_description: str | None = None
         """The app's own words for this session (sessionDescription)."""
         self.delivery = Delivery(delegate)
@@ -68,7 +70,7 @@ class AssetDownloadSession:
         self._runners = Runners(self._tasks, self._configuration, self.delivery, self._end)
         self._is_valid = True
         self._is_closed = self._is_restored = self._has_told_all = False
-        self._library = self._configuration.library or library_folder()
+        self._library = Path(self._configuration.library or library_folder())
         self._lock = _lock(self._configuration)
         self._store = _open_store(self._configuration)
 
@@ -118,8 +120,8 @@ class AssetDownloadSession:
         media_selections: Sequence[MediaSelection],
         *,
         title: str | None = None,
-        artwork: bytes | Path | None = None,
-        destination: Path | None = None,
+        artwork: bytes | str | Path | None = None,
+        destination: str | Path | None = None,
         options: DownloadOptions | None = None,
     ) -> AssetDownloadTask:
         """A task for several media selections of one variant, suspended; what they share is fetched once.
@@ -145,7 +147,7 @@ class AssetDownloadSession:
         return self._add_asset_task(asset, wanted)
 
     def make_download_task(
-        self, url: str | None = None, destination: Path | None = None, *, resume_data: bytes | None = None
+        self, url: str | None = None, destination: str | Path | None = None, *, resume_data: bytes | None = None
     ) -> DownloadTask:
         """A task for one http(s) file, suspended: from its beginning, or from where `resume_data` left it.
 
@@ -319,7 +321,7 @@ def _open_store(configuration: SessionConfiguration) -> TaskStore:
 
 def _folder_of(configuration: SessionConfiguration) -> Path:
     """The folder of a background session."""
-    return (configuration.storage or sessions_folder()) / str(configuration.identifier)
+    return Path(configuration.storage or sessions_folder()) / str(configuration.identifier)
 
 
 def _lock(configuration: SessionConfiguration) -> BundleLock | None:

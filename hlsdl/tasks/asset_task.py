@@ -252,17 +252,17 @@ class AssetDownloadTask(Task[Bundle]):
         return loaded.streams[number]
 
 
-def destination_for(destination: Path | None, asset: Asset, library: Path) -> str:
+def destination_for(destination: str | Path | None, asset: Asset, library: Path) -> str:
     """Where a task's bundle goes, as its row keeps it.
 
     Raises:
         UsageError: a bundle is to be augmented and another place was named.
     """
     if asset.bundle_path is not None:
-        if destination is not None and destination != asset.bundle_path:
+        if destination is not None and Path(destination).absolute() != asset.bundle_path.absolute():
             raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
         return str(asset.bundle_path.absolute())
-    return str((destination or library).absolute())
+    return str(Path(destination or library).absolute())
 
 
 def wanted_asset(
@@ -270,7 +270,7 @@ def wanted_asset(
     wishes: tuple[Preferences, ...],
     *,
     title: str | None,
-    artwork: bytes | Path | None,
+    artwork: bytes | str | Path | None,
     destination: str,
     selections: Iterable[MediaSelection] = (),
     keep_protected: bool = False,
@@ -281,7 +281,7 @@ def wanted_asset(
     Raises:
         UsageError: the artwork cannot be read, or is no picture.
     """
-    picture = read_artwork(artwork)
+    picture = read_artwork(Path(artwork) if isinstance(artwork, str) else artwork)
     return WantedAsset.model_construct(
         source=asset.place,
         base_url=asset.source.base_url,

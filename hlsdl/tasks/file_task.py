@@ -129,7 +129,7 @@ class ResumeData(BaseModel):
             raise UsageError("these are no resume data", hint="start the file over with its URL") from None
 
 
-def wanted_file(url: str | None, destination: Path | None, resume_data: bytes | None) -> WantedFile:
+def wanted_file(url: str | None, destination: str | Path | None, resume_data: bytes | None) -> WantedFile:
     """What a new file task writes down.
 
     Raises:
@@ -139,7 +139,7 @@ def wanted_file(url: str | None, destination: Path | None, resume_data: bytes | 
         raise UsageError("a file task needs a URL or resume data, and not both")
     if resume_data is not None:
         data = ResumeData.read(resume_data)
-        place = Path(data.destination) if destination is None else _place(destination, data.url)
+        place = Path(data.destination) if destination is None else _place(Path(destination), data.url)
         part = PlainFile(Path(data.destination), limit=LARGEST_FILE, validator=data.validator)
         is_whole = place == Path(data.destination) and part.size == data.offset
         is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
@@ -147,7 +147,7 @@ def wanted_file(url: str | None, destination: Path | None, resume_data: bytes | 
     assert url is not None  # noqa: S101 - one of the two is given
     if urlsplit(url).scheme.lower() not in {"http", "https"}:
         raise UsageError(f"`{redact(url)}` is no http or https URL")
-    return WantedFile(url=read_url(url).text, destination=str(_place(destination or Path(), url)))
+    return WantedFile(url=read_url(url).text, destination=str(_place(Path(destination or ""), url)))
 
 
 def _place(destination: Path, url: str) -> Path:

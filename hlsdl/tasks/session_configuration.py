@@ -50,7 +50,7 @@ class SessionConfiguration:
     """Requests of one task at once. None: as many as serve best (httpMaximumConnectionsPerHost)."""
     http_additional_headers: dict[str, str] = field(default_factory=dict, repr=False)
     """Sent with every request to the origin of each asset (httpAdditionalHeaders)."""
-    cookies_file: Path | None = None
+    cookies_file: str | Path | None = None
     """A Netscape `cookies.txt` for all tasks (httpCookieStorage); read, never written."""
     connection_proxy: str | None = field(default=None, repr=False)
     """`http://…`, `https://…`, `socks5://…`; None: as the environment says (connectionProxyDictionary)."""
@@ -60,9 +60,9 @@ class SessionConfiguration:
     """Tasks under way at once; others wait, the highest priority first."""
     transfer: TransferOptions = field(default_factory=TransferOptions)
     """What else can be said about the network; the fields above win."""
-    library: Path | None = None
+    library: str | Path | None = None
     """Where bundles go whose configuration names no destination. None: the library folder of the user."""
-    storage: Path | None = None
+    storage: str | Path | None = None
     """Where a background session keeps its tasks. None: the sessions folder of the user."""
 
     @classmethod
@@ -94,6 +94,15 @@ class SessionConfiguration:
             )
         return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
 
+    def check(self) -> None:
+        """UsageError when a number cannot be: no task would ever run, or none could ever end well."""
+        for name in ("timeout_interval_for_request", "timeout_interval_for_resource", "maximum_concurrent_tasks"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"`{name}` is not positive")
+        for name in ("http_maximum_connections_per_host", "limit_rate"):
+            if (number := getattr(self, name)) is not None and number <= 0:
+                raise UsageError(f"`{name}` is not positive", hint="None is without a limit of its own")
+
     def transfer_options(self, headers: tuple[tuple[str, str], ...]) -> TransferOptions:
         """What one task says to its origin; `headers` are the asset's own, and win over the session's."""
         named = {name.lower() for name, _ in headers}
@@ -106,7 +115,7 @@ class SessionConfiguration:
             connections=self.http_maximum_connections_per_host or base.connections,
             stall_timeout=self.timeout_interval_for_request,
             headers=(*base.headers, *added, *headers),
-            cookies_file=self.cookies_file or base.cookies_file,
+            cookies_file=Path(self.cookies_file) if self.cookies_file is not None else base.cookies_file,
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
             limit_rate=self.limit_rate or base.limit_rate,
         )

@@ -94,9 +94,9 @@ class DownloadConfiguration:
     asset: Asset
     title: str | None = None
     """Shown to people, and the bundle's name. None: what the stream calls itself."""
-    artwork: bytes | Path | None = field(default=None, repr=False)
-    """A picture (JPEG, PNG, GIF or WebP of at most 32 MiB) that is stored in the bundle (artworkData)."""
-    destination: Path | None = None
+    artwork: bytes | str | Path | None = field(default=None, repr=False)
+    """A picture, or its path (JPEG, PNG, GIF or WebP of at most 32 MiB) that is stored in the bundle (artworkData)."""
+    destination: str | Path | None = None
     """A folder, in which the bundle is named after its title, or a path that ends in `.movpkg`. None: the library."""
     primary: DownloadContentConfiguration = field(default_factory=DownloadContentConfiguration)
     """What a player shows by itself (primaryContentConfiguration)."""
@@ -120,8 +120,8 @@ class DownloadConfiguration:
         asset: Asset,
         *,
         title: str | None = None,
-        artwork: bytes | Path | None = None,
-        destination: Path | None = None,
+        artwork: bytes | str | Path | None = None,
+        destination: str | Path | None = None,
         options: DownloadOptions | None = None,
     ) -> DownloadConfiguration:
         """The same, said with option keys.

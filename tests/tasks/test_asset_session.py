@@ -732,3 +732,43 @@ async def test_the_library_learns_of_what_was_fetched_but_not_of_what_is_ephemer
                 await task
     known = {bundle.path.parent.name for bundle in hlsdl.StorageManager().bundles() if tmp_path in bundle.path.parents}
     assert known == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("maximum_concurrent_tasks", 0),
+        ("timeout_interval_for_request", -1.0),
+        ("timeout_interval_for_resource", 0.0),
+        ("limit_rate", 0),
+        ("http_maximum_connections_per_host", -1),
+    ],
+)
+def test_a_configuration_with_which_nothing_could_run_is_refused(name: str, value: float) -> None:
+    configuration = hlsdl.SessionConfiguration.default()
+    setattr(configuration, name, value)
+    with pytest.raises(hlsdl.UsageError, match=name):
+        hlsdl.AssetDownloadSession(configuration)
+
+
+async def test_places_may_be_given_as_text(tmp_path: Path) -> None:
+    picture = tmp_path / "poster.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage, configuration.library = str(tmp_path / "sessions"), str(tmp_path / "library")
+    with ScriptedOrigin() as origin:
+        asset = hlsdl.Asset(serve(origin))
+        async with hlsdl.AssetDownloadSession(configuration) as session:
+            for destination in (str(tmp_path / "A film.movpkg"), None):
+                task = session.make_asset_download_task(
+                    hlsdl.DownloadConfiguration(
+                        asset=asset, title="A film", artwork=str(picture), destination=destination
+                    )
+                )
+                task.resume()
+                bundle = await task
+                assert bundle.path == Path(destination or tmp_path / "library" / "A film.movpkg")
+                assert next((bundle.path / "Data").glob("*.png")).read_bytes() == picture.read_bytes()
+            file = session.make_download_task(origin.url("/v/0.ts"), str(tmp_path))
+            file.resume()
+            assert await file == tmp_path / "0.ts"
