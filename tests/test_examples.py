@@ -1,0 +1,141 @@
+"""Every Python example of the documentation runs, section by section, and prints what the comment beside it says."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import pytest
+from faults import serve
+
+import hlsdl
+import hlsdl.sync
+from hlsdl.testing import ScriptedOrigin
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("api", "porting-from-avfoundation", "qualifiers", "library"))]
+ADDRESS = "https://example.com/"
+SONG = bytes(range(256)) * 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and the examples below it, which build on each other."""
+
+    page: str
+    title: str
+    examples: tuple[tuple[int, str], ...]
+    """Where each begins in its page, and its source."""
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.title}"
+
+
+def sections(page: str) -> Iterator[Section]:
+    """Those that have examples."""
+    text = (ROOT / page).read_text()
+    title, found = "", list[tuple[int, str]]()
+    for part in re.finditer(r"^(#+ [^\n]*)$|^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if part[1] is not None:
+            if found:
+                yield Section(page, title, tuple(found))
+            title, found = part[1].lstrip("# "), []
+        elif part[2] == "python":
+            found.append((text[: part.start(3)].count("\n"), part[3]))
+    if found:
+        yield Section(page, title, tuple(found))
+
+
+EXAMPLES = [section for page in PAGES for section in sections(page)]
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[ScriptedOrigin]:
+    """What https://example.com/ has in the examples: a film, an encrypted one, a small one, and a song."""
+    with ScriptedOrigin() as served:
+        for name in ("film", "aes128"):
+            served.add_folder(ROOT / "fixtures" / "media" / name, at=f"/{name}")
+        served.add("/song.m4a", SONG, etag='"v1"')
+        serve(served)
+        yield served
+
+
+@pytest.fixture(scope="module")
+def bundle(origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The film, fetched."""
+    folder = tmp_path_factory.mktemp("films")
+    return hlsdl.sync.fetch(origin.url("/film/master.m3u8"), title="A film", output=folder).path
+
+
+@pytest.fixture
+def place(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which an example runs: the film is in `films`, a picture beside it, the library is empty."""
+    shutil.copytree(bundle, tmp_path / "films" / bundle.name)
+    (tmp_path / "poster.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HLSDL_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def run(section: Section, origin: ScriptedOrigin) -> list[tuple[str, str]]:
+    """Run the examples of a section; returns what was printed where a comment says what that is, and the comment."""
+    told: list[tuple[str, str]] = []
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with asyncio.Runner() as runner:
+        for line, source in section.examples:
+            lines = source.splitlines()
+
+            def tell(*values: object, lines: list[str] = lines, line: int = line) -> None:
+                printed = lines[sys._getframe(1).f_lineno - line - 1]
+                if "  # " in printed:
+                    told.append(
+                        (" ".join(map(str, values)).replace(origin.url("/"), ADDRESS), printed.partition("  # ")[2])
+                    )
+
+            names["print"] = tell
+            code = _compiled("\n" * line + source.replace(ADDRESS, origin.url("/")), f"{section.page}")
+            if "asyncio.run(" in source or "hlsdl.sync" in source:
+                exec(code, names)
+            else:
+                runner.run(_inside_a_loop(code, names))
+    return told
+
+
+def _compiled(source: str, page: str) -> CodeType:
+    """As `python -m asyncio` does: `await` may stand alone."""
+    return compile(source, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+async def _inside_a_loop(code: CodeType, names: dict[str, Any]) -> None:
+    result = eval(code, names)
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("section", EXAMPLES, ids=str)
+def test_every_example_runs_and_says_what_it_prints(section: Section, origin: ScriptedOrigin, place: Path) -> None:
+    for printed, promised in run(section, origin):
+        assert printed == promised
+    assert place == Path.cwd()
+
+
+def test_there_are_examples_on_every_page() -> None:
+    assert {section.page for section in EXAMPLES} == set(PAGES)
+
+
+@pytest.mark.parametrize(
+    "source", ["print(1)  # 2\n", "import hlsdl\nawait hlsdl.Asset('https://example.com/').lode()\n"]
+)
+def test_an_example_that_lies_is_found_out(source: str, origin: ScriptedOrigin) -> None:
+    section = Section("a page", "a section", ((0, source),))
+    with pytest.raises((AssertionError, AttributeError)):
+        assert all(printed == promised for printed, promised in run(section, origin))
