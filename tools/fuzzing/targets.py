@@ -19,7 +19,7 @@ from hlsdl.planning.plan import make_plan
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import select, select_media
 from hlsdl.playlist import ByteRange, MediaPlaylist, MultivariantPlaylist, PlaylistText, parse_playlist
-from hlsdl.session.contents import last_wish, same_wishes
+from hlsdl.session.wishes import last_wish, same_wishes
 from hlsdl.transfer.ranges import Take, Wanted, may_resume, read_range_answer, read_validator
 from hlsdl.transfer.sink import Validator
 
@@ -160,7 +160,7 @@ def run_manifest(data: bytes) -> str:
     require(again.is_intact and again.encode() == written, "writing a manifest changes it")
     paths = [item.path for items in (manifest.documents, manifest.keys, manifest.files) for item in items]
     require(not any(path.startswith("/") or ".." in path.split("/") for path in paths), "a path leads outside")
-    same_wishes(manifest, Preferences())
+    same_wishes(manifest, [Preferences()])
     last_wish(manifest)
     return "intact" if manifest.is_intact else "damaged"
 
