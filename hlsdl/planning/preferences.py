@@ -59,3 +59,11 @@ class Preferences:
     shares_video: bool = False
     """Of a wish beside others: take a variant whose video they store already, if the qualifiers leave one
     (optimizesAuxiliaryContentConfigurations)."""
+
+    def __post_init__(self) -> None:
+        for name in ("codecs", "audio", "subtitles", "where"):  # a list will do, and one text alone
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        for name in ("min_size", "max_size"):
+            if (size := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(size))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError, redact
 from hlsdl.planning.asset_variant import AssetVariant, asset_variants
 from hlsdl.planning.media_selection import (
@@ -160,4 +161,6 @@ class Asset:
             self.bundle_path = path
             stored = manifest.choices.get("base_url")
             return Source(url=manifest.source_url, base_url=stored if isinstance(stored, str) else None)
+        if path.suffix == SUFFIX and "://" not in str(source):
+            raise UsageError(f"there is no bundle `{path}`", hint="an asset is a URL, a playlist file or a bundle")
         return parse_source(str(source), base_url=base_url)

@@ -153,8 +153,8 @@ class AssetDownloadSession:
 
         Args:
             url: the file's; not with `resume_data`, which knows it.
-            destination: a path, or a folder, in which the file gets the name in its URL. None with `resume_data`: as
-                before; else the current folder.
+            destination: a path, or a folder (one that exists, or a text that ends in `/`), in which the file gets the
+                name in its URL. None with `resume_data`: as before; else the current folder.
             resume_data: from `cancel_by_producing_resume_data()` or a failed task's `error.resume_data`.
 
         Raises:
@@ -300,6 +300,11 @@ class AssetDownloadSession:
     def _must_be_valid(self) -> None:
         if not self._is_valid:
             raise SessionInvalidated("the session has been invalidated")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            hint = "make tasks in a coroutine, or use the session of `hlsdl.sync`"
+            raise UsageError("there is no event loop that could work the task", hint=hint) from None
 
     def _attach(self, task: T) -> T:
         self._tasks[task.task_identifier] = task

@@ -279,10 +279,10 @@ def wanted_asset(
     """What a new task writes down.
 
     Raises:
-        UsageError: the artwork cannot be read, or is no picture.
+        UsageError: the artwork cannot be read, or is no picture; or something has a value that it cannot have.
     """
     picture = read_artwork(Path(artwork) if isinstance(artwork, str) else artwork)
-    return WantedAsset.model_construct(
+    wanted = WantedAsset.model_construct(
         source=asset.place,
         base_url=asset.source.base_url,
         headers=asset.headers,
@@ -294,3 +294,19 @@ def wanted_asset(
         keep_protected=keep_protected,
         allow_gaps=allow_gaps,
     )
+    return _readable(wanted)
+
+
+def _readable(wanted: WantedAsset) -> WantedAsset:
+    """The same; UsageError when nobody could read it again, which is better said now than after a restart."""
+    try:
+        return WantedAsset.model_validate_json(wanted.model_dump_json(warnings=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(str(one) for one in first["loc"] if not isinstance(one, int))
+        hint = "numbers are bits per second; media selections are those of the asset, not options"
+        raise UsageError(f"`{name}` has a value it cannot have: {first['msg']}", hint=hint) from None
+    except ValueError:
+        raise UsageError(
+            "the configuration has a value that cannot be written down", hint="give plain values"
+        ) from None

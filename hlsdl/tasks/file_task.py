@@ -139,7 +139,7 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
         raise UsageError("a file task needs a URL or resume data, and not both")
     if resume_data is not None:
         data = ResumeData.read(resume_data)
-        place = Path(data.destination) if destination is None else _place(Path(destination), data.url)
+        place = Path(data.destination) if destination is None else _place(destination, data.url)
         part = PlainFile(Path(data.destination), limit=LARGEST_FILE, validator=data.validator)
         is_whole = place == Path(data.destination) and part.size == data.offset
         is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
@@ -147,15 +147,16 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
     assert url is not None  # noqa: S101 - one of the two is given
     if urlsplit(url).scheme.lower() not in {"http", "https"}:
         raise UsageError(f"`{redact(url)}` is no http or https URL")
-    return WantedFile(url=read_url(url).text, destination=str(_place(Path(destination or ""), url)))
+    return WantedFile(url=read_url(url).text, destination=str(_place(destination or "", url)))
 
 
-def _place(destination: Path, url: str) -> Path:
-    """The path of the file: a folder gets the name in the URL, made safe."""
-    if destination.is_dir():
+def _place(destination: str | Path, url: str) -> Path:
+    """The path of the file: a folder, or what ends like one, gets the name in the URL, made safe."""
+    place = Path(destination)
+    if place.is_dir() or str(destination).endswith("/"):
         name = unquote(urlsplit(url).path.rpartition("/")[2])
-        return (destination / safe_title(name or "download")).absolute()
-    return destination.absolute()
+        return (place / safe_title(name or "download")).absolute()
+    return place.absolute()
 
 
 class DownloadTask(Task[Path]):

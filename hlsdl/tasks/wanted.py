@@ -14,7 +14,7 @@ from pathlib import Path
 from hlsdl.errors import UsageError
 from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.planning.preferences import Preferences
-from hlsdl.planning.qualifiers import VariantQualifier
+from hlsdl.planning.qualifiers import VariantQualifier, where_texts
 from hlsdl.tasks.asset import Asset
 
 
@@ -26,7 +26,9 @@ class DownloadContentConfiguration:
     """
 
     variant_qualifiers: list[VariantQualifier] = field(default_factory=list)
-    """In order; the first that at least one variant satisfies wins. Empty, or none satisfied: automatic."""
+    """In order; the first that at least one variant satisfies wins. Empty, or none satisfied: automatic.
+
+    A predicate or an expression will do for a qualifier."""
     media_selections: list[MediaSelection] = field(default_factory=list)
     """Of the asset. Empty: automatic."""
     preferences: Preferences = field(default_factory=Preferences)
@@ -44,7 +46,7 @@ class DownloadContentConfiguration:
         """The preferences that this configuration means."""
         return replace(
             self.preferences,
-            where=(*self.preferences.where, *(qualifier.text for qualifier in self.variant_qualifiers)),
+            where=(*self.preferences.where, *where_texts(self.variant_qualifiers)),
             media_selections=(*self.preferences.media_selections, *(one.encode() for one in self.media_selections)),
             multichannel=multichannel,
             shares_video=shares_video,
@@ -91,7 +93,7 @@ class DownloadConfiguration:
     Source: AVAssetDownloadConfiguration.
     """
 
-    asset: Asset
+    asset: Asset = field(kw_only=False)
     title: str | None = None
     """Shown to people, and the bundle's name. None: what the stream calls itself."""
     artwork: bytes | str | Path | None = field(default=None, repr=False)

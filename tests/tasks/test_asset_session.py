@@ -15,6 +15,7 @@ from recording import Recorder, serve_held
 
 import hlsdl
 from hlsdl.bundle.writing import BundleWriter
+from hlsdl.planning.preferences import Preferences
 from hlsdl.session import events
 from hlsdl.testing import ScriptedOrigin, Status
 
@@ -772,3 +773,46 @@ async def test_places_may_be_given_as_text(tmp_path: Path) -> None:
             file = session.make_download_task(origin.url("/v/0.ts"), str(tmp_path))
             file.resume()
             assert await file == tmp_path / "0.ts"
+
+
+def wishes_of(**primary: Any) -> Preferences:
+    """The first wish of a configuration."""
+    configuration = hlsdl.DownloadConfiguration(hlsdl.Asset("https://films.test/master.m3u8"))
+    configuration.primary = hlsdl.DownloadContentConfiguration(**primary)
+    return configuration.wishes()[0]
+
+
+def test_a_predicate_or_an_expression_will_do_for_a_qualifier() -> None:
+    same = hlsdl.VariantQualifier("height < 300"), hlsdl.height < 300, "height < 300"
+    assert {wishes_of(variant_qualifiers=[one]).where for one in same} == {("height < 300",)}
+
+
+def test_lists_and_single_words_will_do_in_preferences() -> None:
+    loose = hlsdl.Preferences(audio=["fr"], subtitles="de", max_size=[640, 360])  # type: ignore[arg-type]
+    assert loose == hlsdl.Preferences(audio=("fr",), subtitles=("de",), max_size=(640, 360))
+    assert wishes_of(preferences=loose).audio == ("fr",)
+
+
+@pytest.mark.parametrize(
+    "primary",
+    [{"preferences": hlsdl.Preferences(min_bitrate="2M")}, {"media_selections": ["fr"]}],  # type: ignore[arg-type]
+)
+async def test_what_could_not_be_read_again_is_refused_when_the_task_is_made(primary: dict[str, Any]) -> None:
+    configuration = hlsdl.DownloadConfiguration(hlsdl.Asset("https://films.test/master.m3u8"))
+    configuration.primary = hlsdl.DownloadContentConfiguration(**primary)
+    async with hlsdl.AssetDownloadSession() as session:
+        with pytest.raises(hlsdl.UsageError):
+            session.make_asset_download_task(configuration)
+        assert await session.tasks() == []
+
+
+def test_tasks_are_made_where_there_is_an_event_loop() -> None:
+    session = hlsdl.AssetDownloadSession()
+    with pytest.raises(hlsdl.UsageError, match="no event loop") as caught:
+        session.make_download_task("https://films.test/a", "a")
+    assert "hlsdl.sync" in str(caught.value.hint)
+
+
+def test_a_bundle_that_is_not_there_is_called_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(hlsdl.UsageError, match="no bundle"):
+        hlsdl.Asset(tmp_path / "A film.movpkg")

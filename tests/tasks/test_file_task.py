@@ -269,3 +269,12 @@ async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
             task = session.make_download_task(origin.url("/empty"), tmp_path)
             task.resume()
             assert (await task).read_bytes() == b""
+
+
+async def test_a_text_that_ends_like_a_folder_is_one(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        origin.add("/song.m4a", b"sound")
+        async with hlsdl.AssetDownloadSession() as session:
+            task = session.make_download_task(origin.url("/song.m4a"), f"{tmp_path}/music/")
+            task.resume()
+            assert await task == tmp_path / "music" / "song.m4a"
