@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -207,6 +207,22 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
         is_torn=is_torn,
         sha256=digest,
     )
+
+
+def changes(data: bytes) -> Iterator[tuple[str, Entry | None]]:
+    """What whole lines of a journal say in turn: (path, its entry), or (path, None) when it is gone."""
+    for line in BytesIO(data):
+        text = line.rstrip(b"\n")
+        if (entry := _usual_entry(text)) is not None:
+            yield entry.path, entry
+            continue
+        record = decode_line(text) if text else None
+        if record is None:
+            continue
+        if record.get("t") == "seg" and (entry := _read_entry(record)) is not None:
+            yield entry.path, entry
+        elif record.get("t") == "drop":
+            yield str(record.get("path")), None
 
 
 def _usual_entry(line: bytes) -> Entry | None:

@@ -1,7 +1,8 @@
 """The loopback server's answers: one bundle and the page that plays it, as an ASGI application.
 
 `admission` decides who is answered, `contents` finds and opens the files, `ranges` reads the Range header; this
-module turns their values into responses. It never writes, and no request has a side effect.
+module turns their values into responses. It never writes, and no request has a side effect. A playlist of which
+nothing is stored yet is waited for, since most players give up at the first refusal.
 """
 
 from __future__ import annotations
@@ -12,20 +13,31 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import BinaryIO
 
+import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hlsdl.bundle.layout import INDEX
-from hlsdl.errors import DiskError
+from hlsdl.errors import HlsdlError
 from hlsdl.player.admission import Refusal, judge
 from hlsdl.player.contents import Contents
-from hlsdl.player.names import content_type
+from hlsdl.player.growing import Absent, Text
+from hlsdl.player.names import content_type, is_playlist
 from hlsdl.player.ranges import Slice, choose_range
 
 BLOCK = 256 * 1024
 """Bytes read from disk and handed to the socket at a time."""
+
+PATIENCE = 20.0
+"""Seconds that a request for a playlist waits for its first segment; players wait longer than that."""
+
+LOOK_AGAIN = 0.2
+"""Seconds between two looks meanwhile."""
+
+RETRY_AFTER = "1"
+"""Seconds after which it is worth asking again for what is not stored yet."""
 
 ABOUT = "page/about.json"
 """Where the page learns the title and what the bundle is called."""
@@ -94,10 +106,23 @@ class PlayerApp:
         try:
             if name == ABOUT:
                 return await self._about()
-            file = await anyio.to_thread.run_sync(self.contents.open, name)
-        except DiskError as error:
+            found = await self._find(request, name)
+        except HlsdlError as error:
             return _text(error.message, 500)
-        return _refuse(Refusal.NOT_FOUND) if file is None else _bundle_file(request, name, file)
+        if found is Absent.NOT_YET:
+            return _not_yet()
+        if isinstance(found, Absent):
+            return _refuse(Refusal.NOT_FOUND)
+        return _growing_text(request, name, found) if isinstance(found, Text) else _bundle_file(request, name, found)
+
+    async def _find(self, request: Request, name: str) -> BinaryIO | Text | Absent:
+        """What is there; a playlist is waited for, as long as the client does."""
+        until = anyio.current_time() + PATIENCE
+        while (found := await anyio.to_thread.run_sync(self.contents.find, name)) is Absent.NOT_YET:
+            if not is_playlist(name) or anyio.current_time() >= until or await request.is_disconnected():
+                break
+            await anyio.sleep(LOOK_AGAIN)
+        return found
 
     async def _about(self) -> Response:
         description = await anyio.to_thread.run_sync(self.contents.describe)
@@ -123,6 +148,20 @@ def _text(text: str, status: int) -> Response:
     """Return a refusal. The connection ends with it: what follows on it may be a body that was never read."""
     headers = {**ALWAYS, "Content-Security-Policy": MEDIA_POLICY, "Connection": "close"}
     return PlainTextResponse(text + "\n", status, headers)
+
+
+def _not_yet() -> Response:
+    response = _text("This part is not stored yet.", 503)
+    response.headers["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def _growing_text(request: Request, name: str, text: Text) -> Response:
+    """A growing playlist, whole: it is another one the next time, so no part of it is worth having."""
+    headers = {**ALWAYS, "Content-Security-Policy": MEDIA_POLICY, "ETag": text.etag}
+    if request.headers.get("if-none-match") == text.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(text.data, headers={**headers, "Content-Type": content_type(name)})
 
 
 def _page_file(name: str) -> Response:

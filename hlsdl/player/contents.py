@@ -1,7 +1,8 @@
 """The files of one bundle, as a player may see them: found by name, opened without following any link.
 
-Everything is read from disk when it is asked for, so that a bundle can be watched while it grows. What the local
-playlists list is remembered until a playlist changes. `names` holds the rules; this module touches the disk.
+Everything is read from disk when it is asked for, so that a bundle can be watched while it grows; until it is sealed
+its playlists come from `growing`. What the local playlists list is remembered until a playlist changes. `names` holds
+the rules; this module touches the disk.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import BinaryIO
 from pydantic import BaseModel, ValidationError
 
 from hlsdl.bundle.layout import INDEX, MANIFEST
-from hlsdl.errors import DiskError, LimitError, PlaylistError
+from hlsdl.bundle.reading import read_manifest
+from hlsdl.errors import DiskError, HlsdlError, LimitError, PlaylistError
+from hlsdl.player.growing import Absent, GrowingBundle, Text
 from hlsdl.player.names import is_player_name, is_playlist, names_listed
 from hlsdl.playlist.lines import PlaylistLimits, PlaylistText
 
@@ -46,6 +49,52 @@ class Contents:
     root: Path
     _listed: dict[str, tuple[Signature, frozenset[str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _growing: tuple[Signature, GrowingBundle | None] | None = None
+
+    def find(self, name: str) -> BinaryIO | Text | Absent:
+        """What a player gets for a name: a file, or the text of a playlist that is still growing.
+
+        Raises:
+            HlsdlError: it is there and cannot be read.
+        """
+        if not is_player_name(name):
+            return Absent.NEVER
+        growing = self._growing_now()
+        if growing is None:
+            return self.open(name) or Absent.NEVER
+        if is_playlist(name):
+            return growing.playlist(name) or Absent.NEVER
+        file = open_beneath(self.root, name)
+        absent = growing.holds(name, os.fstat(file.fileno()).st_size if file else None)
+        if absent is None and file is not None:
+            return file
+        if file is not None:
+            file.close()
+        return absent or Absent.NOT_YET
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether the bundle is not sealed."""
+        return self._growing_now() is not None
+
+    def _growing_now(self) -> GrowingBundle | None:
+        """The view of an unfinished bundle, until its manifest changes; None for one that is sealed."""
+        try:
+            status = (self.root / MANIFEST).lstat()
+        except OSError:
+            return None
+        signature = (status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if self._growing is None or self._growing[0] != signature:
+                self._growing = (signature, GrowingBundle(self.root) if self._is_partial() else None)
+            return self._growing[1]
+
+    def _is_partial(self) -> bool:
+        try:
+            return read_manifest(self.root).state == "partial"
+        except HlsdlError as error:
+            logger.warning("`%s` cannot be read, so what lies there is served as it is: %s", MANIFEST, error.message)
+            return False
 
     def open(self, name: str) -> BinaryIO | None:
         """Open a file that a player may have, or return None when there is no such file.

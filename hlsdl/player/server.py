@@ -55,7 +55,7 @@ class Serving:
 def serve(bundle_path: Path, *, port: int = 0) -> Iterator[Serving]:
     """Serve a bundle on 127.0.0.1 for as long as the context lasts.
 
-    The bundle may be partial, and may grow while it is served.
+    The bundle may be partial, and may grow while it is served: then its playlists list what is stored so far.
 
     Args:
         bundle_path: the bundle's folder; the last link in this path may be symbolic, none below it may.
@@ -68,10 +68,10 @@ def serve(bundle_path: Path, *, port: int = 0) -> Iterator[Serving]:
         LockedError: the bundle is being deleted.
     """
     root = bundle_path.resolve()
-    if not root.joinpath(INDEX).is_file():
+    contents = Contents(root)
+    if not root.joinpath(INDEX).is_file() and not contents.is_growing:
         raise UsageError(f"`{bundle_path}` has no `{INDEX}` to play", hint="give the folder of a bundle")
     with _listen(port) as listener, Watch.begin(root), _noting_use(root):
-        contents = Contents(root)
         title = contents.describe().title or root.stem
         serving = Serving(port=listener.getsockname()[1], token=new_token(), title=title)
         with _running(PlayerApp(contents=contents, port=serving.port, token=serving.token, title=title), listener):

@@ -206,18 +206,19 @@ def _local_playlists(entries: Mapping[str, Entry], contents: Contents, absent: f
     for stream in contents.plan.streams:
         names = {path.rpartition("/")[2] for path in absent if path.startswith(f"{stream.id}/")}
         written[f"{stream.id}/{layout.INDEX}"] = local_media_playlist(stream, absent=names)
+    written[layout.INDEX] = multivariant_playlist(entries, contents)
+    return written
+
+
+def multivariant_playlist(entries: Mapping[str, Entry], contents: Contents) -> str:
+    """The local multivariant playlist of everything that is planned; of keys and data, of what is stored."""
     master = contents.root.master
     if master is None:
         stream = contents.plan.streams[0]
         peak, average = _measured(stream, entries)
-        written[layout.INDEX] = measured_multivariant_playlist(
-            f"{stream.id}/{layout.INDEX}", peak=peak, average=average
-        )
-    else:
-        playlists = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
-        files, rates = _stored_files(contents, entries), _rates(contents, entries)
-        written[layout.INDEX] = local_multivariant_playlist(master, playlists, files, rates)
-    return written
+        return measured_multivariant_playlist(f"{stream.id}/{layout.INDEX}", peak=peak, average=average)
+    playlists = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
+    return local_multivariant_playlist(master, playlists, _stored_files(contents, entries), _rates(contents, entries))
 
 
 def _stored_files(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, str]:

@@ -143,7 +143,9 @@ async function playWithShaka() {
   window.player = player;
   try {
     await player.attach(video);
-    await player.load(PLAYLIST);
+    await told;
+    // What is still being fetched looks like a live event, whose players would begin near its end.
+    await player.load(PLAYLIST, about.state === "partial" ? 0 : null);
     overlay.configure({
       trackLabelFormat: labelFormat(player.getAudioTracks()),
       textTrackLabelFormat: labelFormat(player.getTextTracks()),
@@ -178,7 +180,7 @@ byId("copy").addEventListener("click", async () => {
 });
 byId("retry").addEventListener("click", () => location.reload());
 
-readAbout();
+const told = readAbout();
 if (window.shaka) {
   playWithShaka();
 } else {
