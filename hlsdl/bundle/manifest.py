@@ -1,30 +1,42 @@
 """The manifest: what a bundle is, as it stands in `manifest.json` (docs/bundle-format.md §4).
 
-The one place of this room where pydantic stands, since the file may come from anyone. Reading and replacing the file is
-left to `reading` and `writing`; which object is stored is the journal's business, never the manifest's.
+Values, and their text. Reading a text that may come from anyone is `stranger`'s part, which brings pydantic and is
+loaded when there is one to read; opening and replacing the file is left to `reading` and `writing`. Which object is
+stored is the journal's business, never the manifest's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.layout import is_segment, split_path
 
-from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.layout import is_safe_path, is_segment, split_path
-from hlsdl.errors import IntegrityError
-
-SCHEMA: Literal["hlsdl.manifest/1"] = "hlsdl.manifest/1"
+SCHEMA = "hlsdl.manifest/1"
 LARGEST_MANIFEST = 64 * 1024 * 1024
 """Bytes; a manifest has no line per segment, so a larger one is not ours."""
 
-StreamKind = Annotated[str, Field(pattern=r"^(video|audio|subtitles|iframes|images)$")]
-State = Literal["partial", "complete"]
-KeyPolicy = Literal["stored", "sealed", "clear"]
+# What a field may hold; `stranger` holds what is read to it.
+SafePath: TypeAlias = str
+"""A path below the bundle (`layout.is_safe_path`)."""
+Count: TypeAlias = int
+"""From 0 to `journal.LARGEST_NUMBER`."""
+Seconds: TypeAlias = float
+"""From 0."""
+Json: TypeAlias = dict[str, Any]
+"""An object of plain JSON values."""
+Sha256: TypeAlias = str
+"""64 hexadecimal digits in lower case."""
+StreamKind: TypeAlias = str
+"""`video`, `audio`, `subtitles`, `iframes` or `images`."""
+State: TypeAlias = Literal["partial", "complete"]
+KeyPolicy: TypeAlias = Literal["stored", "sealed", "clear"]
 
 
 def utc_now() -> str:
@@ -32,26 +44,16 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _safe(path: str) -> str:
-    if not is_safe_path(path):
-        raise ValueError("not a safe relative path")
-    return path
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What all parts of a manifest have. A URL has its query, where tokens live: it is in no `repr`."""
+
+    unknown: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
+    """Fields that a newer version wrote, as JSON: they are written again."""
 
 
-SafePath = Annotated[str, AfterValidator(_safe)]
-Count = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, Field(repr=False)]
-"""With its query, where tokens live: never in a `repr`."""
-
-
-class _Stored(BaseModel):
-    """Unknown fields are kept, so that an older version does not lose what a newer one wrote."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-
-class StoredStream(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStream(Stored):
     """One stream of the bundle: a video, an audio rendition, subtitles, or trick play."""
 
     id: SafePath
@@ -59,8 +61,8 @@ class StoredStream(_Stored):
     kind: StreamKind
     playlist: SafePath
     """The local media playlist, relative to the bundle."""
-    source_url: Url
-    final_url: Url
+    source_url: str = field(repr=False)
+    final_url: str = field(repr=False)
     bandwidth: Count = 0
     average_bandwidth: Count | None = None
     resolution: tuple[Count, Count] | None = None
@@ -85,29 +87,31 @@ class StoredStream(_Stored):
     """Segments that the source itself declares absent (EXT-X-GAP)."""
     bytes: Count = 0
     """Of media segments and init sections."""
-    duration: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds."""
+    duration: Seconds = 0.0
     complete: bool = False
 
 
-class Document(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Stored):
     """A stored playlist as fetched, a piece of session data, or artwork."""
 
     path: SafePath
-    url: Url
-    final_url: Url
+    url: str = field(repr=False)
+    final_url: str = field(repr=False)
     category: str
     """`master`, `media`, `session-data`, `artwork` …"""
 
 
-class StoredKey(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey(Stored):
     """Where a content key lies; never the key itself."""
 
     path: SafePath
-    url: Url
+    url: str = field(repr=False)
 
 
-class DerivedFile(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedFile(Stored):
     """A local playlist or XML file as it was at seal."""
 
     path: SafePath
@@ -115,7 +119,8 @@ class DerivedFile(_Stored):
     sha256: Sha256
 
 
-class WrittenIn(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenIn(Stored):
     """Where and in which boot the manifest was written: evidence for recovery when the journal is lost."""
 
     boot: str | None = None
@@ -123,20 +128,19 @@ class WrittenIn(_Stored):
     inode: int
 
 
-class Manifest(_Stored):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Stored):
     """Everything a bundle says about itself."""
 
-    # `schema` is a method of BaseModel, so the attribute has another name than the field in the file.
-    schema_name: Literal["hlsdl.manifest/1"] = Field(default=SCHEMA, alias="schema")
-    id: str = Field(default_factory=lambda: str(uuid4()))
+    id: str = field(default_factory=lambda: str(uuid4()))
     state: State = "partial"
     title: str
-    source_url: Url
-    final_url: Url
-    created: str = Field(default_factory=utc_now)
-    updated: str = Field(default_factory=utc_now)
+    source_url: str = field(repr=False)
+    final_url: str = field(repr=False)
+    created: str = field(default_factory=utc_now)
+    updated: str = field(default_factory=utc_now)
     hlsdl_version: str = ""
-    choices: dict[str, Any] = Field(default_factory=dict)
+    choices: Json = field(default_factory=dict)
     """The preferences used, as JSON: recognises the same choices, and makes them again."""
     key_policy: KeyPolicy = "stored"
     streams: tuple[StoredStream, ...] = ()
@@ -154,7 +158,7 @@ class Manifest(_Stored):
 
     def encode(self) -> bytes:
         """Return the text of `manifest.json`: indented, keys in the order of the format, its checksum filled in."""
-        return _text(self.model_copy(update={"checksum": self._digest()}))
+        return _text(replace(self, checksum=self._digest()))
 
     @property
     def is_intact(self) -> bool:
@@ -162,25 +166,31 @@ class Manifest(_Stored):
         return self.checksum is None or self.checksum == self._digest()
 
     def _digest(self) -> str:
-        return hashlib.sha256(_text(self.model_copy(update={"checksum": None}))).hexdigest()
+        return hashlib.sha256(_text(replace(self, checksum=None))).hexdigest()
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
         """Read `manifest.json`; IntegrityError names the first field that is wrong, never its value."""
-        hint = "a newer hlsdl may be able to read it; `--force` starts over"
-        try:
-            manifest = cls.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise IntegrityError(f"`manifest.json` cannot be read: `{place}`: {first['msg']}", hint=hint) from None
-        if "schema_name" not in manifest.model_fields_set:
-            raise IntegrityError("`manifest.json` cannot be read: `schema` is missing", hint=hint)
+        from hlsdl.bundle import stranger  # a new bundle has no manifest to read
+
+        parts = (StoredStream, Document, StoredKey, DerivedFile, WrittenIn)
+        manifest: Manifest = stranger.read(data, cls, SCHEMA, parts=parts)
         return manifest
 
 
+def as_json(value: Any) -> Any:
+    """A manifest or a part of it as JSON values, the fields in the order of the format."""
+    if isinstance(value, tuple):
+        return [as_json(item) for item in value]
+    if not isinstance(value, Stored):
+        return value
+    known = {one.name: as_json(getattr(value, one.name)) for one in fields(value) if one.name != "unknown"}
+    return {**known, **value.unknown}
+
+
 def _text(manifest: Manifest) -> bytes:
-    return manifest.model_dump_json(indent=2, by_alias=True).encode() + b"\n"
+    document = {"schema": SCHEMA, **as_json(manifest)}
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def shortfalls(manifest: Manifest, entries: Mapping[str, Entry], sizes: Mapping[str, int]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.journal import Entry, JournalState, replay
 from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, split_path
 from hlsdl.bundle.ledger import LARGEST_JOURNAL
-from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, count_segments, shortfalls
+from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, as_json, count_segments, shortfalls
 from hlsdl.errors import IntegrityError, PolicyError, UsageError
 
 LARGEST_READ = 64 * 1024 * 1024
@@ -165,7 +165,7 @@ class Bundle:
             "bandwidth average_bandwidth resolution frame_rate codecs video_range language name group channels default"
             " forced characteristics encryption"
         )
-        described = stream.model_dump(mode="json", include=set(names.split()))
+        described = as_json(stream)
         return {
             "id": stream.id,
             "kind": stream.kind,

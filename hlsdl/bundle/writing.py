@@ -17,9 +17,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.checkpoint import Checkpointer
@@ -210,10 +211,10 @@ class BundleWriter:
                 return None
             return Manifest.decode(durable.read_file(self._root, MANIFEST, limit=LARGEST_MANIFEST))
 
-    def _save(self, manifest: Manifest, changes: dict[str, object]) -> None:
+    def _save(self, manifest: Manifest, changes: dict[str, Any]) -> None:
         here = this_opening(self._root)
         written_in = WrittenIn(boot=here.boot, device=here.device, inode=here.inode)
-        saved = manifest.model_copy(update={**changes, "updated": utc_now(), "written_in": written_in})
+        saved = replace(manifest, **changes, updated=utc_now(), written_in=written_in)
         with translating(MANIFEST):
             durable.replace_durably(self._root, MANIFEST, saved.encode())
         self.manifest = saved
@@ -222,7 +223,7 @@ class BundleWriter:
         """The derived files that are there, and what keeps the bundle from being whole: one look at the disk."""
         sizes = dict(contents.files_below(self._root))
         files = tuple(self._derived_files(sizes))
-        return files, shortfalls(manifest.model_copy(update={"files": files}), self.entries, sizes)
+        return files, shortfalls(replace(manifest, files=files), self.entries, sizes)
 
     def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
         """Every derived file among the paths on disk, with its hash, sorted by path."""

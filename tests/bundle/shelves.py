@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from hlsdl.bundle.journal import Entry, replay
 from hlsdl.bundle.manifest import Document, Manifest, StoredKey, StoredStream
@@ -48,8 +49,8 @@ def stream(segments: int, *, complete: bool = True, stream_id: str = VIDEO, prot
     )
 
 
-def manifest(*streams: StoredStream, **fields: object) -> Manifest:
-    values: dict[str, object] = {
+def manifest(*streams: StoredStream, **fields: Any) -> Manifest:
+    values: dict[str, Any] = {
         "title": "A film",
         "source_url": SOURCE,
         "final_url": SOURCE,
@@ -57,7 +58,7 @@ def manifest(*streams: StoredStream, **fields: object) -> Manifest:
         "streams": streams,
         **fields,
     }
-    return Manifest.model_validate(values)
+    return Manifest(**values)
 
 
 def fill(writer: BundleWriter, numbers: range, stream_id: str = VIDEO) -> None:
@@ -73,7 +74,7 @@ def write_derived(writer: BundleWriter, stream_id: str = VIDEO) -> None:
     writer.write_text_file(f"{stream_id}/StreamInfoBoot.xml", b"<StreamInfo/>\n")
 
 
-def sealed(path: Path, segments: int = 3, **fields: object) -> Path:
+def sealed(path: Path, segments: int = 3, **fields: Any) -> Path:
     """A whole bundle at `path` with one stream, one key and the master playlist."""
     with BundleWriter.open(path) as writer:
         draft = manifest(

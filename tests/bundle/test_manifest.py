@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ def test_a_manifest_survives_its_own_text() -> None:
     text = original.encode()
     read = Manifest.decode(text)
     assert read.is_intact
-    assert read.model_copy(update={"checksum": None}) == original
+    assert replace(read, checksum=None) == original
     assert text.startswith(b'{\n  "schema": "hlsdl.manifest/1",\n  "id": "')
     assert Manifest.decode(text).encode() == text
 
@@ -97,3 +98,19 @@ def test_init_sections_are_not_counted_as_segments() -> None:
     """Only media segments count."""
     paths = [segment_path(1), segment_path(2), f"{VIDEO}/000000001.init.mp4", f"{VIDEO}/source.m3u8", "keys/A.key"]
     assert count_segments({path: entry_for(path, b"") for path in paths}) == {VIDEO: 2}
+
+
+def test_what_json_cannot_say_becomes_null() -> None:
+    """A NaN that the reader lets through is not written again: the file stays JSON."""
+    value = json.loads(manifest(stream(1)).encode())
+    text = json.dumps({**value, "choices": {"a": [float("nan")]}, "future": {"b": float("inf")}}).encode()
+    again = json.loads(Manifest.decode(text).encode(), parse_constant=pytest.fail)
+    assert (again["choices"], again["future"]) == ({"a": [None]}, {"b": None})
+
+
+def test_a_document_without_its_schema_is_no_manifest() -> None:
+    """What does not say which version it is, is not read, however well the rest fits."""
+    value = json.loads(manifest(stream(1)).encode())
+    del value["schema"]
+    with pytest.raises(IntegrityError, match="`schema`"):
+        Manifest.decode(json.dumps(value).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,7 @@ def test_the_view_of_the_writer_is_that_of_a_reader(tmp_path: Path) -> None:
     assert view.entries == opened.entries
     assert view.document() == opened.document()
     assert view.shortfalls() == opened.shortfalls() == ()
-    written, read = (one.manifest.model_dump(mode="json", exclude={"checksum"}) for one in (view, opened))
-    assert written == read
+    assert view.manifest == replace(opened.manifest, checksum=None)
 
 
 def test_a_growing_bundle_counts_what_is_there(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_ciphertext_for_someone_else_is_not_playable(tmp_path: Path) -> None:
     """A protected stream is whole, and still cannot be played here."""
     path = sealed(tmp_path / "A.movpkg")
     saved = read_manifest(path)
-    streams = (saved.streams[0].model_copy(update={"protected": True}),)
-    (path / "manifest.json").write_bytes(saved.model_copy(update={"streams": streams}).encode())
+    streams = (replace(saved.streams[0], protected=True),)
+    (path / "manifest.json").write_bytes(replace(saved, streams=streams).encode())
     bundle = Bundle.open(path)
     assert bundle.shortfalls() == ()
     assert not bundle.is_playable_offline

@@ -169,7 +169,7 @@ def test_saving_a_manifest_never_says_complete(tmp_path: Path) -> None:
         assert (saved.state, saved.journal_sha256, saved.id) == ("partial", None, first.id)
         fill(writer, range(2), AUDIO)
         writer.write_text_file(f"{AUDIO}/index.m3u8", b"#EXTM3U\n")
-        writer.seal(first.model_copy(update={"streams": (*first.streams, stream(2, stream_id=AUDIO))}))
+        writer.seal(replace(first, streams=(*first.streams, stream(2, stream_id=AUDIO))))
     assert Manifest.decode((path / "manifest.json").read_bytes()).state == "complete"
     require_true(path)
 

@@ -43,14 +43,14 @@ def restored(bundle: Path, path: str, change: Callable[[bytes], bytes]) -> Repor
         size = sum(
             entry.size for name, entry in writer.entries.items() if name.startswith(stream.id) and "m3u8" not in name
         )
-        streams = (stream.model_copy(update={"bytes": size}), *writer.manifest.streams[1:])
-        writer.seal(writer.manifest.model_copy(update={"streams": streams}))
+        streams = (replace(stream, bytes=size), *writer.manifest.streams[1:])
+        writer.seal(replace(writer.manifest, streams=streams))
     assert verify_bundle(bundle).ok
     return verify_bundle(bundle, deep=True)
 
 
 def stream_of(kind: str = "video") -> StoredStream:
-    return StoredStream(id="0-A-1", kind=kind, playlist="0-A-1/index.m3u8", source_url="", final_url="")  # type: ignore[arg-type]
+    return StoredStream(id="0-A-1", kind=kind, playlist="0-A-1/index.m3u8", source_url="", final_url="")
 
 
 def media_playlist(body: str) -> MediaPlaylist:
