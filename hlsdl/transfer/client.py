@@ -28,7 +28,7 @@ from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, Timeouts
 from hlsdl.transfer.exchange import Exchange
-from hlsdl.transfer.fetching import Fetch, RateLimit, Tap, not_what_was_asked
+from hlsdl.transfer.fetching import Fetch, not_what_was_asked
 from hlsdl.transfer.joining import Run, fair_share, is_part, join
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
 from hlsdl.transfer.options import TransferOptions
@@ -37,6 +37,7 @@ from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.sink import Sink
+from hlsdl.transfer.tap import RateLimit, Tap
 from hlsdl.transfer.transport import open_door
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from hlsdl.transfer import content
 from hlsdl.transfer.decoding import BoundedGunzip, TruncatedBody
 from hlsdl.transfer.doors import Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
-from hlsdl.transfer.fetching import HINT_CUT, PLAIN, Tap, not_what_was_asked
+from hlsdl.transfer.fetching import HINT_CUT, PLAIN, not_what_was_asked
+from hlsdl.transfer.tap import Tap
 
 DocumentKind = Literal["playlist", "key", "data"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from hlsdl.access.limits import MIB
 from hlsdl.access.urls import CheckedUrl
@@ -16,9 +16,9 @@ from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError,
 from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.doors import Head, Reply, Setback, discard
 from hlsdl.transfer.exchange import Exchange, Opened
-from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
+from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
@@ -26,43 +26,6 @@ if TYPE_CHECKING:
 PLAIN = (("Accept-Encoding", "identity"),)
 
 HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
-
-
-class RateLimit(Protocol):
-    """Holds bytes back (`aiolimiter.AsyncLimiter` fits)."""
-
-    max_rate: float
-
-    async def acquire(self, amount: float = 1) -> None:
-        """Wait until `amount` bytes, at most `max_rate`, may pass."""
-        ...
-
-
-@dataclass(slots=True, kw_only=True)
-class Tap:
-    """What watches and slows the bytes of a job as they come off the wire."""
-
-    on_bytes: Callable[[int], None] | None = None
-    rate: RateLimit | None = None
-    pace: HostPace | None = None
-    on_total: Callable[[int], None] | None = None
-    """Told how large the whole resource is, when a response says so."""
-
-    async def pass_on(self, size: int) -> None:
-        """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
-        self.count(size)
-        if self.rate is not None:
-            while size > 0:
-                part = min(size, self.rate.max_rate)
-                await self.rate.acquire(part)
-                size -= int(part)
-
-    def count(self, size: int) -> None:
-        """Count only; enough without a rate limit."""
-        if self.on_bytes is not None:
-            self.on_bytes(size)
-        if self.pace is not None:
-            self.pace.received(size)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -292,7 +255,7 @@ class _Body:
         reply = self.opened.reply
         stop = None if self.take.length is None else self.take.skip + self.take.length
         block = self.early
-        while (stop is None or self.received < stop) and (block := block or await reply.read_block()):
+        while (stop is None or self.received < stop) and (block := block or await self._read(reply)):
             await self.fetch.tap.pass_on(len(block))
             part, block = self._cut_to_slice(block), b""
             if not part:
@@ -308,8 +271,26 @@ class _Body:
             if self._pending_size >= least:
                 await self._write(least=least)
                 least = 1 if in_parts else least
-        self._check_length()
+        try:
+            self._check_length()
+        except Setback:
+            await self._keep_what_came()
+            raise
         await self._write(least=1)
+
+    async def _read(self, reply: Reply) -> bytes:
+        try:
+            return await reply.read_block()
+        except Setback:
+            await self._keep_what_came()
+            raise
+
+    async def _keep_what_came(self) -> None:
+        """The body is cut: what is no whole block yet goes to the sink where the next try may go on behind it."""
+        held, limits = self.fetch.sink.size + self._pending_size, self.fetch.exchange.limits
+        validator = ranges.read_validator(self.opened.head.headers)
+        if self._pending and self.fetch.hear is None and ranges.may_resume(held, validator, least=limits.resume_from):
+            await self._write(least=1)
 
     def _cut_to_slice(self, block: bytes) -> bytes:
         before = self.received

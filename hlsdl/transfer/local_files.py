@@ -17,8 +17,8 @@ from anyio.to_thread import run_sync as in_thread
 from hlsdl.access.limits import MIB
 from hlsdl.errors import DiskError, LimitError, PolicyError
 from hlsdl.planning.plan import Resource
-from hlsdl.transfer.fetching import Tap
 from hlsdl.transfer.sink import Sink, Validator
+from hlsdl.transfer.tap import Tap
 
 
 def is_file_url(url: str) -> bool:

@@ -23,9 +23,10 @@ from hlsdl.planning.plan import Resource
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.doors import Head, Setback
 from hlsdl.transfer.exchange import Exchange
-from hlsdl.transfer.fetching import Fetch, Tap
+from hlsdl.transfer.fetching import Fetch
 from hlsdl.transfer.joining import MOST_PARTS, Run, leading, range_of, span_of
 from hlsdl.transfer.sink import Sink, Validator
+from hlsdl.transfer.tap import Tap
 
 LEAST_BLOCK = 64 * KIB
 """Bytes that a door gathers at least, however small the parts are."""

@@ -13,7 +13,7 @@ from recording import Recorder
 
 import hlsdl
 from hlsdl.tasks.file_task import LONGEST_RESUME_DATA
-from hlsdl.testing import Answer, Request, ScriptedOrigin, Status, Without
+from hlsdl.testing import Answer, Cut, Request, ScriptedOrigin, Status, Without
 
 pytestmark = pytest.mark.anyio
 
@@ -278,3 +278,14 @@ async def test_a_text_that_ends_like_a_folder_is_one(tmp_path: Path) -> None:
             task = session.make_download_task(origin.url("/song.m4a"), f"{tmp_path}/music/")
             task.resume()
             assert await task == tmp_path / "music" / "song.m4a"
+
+
+async def test_a_small_file_that_was_cut_goes_on_behind_what_came(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        origin.add("/small", FILE[:100_000], etag='"v1"')
+        origin.script("/small", Cut(60_000))
+        async with hlsdl.AssetDownloadSession() as session:
+            task = session.make_download_task(origin.url("/small"), tmp_path)
+            task.resume()
+            assert (await task).read_bytes() == FILE[:100_000]
+        assert [request.headers.get("range") for request in origin.requests] == [None, "bytes=60000-"]
