@@ -97,7 +97,7 @@ def play(
     ] = None,
     port: Annotated[str | None, Option(metavar="N", help="The port on loopback; default: a free one.")] = None,
 ) -> Job:
-    """Serve a bundle on loopback and open a player."""
+    """Serve a bundle, also one that is still being fetched, on loopback and open a player."""
 
     def job(terminal: Terminal, _interruption: Interruption) -> int:
         from hlsdl.bundle.reading import read_manifest

@@ -11,8 +11,8 @@ from commands import hlsdl
 
 import hlsdl as library
 import hlsdl.sync as blocking
-from hlsdl.errors import IntegrityError, SelectionError, UsageError
-from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+from hlsdl.errors import HttpError, IntegrityError, SelectionError, UsageError
+from hlsdl.testing import Answer, Request, ScriptedOrigin, Serve, Status
 
 
 @pytest.fixture
@@ -197,3 +197,17 @@ def test_the_command_adds_and_says_where(origin: ScriptedOrigin, tmp_path: Path)
 def test_scripts_without_async_add_too(origin: ScriptedOrigin, tmp_path: Path) -> None:
     bundle = blocking.fetch(origin.url("/film/master.m3u8"), hdr=False, output=tmp_path)
     assert ("audio", "fr") in [(one.kind, one.language) for one in blocking.add(bundle, audio="fr").streams]
+
+
+async def test_an_addition_that_was_interrupted_goes_on_with_either_command(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    bundle = await fetched(origin, tmp_path)
+    origin.always("/film/aac-fr/3.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle, audio="fr", connections=1)
+    assert library.open(bundle.path).state == "partial"
+    origin.always("/film/aac-fr/3.m4s", Serve())
+    again = await fetched(origin, tmp_path)
+    assert held(again) == ["sdr-180", "aac-en", "subs-en-forced", "aac-fr"]
+    assert again.verify().ok
