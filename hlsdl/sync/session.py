@@ -298,7 +298,7 @@ class AssetDownloadSession:
 
     def load(self, asset: Asset) -> Asset:
         """Read an asset's multivariant playlist, so that its variants and media selections are known."""
-        return self._loop.wait(asset.load)
+        return self._loop.wait(lambda: self._session.load(asset))
 
     def make_asset_download_task(self, configuration: DownloadConfiguration) -> AssetDownloadTask:
         """A task for one asset, suspended."""

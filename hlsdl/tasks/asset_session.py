@@ -186,6 +186,14 @@ class AssetDownloadSession:
         )
         return self._attach(AssetDownloadTask(self, row, self._configuration, asset=asset))
 
+    async def load(self, asset: Asset) -> Asset:
+        """Read an asset's multivariant playlist as a task of this session would: its headers, cookies and proxy.
+
+        Raises:
+            HlsdlError: it cannot be read.
+        """
+        return await asset.load(self._configuration.transfer_options(asset.headers))
+
     # -- all tasks -------------------------------------------------------------------------------------------------
 
     async def tasks(self) -> list[Task[Any]]:

@@ -816,3 +816,15 @@ def test_tasks_are_made_where_there_is_an_event_loop() -> None:
 def test_a_bundle_that_is_not_there_is_called_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(hlsdl.UsageError, match="no bundle"):
         hlsdl.Asset(tmp_path / "A film.movpkg")
+
+
+async def test_a_session_loads_assets_with_its_own_headers(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.http_additional_headers = {"X-App": "films"}
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession(configuration) as session:
+            asset = await session.load(hlsdl.Asset(url, headers={"X-Asset": "one"}))
+        (request,) = origin.requests
+    assert asset.variants == ()
+    assert (request.headers["x-app"], request.headers["x-asset"]) == ("films", "one")
