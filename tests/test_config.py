@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hlsdl.config import (
-    Settings,
-    load_settings,
+from hlsdl.config import Settings, load_settings, unknown_variables
+from hlsdl.config.values import (
     parse_bitrate,
     parse_count,
     parse_frame_size,
     parse_headers,
     parse_languages,
     parse_rate,
+    parse_switch,
     parse_time,
     split_list,
-    unknown_variables,
 )
 from hlsdl.errors import UsageError
 
@@ -80,6 +79,17 @@ class TestUnits:
         assert parse_count(" 12 ") == parse_count(12) == 12
         with pytest.raises(ValueError, match="is not a whole number"):
             parse_count(wrong)
+
+    @pytest.mark.parametrize(
+        ("written", "meaning"), [(True, True), ("Yes", True), (" on", True), (1, True), ("0", False), ("FALSE", False)]
+    )
+    def test_a_switch_is_on_or_off(self, written: object, meaning: bool) -> None:
+        assert parse_switch(written) is meaning
+
+    @pytest.mark.parametrize("wrong", ["", "maybe", 2, None, [True], "truee"])
+    def test_what_is_neither_on_nor_off_is_refused(self, wrong: object) -> None:
+        with pytest.raises(ValueError, match="neither"):
+            parse_switch(wrong)
 
 
 class TestLists:
@@ -180,6 +190,21 @@ class TestRefusals:
             load_settings({})
         with pytest.raises(UsageError, match=r"`--min-size`: `720p` is not a size"):
             load_settings({"min_size": "720p", "retries": 1})
+
+    @pytest.mark.parametrize(
+        ("flag", "value", "reason"),
+        [
+            ("connections", "257", "`257` is not between 1 and 256"),
+            ("port", -1, "is not a whole number"),
+            ("bitrate_basis", "mean", "it is none of `peak`, `average`"),
+            ("proxy", ["s3cret"], "it must be a text"),
+            ("hdr", "perhaps", "neither `true` nor `false`"),
+        ],
+    )
+    def test_a_value_that_cannot_be_is_refused_with_the_reason(self, flag: str, value: object, reason: str) -> None:
+        with pytest.raises(UsageError, match=reason) as caught:
+            load_settings({flag: value})
+        assert "s3cret" not in str(caught.value)
 
     def test_an_unknown_key_is_an_error_with_a_suggestion(self, tmp_path: Path) -> None:
         file = tmp_path / "config.toml"

@@ -73,7 +73,7 @@ def shown_values(loaded: Loaded) -> dict[str, Any]:
     """Return every setting as it takes effect, without secrets: of headers the names, of addresses what is public."""
     transfer = loaded.settings.transfer_options()
     values: dict[str, Any] = {}
-    for name in type(loaded.settings).model_fields:
+    for name in loaded.origins:
         value = getattr(loaded.settings, name)
         if value is None:
             # Where a room below has the default, that is what takes effect.

@@ -73,7 +73,7 @@ class Wishes:
 
 def _artwork(path: Path | None) -> Path | None:
     """Return the picture to store; one that is not there is noticed before anything is downloaded."""
-    from hlsdl.config import existing_file
+    from hlsdl.config.values import existing_file
 
     try:
         return None if path is None else existing_file(path)

@@ -88,7 +88,7 @@ def gc(
     """Make room: expired bundles first, then by last use, important ones last."""
 
     def job(terminal: Terminal, _interruption: Interruption) -> int:
-        from hlsdl.config import parse_size
+        from hlsdl.config.values import parse_size
         from hlsdl.session.storage import StorageManager
 
         settings = load(terminal, common, quota=quota).settings

@@ -25,9 +25,9 @@ def load(terminal: Terminal, common: CommonFlags, *groups: Any, **single: Any) -
         UsageError: a flag, variable or key has a value that makes no sense.
     """
     from hlsdl.cli.logs import show_logs
-    from hlsdl.config import Settings, load_settings
+    from hlsdl.config import NAMES, load_settings
 
-    flags = {name: value for name, value in given(common, *groups).items() if name in Settings.model_fields}
+    flags = {name: value for name, value in given(common, *groups).items() if name in NAMES}
     flags |= {name: value for name, value in single.items() if value is not None}
     loaded = load_settings(flags, config=common.config, use_file=not common.no_config)
     terminal.progress = loaded.settings.progress
