@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from hlsdl.bundle.journal import (
     replay,
 )
 from hlsdl.bundle.layout import JOURNAL, split_path
+from hlsdl.errors import HlsdlError
 
 LARGEST_JOURNAL = 2 * 1024**3
 """Bytes; four million entries take about 1.2 GB."""
@@ -55,6 +56,17 @@ class Batch:
     paths: tuple[str, ...]
     upto: int
     """Length of the journal when the batch was taken."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ready:
+    """A whole object that only lacks its journal line and its name."""
+
+    entry: Entry
+    folder: Folder
+    """Where it lies."""
+    temporary: str
+    """Its name there; empty once it has its final one."""
 
 
 class Ledger:
@@ -87,20 +99,25 @@ class Ledger:
         """Objects that no checkpoint covers yet."""
         return len(self._pending)
 
-    def commit(self, entry: Entry, folder: Folder, temporary: str) -> None:
-        """Steps 3 and 4 of the write order: the `seg` line, then the final name."""
-        path, line = entry.path, entry_line(entry)
-        name = split_path(path)[1]
+    def commit(self, ready: Ready) -> None:
+        """Steps 3 and 4 of the write order for one object; raises why it cannot be."""
+        (refusal,) = self.commit_all((ready,))
+        if refusal is not None:
+            raise refusal
+
+    def commit_all(self, ready: Sequence[Ready]) -> list[HlsdlError | None]:
+        """Steps 3 and 4 of the write order: the `seg` lines in one write, then each final name.
+
+        Returns for each why it was refused, or None. One that is refused leaves the others alone.
+        """
+        paths = {one.entry.path for one in ready}
         with self._lock:
-            try:
-                # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
-                must_flush = path in self._superseded or (path in self._entries and path not in self._pending)
-                self._change(line)
-                self._rename(folder, temporary, name, path, must_flush=must_flush)
-            except OSError as error:
-                raise disk_error(error, path) from error
-            self._entries[path] = entry
-            self._pending[path] = None
+            is_new = len(paths) == len(ready) and all(
+                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded)
+            )
+            # What replaces something goes by itself: when its line cannot be written, the old one must go on counting.
+            groups = [ready] if is_new else [(one,) for one in ready]
+            return [refusal for group in groups for refusal in self._commit(group)]
 
     def drop(self, path: str) -> None:
         """Say that an object is gone; its file must be removed already."""
@@ -172,18 +189,40 @@ class Ledger:
         with self._lock, translating(JOURNAL):
             self._close_file()
 
-    def _rename(self, folder: Folder, temporary: str, name: str, path: str, *, must_flush: bool) -> None:
+    def _commit(self, ready: Sequence[Ready]) -> list[HlsdlError | None]:
         try:
-            if must_flush:
-                flush(self._file())
-            folder.rename(temporary, name)
-        except OSError:
-            # The line promised a name that could not be given: what stood there before is not what it describes.
-            with suppress(OSError):
-                folder.unlink(name)
-            self._remove(path)
-            self._change(drop_line(path))
-            raise
+            self._change(b"".join([entry_line(one.entry) for one in ready]))
+        except OSError as error:
+            if len(ready) > 1:
+                # The first of them may be whole in the journal. Without room for this, recovery drops them: no file.
+                with suppress(OSError):
+                    self._change(b"".join([drop_line(one.entry.path) for one in ready]))
+            return [_refusal(error, one.entry.path) for one in ready]
+        return [self._name(one) for one in ready]
+
+    def _name(self, ready: Ready) -> HlsdlError | None:
+        """Give the announced object its name, or take the announcement back."""
+        path = ready.entry.path
+        name = split_path(path)[1]
+        try:
+            try:
+                if path in self._superseded or (path in self._entries and path not in self._pending):
+                    # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
+                    flush(self._file())
+                ready.folder.rename(ready.temporary, name)
+            except OSError:
+                # The line promised a name that could not be given: what stood there before is not what it describes.
+                with suppress(OSError):
+                    ready.folder.unlink(name)
+                self._remove(path)
+                self._change(drop_line(path))
+                raise
+        except OSError as error:
+            return _refusal(error, path)
+        ready.temporary = ""
+        self._entries[path] = ready.entry
+        self._pending[path] = None
+        return None
 
     def _remove(self, path: str) -> None:
         self._entries.pop(path, None)
@@ -223,3 +262,9 @@ class Ledger:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+def _refusal(error: OSError, path: str) -> HlsdlError:
+    refusal = disk_error(error, path)
+    refusal.__cause__ = error
+    return refusal

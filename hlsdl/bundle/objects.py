@@ -1,8 +1,8 @@
-"""Objects: how a whole object gets its place on disk, in the order that survives any interruption.
+"""Objects: how whole objects get their place on disk, in the order that survives any interruption.
 
-Write order 1 to 4 of docs/bundle-format.md §6: a temporary beside the name, hashed; the journal's line; the name. A
-small object takes the short way, in a folder that is kept open; a larger one grows as a `Temporary`. Which thread calls
-is left to `partial`, the lines to `ledger`, flushing to `checkpoint`.
+Write order 1 to 4 of docs/bundle-format.md §6: a temporary beside the name, hashed; the journal's line; the name. Small
+objects come several at a time and share one write to the journal; a larger one grows as a `Temporary`. Which thread
+calls is left to `partial`, the lines to `ledger`, flushing to `checkpoint`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 from typing import Protocol
@@ -20,13 +21,10 @@ from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import BLOCK, Folder, disk_error, kick_writeback, translating, write_all
 from hlsdl.bundle.journal import LONGEST_VALIDATOR, Entry
 from hlsdl.bundle.layout import split_path, temporary_name
-from hlsdl.bundle.ledger import Ledger
+from hlsdl.bundle.ledger import Ledger, Ready
+from hlsdl.errors import HlsdlError
 
-SLOW = 0.05
-"""Seconds that storing a small object may take; a disk that lets us wait longer is not quick for a while."""
-WHILE = 2.0
-"""Seconds."""
-OPEN_FOLDERS = 64
+OPEN_FOLDERS = 32
 """Folders kept open; a bundle has one for each stream."""
 
 _tokens = count(secrets.randbits(32))
@@ -42,6 +40,16 @@ class HasValidators(Protocol):
     def last_modified(self) -> str | None: ...
 
 
+@dataclass(slots=True, kw_only=True)
+class Whole:
+    """A small object, all of it."""
+
+    path: str
+    data: bytes = field(repr=False)
+    validator: HasValidators | None = None
+    length_verified: bool = True
+
+
 class ObjectStore:
     """Where finished objects go: a folder, its ledger and its checkpoints. Blocking; any thread."""
 
@@ -55,7 +63,6 @@ class ObjectStore:
         self._handles: list[Folder] = []
         """Every folder that was opened; one that vanished stays, since a thread may still be using it."""
         self._folders_lock = threading.Lock()
-        self._is_slow_until = float("-inf")
 
     def begin(self, path: str) -> Temporary:
         """Open a temporary beside `path`, making its folder when it is not there."""
@@ -65,16 +72,19 @@ class ObjectStore:
         self._growing.add(temporary)
         return temporary
 
-    def _create(self, folder: str, name: str) -> tuple[Folder, int] | None:
-        """A new file in a folder that is kept open; None when there are too many of them."""
-        known = self._folders.get(folder)
+    def _create(self, relative: str, name: str, apart: list[Folder]) -> tuple[Folder, int]:
+        """A new file in a folder that is kept open, or in one of its own when there are too many of them."""
+        known = self._folders.get(relative)
         if known is not None:
             try:
                 return known, known.create(name)
             except FileNotFoundError:
-                self._folders.pop(folder, None)  # it was removed behind our back: make it again
-        made = self._keep_open(folder)
-        return None if made is None else (made, made.create(name))
+                self._folders.pop(relative, None)  # it was removed behind our back: make it again
+        folder = self._keep_open(relative)
+        if folder is None:
+            folder = self._root.descend(relative, create=True)
+            apart.append(folder)
+        return folder, folder.create(name)
 
     def _keep_open(self, folder: str) -> Folder | None:
         with self._folders_lock:
@@ -102,49 +112,60 @@ class ObjectStore:
             self.discard(temporary)
         self._close_folders()
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether the disk has not let anybody wait lately."""
-        return time.monotonic() >= self._is_slow_until
+    def store(self, one: Whole) -> Entry:
+        """Store one whole object; raises why it cannot be."""
+        (answer,) = self.store_all((one,))
+        if isinstance(answer, HlsdlError):
+            raise answer
+        return answer
 
-    def took(self, seconds: float) -> None:
-        """Told how long storing a small object took."""
-        if seconds > SLOW:
-            self._is_slow_until = time.monotonic() + WHILE
+    def store_all(self, objects: Sequence[Whole]) -> list[Entry | HlsdlError]:
+        """Store whole objects: write order 1 and 2 for each, then 3 for all together, then 4 for each.
 
-    def store(self, path: str, data: bytes, validator: HasValidators | None, *, length_verified: bool) -> Entry:
-        """Store a whole object: write order 1 to 4."""
-        folder, name = split_path(path)
+        Returns for each its entry, or why it was refused; one that is refused leaves the others alone.
+        """
+        answers: dict[int, Entry | HlsdlError] = {}
+        ready: dict[int, Ready] = {}
+        apart: list[Folder] = []
+        try:
+            for place, one in enumerate(objects):
+                try:
+                    ready[place] = self._write(one, apart)
+                except HlsdlError as refusal:
+                    answers[place] = refusal
+            refusals = self._ledger.commit_all(tuple(ready.values()))
+            for (place, written), refused in zip(ready.items(), refusals, strict=True):
+                answers[place] = refused or written.entry
+        finally:
+            for written in ready.values():
+                _remove_left_over(written.folder, written.temporary)
+            for folder in apart:
+                folder.close()
+        try:
+            self._checkpointer.object_stored()
+        except HlsdlError as failure:
+            return [failure] * len(objects)
+        return [answers[place] for place in range(len(objects))]
+
+    def _write(self, one: Whole, apart: list[Folder]) -> Ready:
+        """Write order 1 and 2: a whole temporary, closed and hashed. `apart` gets a folder that is not kept open."""
+        relative, name = split_path(one.path)
         temporary = temporary_name(name, f"{next(_tokens) % 2**32:08x}")
         try:
-            created = self._create(folder, temporary)
-            if created is None:
-                return self._store_apart(path, data, validator, length_verified=length_verified)
-            handle, descriptor = created
+            folder, descriptor = self._create(relative, temporary, apart)
             try:
                 try:
-                    write_all(descriptor, data)
+                    write_all(descriptor, one.data)
                 finally:
                     os.close(descriptor)
-                entry = _entry(path, len(data), sha256(data).hexdigest(), validator, length_verified=length_verified)
-                self._ledger.commit(entry, handle, temporary)
             except BaseException:
-                with suppress(OSError):  # what cannot be removed now is removed by the next recovery
-                    handle.unlink(temporary)
+                _remove_left_over(folder, temporary)
                 raise
         except OSError as error:
-            raise disk_error(error, path) from error
-        self._checkpointer.object_stored()
-        return entry
-
-    def _store_apart(self, path: str, data: bytes, validator: HasValidators | None, *, length_verified: bool) -> Entry:
-        """The same in a folder that is opened for this object only."""
-        temporary = self.begin(path)
-        try:
-            temporary.append(data)
-            return self.accept(temporary, validator, length_verified=length_verified)
-        finally:
-            self.discard(temporary)
+            raise disk_error(error, one.path) from error
+        digest = sha256(one.data).hexdigest()
+        entry = _entry(one.path, len(one.data), digest, one.validator, length_verified=one.length_verified)
+        return Ready(entry=entry, folder=folder, temporary=temporary)
 
     def accept(self, temporary: Temporary, validator: HasValidators | None, *, length_verified: bool) -> Entry:
         """Close a temporary that holds a whole object, journal it, and give it its name."""
@@ -194,7 +215,7 @@ class Temporary:
 
     def commit(self, ledger: Ledger, entry: Entry) -> None:
         """Journal and rename; from here on there is nothing to discard."""
-        ledger.commit(entry, self._folder, self._name)
+        ledger.commit(Ready(entry=entry, folder=self._folder, temporary=self._name))
         self._name = ""
 
     def discard(self) -> None:
@@ -206,6 +227,13 @@ class Temporary:
                 os.close(descriptor)
             if name:
                 self._folder.unlink(name)
+
+
+def _remove_left_over(folder: Folder, temporary: str) -> None:
+    """Remove a temporary that got no name; one that cannot be removed now is removed by the next recovery."""
+    if temporary:
+        with suppress(OSError):
+            folder.unlink(temporary)
 
 
 def _entry(path: str, size: int, digest: str, validator: HasValidators | None, *, length_verified: bool) -> Entry:

@@ -1,29 +1,27 @@
 """Partial files: one object while its bytes come in.
 
-A small object is kept in memory and stored whole. Where the disk is quick that is done at once, on the event loop's
-thread: it takes a tenth of a millisecond, and to wake another thread and take turns with it costs more than it brings.
-Where the disk lets us wait, and for all but the smallest, a worker does it in one hop. A larger object goes to its
-temporary in blocks, always on the same one of two single-threaded workers, so that its bytes stay in order without a
-lock. A `PartialFile` fits the transfer's idea of a sink; retries are the transfer's.
+A small object is kept in memory and stored whole: up to 128 KiB by the thread that takes all of them together that are
+ready, above that by one of two workers. A larger one goes to its temporary in blocks, always on the same one of those
+two, so that its bytes stay in order without a lock. Nothing of it is done on the event loop, which a disk may not hold
+up. A `PartialFile` fits the transfer's idea of a sink; retries are the transfer's.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from hlsdl.bundle.journal import Entry
-from hlsdl.bundle.objects import HasValidators, ObjectStore, Temporary
-from hlsdl.bundle.workers import Worker, Workers
+from hlsdl.bundle.objects import HasValidators, ObjectStore, Temporary, Whole
+from hlsdl.bundle.workers import Gatherer, Worker, Workers
 from hlsdl.errors import HlsdlError, LimitError
 
 SMALL = 1024 * 1024
 """Bytes; objects up to this size are stored in one go."""
 
-AT_ONCE = 128 * 1024
-"""Bytes; objects up to this size are stored without a hop, while the disk is quick."""
+TINY = 128 * 1024
+"""Bytes; objects up to this size are stored together with others."""
 
 T = TypeVar("T")
 
@@ -33,6 +31,7 @@ class PartialFile:
 
     __slots__ = (
         "_blocks",
+        "_gatherer",
         "_length_verified",
         "_limit",
         "_size",
@@ -44,12 +43,15 @@ class PartialFile:
         "path",
     )
 
-    def __init__(self, store: ObjectStore, path: str, *, limit: int, workers: Workers) -> None:
+    def __init__(
+        self, store: ObjectStore, path: str, *, limit: int, workers: Workers, gatherer: Gatherer[Whole, Entry]
+    ) -> None:
         """For the object `path` of at most `limit` bytes; touches nothing yet."""
         self.path = path
         self._store = store
         self._limit = limit
         self._workers = workers
+        self._gatherer = gatherer
         self._worker: Worker | None = None
         """Whose it is, from its first visit to the disk on; a small object never has one."""
         self._blocks: list[bytes] = []
@@ -95,13 +97,9 @@ class PartialFile:
 
     async def finish(self) -> Entry:
         """The object is whole: hash, journal, rename. It survives the death of the process from here on."""
-        if self._worker is not None or self._size > AT_ONCE or not self._store.is_quick:
+        if self._worker is not None or self._size > TINY:
             return await self._run(self._commit)
-        started = time.monotonic()
-        try:
-            return self._commit()
-        finally:
-            self._store.took(time.monotonic() - started)
+        return await self._gatherer.put(self._whole())
 
     def discard(self) -> None:
         """Give up, and remove what was written. Returns at once: the worker does it after what it is doing."""
@@ -128,12 +126,16 @@ class PartialFile:
             raise
         self._size = self._temporary.size
 
+    def _whole(self) -> Whole:
+        """All of it, and nothing is held any more."""
+        data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
+        self._blocks.clear()
+        return Whole(path=self.path, data=data, validator=self._validator, length_verified=self._length_verified)
+
     def _commit(self) -> Entry:
         temporary, self._temporary = self._temporary, None
         if temporary is None:
-            data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
-            self._blocks.clear()
-            return self._store.store(self.path, data, self._validator, length_verified=self._length_verified)
+            return self._store.store(self._whole())
         try:
             return self._store.accept(temporary, self._validator, length_verified=self._length_verified)
         finally:

@@ -1,6 +1,7 @@
-"""Workers: the two threads that hash and write, and how a coroutine waits for them.
+"""Workers: the threads that hash and write, and how a coroutine waits for them.
 
-Each worker does its work in the order given. Answers to the event loop are gathered: while the loop has not yet looked,
+Two of them do one piece of work after another, each in the order given. A third takes together all that waits for it,
+so that what can be shared is done once. Answers to the event loop are gathered: while the loop has not yet looked,
 further answers ride along, so that many small objects cost few wake-ups.
 """
 
@@ -9,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import cycle
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+TOGETHER = 32
+"""Items that are done together at most: the first of them waits for the last."""
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Answer = tuple["asyncio.Future[object]", object, BaseException | None]
 
 
@@ -85,6 +91,74 @@ class Worker:
                 future.set_result(result)
             else:
                 future.set_exception(failure)
+
+
+class Gatherer(Generic[Item, Result]):
+    """One thread that takes all that waits, does it together, and wakes everybody who waits by one call.
+
+    Whoever works beside the event loop waits for it at each call to the system, and it for them; the fewer of these
+    meetings there are for an object, the better.
+    """
+
+    def __init__(self, name: str, work: Callable[[list[Item]], Sequence[Result | Exception]]) -> None:
+        """`work` gives an answer for each item, in their order; an exception is raised to the one who waits for it."""
+        self._name = name
+        self._do = work
+        self._queue: SimpleQueue[tuple[Item, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def put(self, item: Item) -> Result:
+        """Have one item done. A cancelled caller does not stop it."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        self._queue.put((item, future))
+        return await future
+
+    def stop(self) -> None:
+        """Finish what waits, then end the thread. A later item would start it again."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        while True:
+            taken: list[tuple[Item, asyncio.Future[Result]]] = []
+            one = self._queue.get()
+            while one is not None:
+                taken.append(one)
+                if len(taken) == TOGETHER or self._queue.empty():
+                    break
+                one = self._queue.get()
+            if taken:
+                self._do_together(taken)
+            if one is None:
+                return
+
+    def _do_together(self, taken: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        answers: Sequence[Result | BaseException]
+        try:
+            answers = self._do([item for item, _ in taken])
+        except BaseException as error:  # noqa: BLE001 - it is handed to those who wait, whatever it is
+            answers = [error] * len(taken)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | BaseException]]] = {}
+        for (_, future), answer in zip(taken, answers, strict=True):
+            by_loop.setdefault(future.get_loop(), []).append((future, answer))
+        for loop, told in by_loop.items():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(told: list[tuple[asyncio.Future[Result], Result | BaseException]]) -> None:
+    for future, answer in told:
+        if future.done():  # cancelled
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
 
 
 class Workers:

@@ -45,10 +45,10 @@ from hlsdl.bundle.layout import (
 )
 from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, DerivedFile, Manifest, WrittenIn, shortfalls, utc_now
-from hlsdl.bundle.objects import HasValidators, ObjectStore
+from hlsdl.bundle.objects import HasValidators, ObjectStore, Whole
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
-from hlsdl.bundle.workers import Workers
+from hlsdl.bundle.workers import Gatherer, Workers
 from hlsdl.errors import HlsdlError, IntegrityError, PolicyError, UsageError
 
 LARGEST_OBJECT = 1024**3
@@ -77,6 +77,7 @@ class BundleWriter:
         self._checkpointer = Checkpointer(root, self._ledger)
         self._store = ObjectStore(root, self._ledger, self._checkpointer)
         self._workers = Workers()
+        self._gatherer = Gatherer("hlsdl-disk-small", self._store.store_all)
 
     @classmethod
     def open(cls, path: Path, *, force: bool = False, known: JournalState | None = None) -> BundleWriter:
@@ -110,12 +111,12 @@ class BundleWriter:
     ) -> Entry:
         """Store a small whole object: a playlist as fetched, a key, session data."""
         _require(is_object_path(path), path)
-        return self._store.store(path, data, validator, length_verified=length_verified)
+        return self._store.store(Whole(path=path, data=data, validator=validator, length_verified=length_verified))
 
     def sink(self, path: str, *, limit: int) -> PartialFile:
         """A place for the bytes of one object of at most `limit` bytes; its `finish` stores it."""
         _require(is_object_path(path), path)
-        return PartialFile(self._store, path, limit=limit, workers=self._workers)
+        return PartialFile(self._store, path, limit=limit, workers=self._workers, gatherer=self._gatherer)
 
     def write_text_file(self, path: str, data: bytes) -> None:
         """Replace a derived file (local playlist, XML) durably. It is not journalled; `seal` lists and hashes it."""
@@ -187,6 +188,7 @@ class BundleWriter:
             last.callback(self._root.close)
             last.callback(self._lock.release)
             last.callback(self._ledger.close)
+            self._gatherer.stop()
             self._workers.stop()
             self._checkpointer.stop()
             self._store.discard_all()

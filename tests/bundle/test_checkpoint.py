@@ -15,7 +15,7 @@ from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.journal import JournalState
 from hlsdl.bundle.ledger import Ledger, load_journal
-from hlsdl.bundle.objects import ObjectStore
+from hlsdl.bundle.objects import ObjectStore, Whole
 from hlsdl.errors import DiskError
 
 from .shelves import VIDEO, body, segment_path
@@ -31,7 +31,7 @@ class Desk:
         self.objects = ObjectStore(self.root, self.ledger, self.checkpointer)
 
     def store(self, number: int) -> None:
-        self.objects.store(segment_path(number), body(number), None, length_verified=True)
+        self.objects.store(Whole(path=segment_path(number), data=body(number)))
 
 
 @pytest.fixture

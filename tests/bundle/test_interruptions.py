@@ -22,11 +22,12 @@ from hlsdl.bundle import ledger as ledger_module
 from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import boot_id
 from hlsdl.bundle.manifest import Manifest
+from hlsdl.bundle.objects import Whole
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError
 
-from .shelves import body, entry_for, manifest, require_true, segment_path, stream, write_derived
+from .shelves import AUDIO, body, entry_for, manifest, require_true, segment_path, stream, write_derived
 
 CALLS = ("open", "write", "close", "replace", "unlink", "mkdir", "rmdir", "fsync", "fdatasync")
 
@@ -102,6 +103,19 @@ class Story:
         self.stored[path] = data
         self.unsure.discard(path)
 
+    def put_together(self, objects: dict[str, bytes]) -> None:
+        """As small objects are stored that are ready at the same time."""
+        assert self.writer is not None
+        self.unsure.update(objects)
+        answers = self.writer._store.store_all([Whole(path=path, data=data) for path, data in objects.items()])
+        for path, answer in zip(objects, answers, strict=True):
+            if not isinstance(answer, HlsdlError):
+                self.stored[path] = objects[path]
+                self.unsure.discard(path)
+        for answer in answers:
+            if isinstance(answer, HlsdlError):
+                raise answer
+
     def run(self) -> None:
         self.writer = writer = BundleWriter.open(self.path)
         draft = manifest(stream(3))
@@ -111,6 +125,7 @@ class Story:
             self.put(segment_path(number), body(number))
         writer.checkpoint()
         self.durable = set(self.stored)
+        self.put_together({segment_path(number, AUDIO): body(number) for number in range(3)})
         self.durable.discard(segment_path(1))
         self.put(segment_path(1), body(10))
         self.unsure.add(segment_path(3))

@@ -77,7 +77,7 @@ def test_the_quick_way_to_read_an_entry_agrees_with_the_slow_one(
     body = bytearray(entry_line(one)[9:-1])
     if not is_whole:
         body[at % len(body)] = byte
-    line = b"%08x %b" % (crc32(body), body)
+    line = b"%08x %b" % (crc32(body), bytes(body))
     quick = journal._usual_entry(line)
     record = decode_line(line)
     assert quick is None or (record is not None and journal._read_entry(record) == quick)

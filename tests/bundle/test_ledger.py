@@ -13,7 +13,8 @@ import pytest
 from hlsdl.bundle import ledger as ledger_module
 from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.journal import JournalState, entry_line, replay
-from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
+from hlsdl.bundle.ledger import Ledger, Ready, load_journal, this_opening
+from hlsdl.bundle.recovery import Cause, Trust, recover
 from hlsdl.errors import DiskError
 
 from .shelves import body, entry_for
@@ -25,12 +26,17 @@ def root(tmp_path: Path) -> Iterator[Folder]:
         yield folder
 
 
-def store(ledger: Ledger, root: Folder, name: str) -> None:
-    """A whole temporary, committed."""
-    descriptor = root.create(f".{name}.0badcafe.part")
+def whole(root: Folder, name: str, token: str = "0badcafe") -> Ready:
+    """A whole temporary, to be committed."""
+    descriptor = root.create(f".{name}.{token}.part")
     os.write(descriptor, body(1))
     os.close(descriptor)
-    ledger.commit(entry_for(name, body(1)), root, f".{name}.0badcafe.part")
+    return Ready(entry=entry_for(name, body(1)), folder=root, temporary=f".{name}.{token}.part")
+
+
+def store(ledger: Ledger, root: Folder, name: str) -> None:
+    """A whole temporary, committed."""
+    ledger.commit(whole(root, name))
 
 
 def journal(tmp_path: Path) -> bytes:
@@ -75,6 +81,113 @@ def test_a_refused_rename_is_taken_back(root: Folder, tmp_path: Path) -> None:
         store(ledger, root, "a")
     assert "a" not in ledger.entries
     assert load_journal(root).entries == {}
+    ledger.close()
+
+
+def test_objects_that_are_ready_together_share_one_write(
+    root: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All lines stand in the journal, by one write, before the first name is given."""
+    seen: list[set[str]] = []
+    writes: list[bytes] = []
+    rename = Folder.rename
+
+    def spy(folder: Folder, old: str, new: str) -> None:
+        seen.append(set(replay(journal(tmp_path)).entries))
+        rename(folder, old, new)
+
+    monkeypatch.setattr(Folder, "rename", spy)
+    write = ledger_module.write_all
+    monkeypatch.setattr(ledger_module, "write_all", lambda fd, data: (writes.append(data), write(fd, data)))
+    ledger = Ledger(root, JournalState())
+    ready = [whole(root, name) for name in "abc"]
+    assert ledger.commit_all(ready) == [None, None, None]
+    ledger.close()
+    assert seen == [{"a", "b", "c"}] * 3
+    assert len(writes) == 1
+    assert [one.temporary for one in ready] == ["", "", ""]
+
+
+def test_one_refused_name_of_several_is_taken_back_alone(root: Folder, tmp_path: Path) -> None:
+    """The others keep theirs, and the journal drops exactly that one."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "foreign").write_bytes(b"")
+    ledger = Ledger(root, JournalState())
+    first, second, third = ledger.commit_all([whole(root, name) for name in "abc"])
+    assert (first, third) == (None, None)
+    assert isinstance(second, DiskError)
+    assert isinstance(second.__cause__, OSError)
+    assert set(ledger.entries) == set(load_journal(root).entries) == {"a", "c"}
+    ledger.close()
+
+
+@pytest.mark.parametrize("has_room_afterwards", [True, False])
+def test_lines_that_do_not_all_fit_speak_for_nothing(
+    root: Folder, monkeypatch: pytest.MonkeyPatch, *, has_room_afterwards: bool
+) -> None:
+    """When the write of several lines stops in the middle, none of them counts, whole ones included."""
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "z")
+    ready = [whole(root, name) for name in "abc"]
+    write, calls = ledger_module.write_all, [0]
+
+    def half(descriptor: int, data: bytes) -> None:
+        calls[0] += 1
+        if calls[0] == 1:
+            os.write(descriptor, data[: len(data) // 2])
+        if calls[0] == 1 or not has_room_afterwards:
+            raise OSError(errno.ENOSPC, "full")
+        write(descriptor, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module, "write_all", half)
+        refusals = ledger.commit_all(ready)
+    assert all(isinstance(one, DiskError) for one in refusals)
+    assert set(ledger.entries) == {"z"}
+    for one in ready:
+        root.unlink(one.temporary)
+    store(ledger, root, "y")
+    ledger.close()
+    state = load_journal(root)
+    if has_room_afterwards:
+        assert set(state.entries) == {"y", "z"}
+    else:
+        # There was no room to say so; whoever comes next sees that the file is not there.
+        assert set(state.entries) == {"a", "y", "z"}
+        next_ledger = Ledger(root, state)
+        trust = Trust(cause=Cause.PROCESS_DIED, checkpointed=True, recent=True, names=True)
+        assert recover(root, next_ledger, state, trust).dropped == ("a",)
+        next_ledger.close()
+
+
+def test_what_replaces_something_goes_by_itself(root: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the line of a replacement cannot be written, the old object goes on counting, in memory and on disk."""
+    ledger = Ledger(root, JournalState())
+    store(ledger, root, "a")
+    before = dict(ledger.entries)
+    ready = [whole(root, "b"), whole(root, "a")]
+
+    def refuse_a(descriptor: int, data: bytes) -> None:
+        if b'"path":"a"' in data:
+            raise OSError(errno.ENOSPC, "full")
+        os.write(descriptor, data)
+
+    monkeypatch.setattr(ledger_module, "write_all", refuse_a)
+    first, second = ledger.commit_all(ready)
+    assert first is None
+    assert isinstance(second, DiskError)
+    assert ledger.entries["a"] == before["a"]
+    assert set(load_journal(root).entries) == {"a", "b"}
+    assert (tmp_path / "a").read_bytes() == body(1)
+    ledger.close()
+
+
+def test_the_same_object_twice_is_stored_twice(root: Folder, tmp_path: Path) -> None:
+    """Two temporaries for one name, ready together: the later one stands, and the journal says so."""
+    ledger = Ledger(root, JournalState())
+    assert ledger.commit_all([whole(root, "a", "00000001"), whole(root, "a", "00000002")]) == [None, None]
+    assert set(load_journal(root).entries) == {"a"}
+    assert sorted(os.listdir(tmp_path)) == ["a", "journal.jsonl"]
     ledger.close()
 
 

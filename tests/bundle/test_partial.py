@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +170,6 @@ async def test_an_overlong_validator_is_not_kept(writer: BundleWriter) -> None:
 
 async def test_many_objects_at_once_are_all_stored(writer: BundleWriter) -> None:
     """Two hundred objects in flight together end with the right bytes, each in its own file."""
-    import asyncio
 
     async def store(number: int) -> None:
         sink = writer.sink(segment_path(number), limit=10 * SMALL)
@@ -183,34 +183,72 @@ async def test_many_objects_at_once_are_all_stored(writer: BundleWriter) -> None
     assert len(require_true(writer.path)) == 200
 
 
-async def test_small_objects_wait_for_no_thread_while_the_disk_is_quick(
+async def test_small_objects_that_are_ready_are_stored_together(
     writer: BundleWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Up to 128 KiB is stored where it is; after a disk that let us wait, and above that size, by a worker."""
-    stored_by: list[str] = []
-    store = objects_module.ObjectStore.store
+    """Up to 128 KiB one thread takes all that waits, by one write to the journal; above that a worker takes each."""
+    stored_by: list[tuple[str, int]] = []
+    real = objects_module.ObjectStore.store_all
+    first_taken, go_on = threading.Event(), threading.Event()
 
-    def noted(*args: object, **named: object) -> object:
-        stored_by.append(threading.current_thread().name)
-        return store(*args, **named)  # type: ignore[arg-type]
+    def noted(store: objects_module.ObjectStore, objects: Sequence[objects_module.Whole]) -> object:
+        stored_by.append((threading.current_thread().name, len(objects)))
+        first_taken.set()
+        assert go_on.wait(10)
+        return real(store, objects)
 
-    monkeypatch.setattr(objects_module.ObjectStore, "store", noted)
-    here = threading.current_thread().name
+    monkeypatch.setattr(writer._gatherer, "_do", lambda objects: noted(writer._store, objects))
+    monkeypatch.setattr(objects_module.ObjectStore, "store_all", noted)
 
-    async def keep(number: int, data: bytes) -> str:
+    async def keep(number: int, data: bytes) -> None:
         sink = writer.sink(segment_path(number), limit=SMALL)
         await sink.write(data)
         await sink.finish()
-        return stored_by[-1]
 
-    assert await keep(1, bytes(partial_module.AT_ONCE)) == here
-    assert (await keep(2, bytes(partial_module.AT_ONCE + 1))).startswith("hlsdl-disk")
-    monkeypatch.setattr(objects_module, "SLOW", -1.0)
-    assert await keep(3, bytes(10)) == here
-    assert (await keep(4, bytes(10))).startswith("hlsdl-disk")
-    monkeypatch.setattr(objects_module, "WHILE", -1.0)
-    monkeypatch.setattr(writer._store, "_is_slow_until", 0.0)
-    assert await keep(5, bytes(10)) == here
+    tasks = [asyncio.create_task(keep(0, b"first"))]
+    await asyncio.to_thread(first_taken.wait, 10)
+    tasks += [asyncio.create_task(keep(number, bytes(partial_module.TINY))) for number in range(1, 11)]
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(*tasks)
+    assert stored_by == [("hlsdl-disk-small", 1), ("hlsdl-disk-small", 10)]
+    lines = (writer.path / "journal.jsonl").read_bytes().splitlines()
+    assert sum(b'"seg"' in line for line in lines) == 11
+    await keep(11, bytes(partial_module.TINY + 1))
+    assert stored_by[-1][0] in ("hlsdl-disk-1", "hlsdl-disk-2")
+    assert len(writer.entries) == 12
+
+
+async def test_one_of_many_that_cannot_be_stored_fails_alone(writer: BundleWriter) -> None:
+    """The error reaches the one whose name is taken by a folder; those beside it are stored."""
+    (writer.path / segment_path(5) / "foreign").mkdir(parents=True)
+
+    async def keep(number: int) -> None:
+        sink = writer.sink(segment_path(number), limit=SMALL)
+        await sink.write(body(number))
+        await sink.finish()
+
+    answers = await asyncio.gather(*(keep(number) for number in range(10)), return_exceptions=True)
+    assert [number for number, answer in enumerate(answers) if answer is not None] == [5]
+    assert isinstance(answers[5], DiskError)
+    assert segment_path(5) in answers[5].message
+    assert set(writer.entries) == {segment_path(number) for number in range(10) if number != 5}
+    assert temporaries(writer) == []
+
+
+async def test_a_caller_that_gives_up_does_not_hold_up_the_others(writer: BundleWriter) -> None:
+    """A cancelled `finish` leaves its object stored or not, but whole; the next ones are stored."""
+    sinks = [writer.sink(segment_path(number), limit=SMALL) for number in range(3)]
+    for number, sink in enumerate(sinks):
+        await sink.write(body(number))
+    tasks = [asyncio.create_task(sink.finish()) for sink in sinks]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert {segment_path(1), segment_path(2)} <= set(writer.entries)
+    writer.close()
+    require_true(writer.path)
 
 
 async def test_a_folder_that_was_removed_is_made_again(writer: BundleWriter) -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from hlsdl.bundle.workers import Worker, Workers
+from hlsdl.bundle.workers import TOGETHER, Gatherer, Worker, Workers
 
 
 async def test_work_is_done_in_order_in_one_other_thread() -> None:
@@ -68,3 +68,83 @@ def test_objects_are_dealt_to_two_workers() -> None:
     assert given[1] is given[3]
     assert given[0] is not given[1]
     workers.stop()
+
+
+async def test_what_waits_is_taken_together_in_order() -> None:
+    """While the thread is busy items gather; it then takes all of them, up to its limit, and each gets its answer."""
+    gate, taken = threading.Event(), threading.Event()
+    batches: list[list[int]] = []
+
+    def double(items: list[int]) -> list[int]:
+        batches.append(items)
+        taken.set()
+        assert gate.wait(10)
+        return [2 * item for item in items]
+
+    gatherer: Gatherer[int, int] = Gatherer("t", double)
+    first = asyncio.create_task(gatherer.put(0))
+    await asyncio.to_thread(taken.wait, 10)
+    more = [asyncio.create_task(gatherer.put(number)) for number in range(1, 2 * TOGETHER)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(first, *more) == [2 * number for number in range(2 * TOGETHER)]
+    assert [len(batch) for batch in batches] == [1, TOGETHER, TOGETHER - 1]
+    assert [item for batch in batches for item in batch] == list(range(2 * TOGETHER))
+    gatherer.stop()
+
+
+async def test_each_gets_its_own_error_and_a_defect_reaches_all() -> None:
+    """An answer that is an exception is raised to one; what the work itself raises is raised to all; it goes on."""
+
+    def work(items: list[int]) -> list[int | Exception]:
+        if 99 in items:
+            raise RuntimeError("defect")
+        return [ValueError(item) if item % 2 else item for item in items]
+
+    gatherer: Gatherer[int, int] = Gatherer("t", work)
+    answers = await asyncio.gather(*(gatherer.put(number) for number in range(4)), return_exceptions=True)
+    assert [type(one) for one in answers] == [int, ValueError, int, ValueError]
+    with pytest.raises(RuntimeError, match="defect"):
+        await gatherer.put(99)
+    assert await gatherer.put(4) == 4
+    gatherer.stop()
+
+
+async def test_stopping_finishes_what_waits() -> None:
+    """Everything that was given before `stop` is done when it returns, and a later item starts the thread again."""
+    done: list[int] = []
+
+    def work(items: list[int]) -> list[int]:
+        done.extend(items)
+        return items
+
+    gatherer: Gatherer[int, int] = Gatherer("t", work)
+    gatherer.stop()
+    waiting = [asyncio.create_task(gatherer.put(number)) for number in range(50)]
+    await asyncio.sleep(0)
+    gatherer.stop()
+    assert done == list(range(50))
+    assert await asyncio.gather(*waiting) == list(range(50))
+    assert await gatherer.put(50) == 50
+    gatherer.stop()
+
+
+def test_items_of_a_loop_that_has_ended_are_done_and_forgotten() -> None:
+    """A cancelled caller, and a closed loop, hold up nobody who comes later."""
+    gate = threading.Event()
+
+    def work(items: list[int]) -> list[int]:
+        assert gate.wait(10)
+        return items
+
+    gatherer: Gatherer[int, int] = Gatherer("t", work)
+
+    async def abandon() -> None:
+        task = asyncio.create_task(gatherer.put(1))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(abandon())
+    gate.set()
+    assert asyncio.run(asyncio.wait_for(gatherer.put(2), 5)) == 2
+    gatherer.stop()
