@@ -187,7 +187,13 @@ def _stored(value: Any) -> Any:
 
 
 def _restored(value: Any) -> Any:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+    """The text again; sqlite3.DatabaseError when these bytes never were one."""
+    try:
+        return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        damage = sqlite3.DatabaseError("no text")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hlsdl.bundle.durable import BundleLock, Folder, translating
-from hlsdl.errors import HlsdlError, LockedError, UsageError
+from hlsdl.errors import HlsdlError, IntegrityError, LockedError, UsageError
 from hlsdl.library.places import library_folder, sessions_folder
 from hlsdl.library.tasks import TaskRow, TaskStore
 from hlsdl.planning.media_selection import MediaSelection
@@ -69,7 +69,7 @@ class AssetDownloadSession:
         self._tasks: dict[int, Task[Any]] = {}
         self._runners = Runners(self._tasks, self._configuration, self.delivery, self._end)
         self._is_valid = True
-        self._is_closed = self._is_restored = self._has_told_all = False
+        self._is_closed = self._is_restored = self._has_told_all = self._is_over = False
         self._library = Path(self._configuration.library or library_folder())
         self._lock = _lock(self._configuration)
         self._store = _open_store(self._configuration)
@@ -204,16 +204,14 @@ class AssetDownloadSession:
         """The tasks that an earlier session of this identifier left, attached to this one.
 
         Those that were under way go on; those that were suspended wait for `resume()`. What had ended without the
-        delegate hearing of it is told now.
+        delegate hearing of it is told now. One that nothing can be made of any more, since its bundle is gone or its
+        row damaged, is told as failed, as a bare `Task`.
 
         Source: creating a background session with the same identifier, then getAllTasks.
         """
         for row in self._store.all(self.identifier or ""):
             if row.id not in self._tasks and not row.acknowledged:
-                task = self._attach(self._task_of(row))
-                task.trigger(Trigger.LOSE)
-                if task.phase in ENDS:
-                    self._end(task, task.stored_result(), task.stored_error())
+                self._restore(row)
         self._is_restored = True
         self._runners.reconcile()
         self._tell_when_all_is_told()
@@ -223,7 +221,11 @@ class AssetDownloadSession:
         """Make no more tasks, wait for those that there are, then end (finishTasksAndInvalidate).
 
         A suspended task is waited for until somebody resumes or cancels it.
+
+        Raises:
+            UsageError: called by a delegate's method; it may start an asyncio task for it.
         """
+        self.delivery.must_not_be_waited_for_here()
         self._is_valid = False
         for task in await self.tasks():
             with suppress(HlsdlError):  # it was told, and whoever awaits the task hears it
@@ -231,7 +233,12 @@ class AssetDownloadSession:
         await self.close()
 
     async def invalidate_and_cancel(self) -> None:
-        """Make no more tasks, cancel those that there are, then end (invalidateAndCancel)."""
+        """Make no more tasks, cancel those that there are, then end (invalidateAndCancel).
+
+        Raises:
+            UsageError: called by a delegate's method; it may start an asyncio task for it.
+        """
+        self.delivery.must_not_be_waited_for_here()
         self._is_valid = False
         for task in await self.tasks():
             task.cancel()
@@ -251,7 +258,11 @@ class AssetDownloadSession:
         """Stop what is under way, tell the delegate what is left to tell, let go of the disk; again, it does nothing.
 
         Whoever still awaits a task gets `SessionInvalidated`.
+
+        Raises:
+            UsageError: called by a delegate's method; it may start an asyncio task for it.
         """
+        self.delivery.must_not_be_waited_for_here()
         if self._is_closed:
             return
         self._is_closed, self._is_valid = True, False
@@ -264,11 +275,17 @@ class AssetDownloadSession:
         for task in self._tasks.values():
             if task.phase not in ENDS:
                 task.finish(None, SessionInvalidated("the session ended before its task"))
+        self._is_over = True
         self._store.close()
         if self._lock is not None:
             self._lock.release()
 
     # -- what tasks ask of it --------------------------------------------------------------------------------------
+
+    def must_be_open(self) -> None:
+        """SessionInvalidated when the session has ended."""
+        if self._is_over:
+            raise SessionInvalidated("the session of this task has ended")
 
     def changed(self, task: Task[Any]) -> None:
         """Something of a task changed: see whether it should run now."""
@@ -280,7 +297,23 @@ class AssetDownloadSession:
         """Write a task's row down."""
         self._store.save(row)
 
+    def forget(self, task: Task[Any]) -> None:
+        """Drop a task whose end was told, and its row, whose headers may be secrets."""
+        self._tasks.pop(task.task_identifier, None)
+        self._store.remove(task.task_identifier)
+
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _restore(self, row: TaskRow) -> None:
+        """Attach one stored task; what stops one of them must not stop the others."""
+        try:
+            task = self._attach(self._task_of(row))
+            task.trigger(Trigger.LOSE)
+            if task.phase in ENDS:
+                self._end(task, task.stored_result(), task.stored_error())
+        except HlsdlError as error:
+            lost: Task[Any] = self._attach(Task(self, row.with_changes(phase=Phase.FAILED.value)))
+            self._end(lost, None, error)
 
     def _end(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
         """Tell that a task has ended, last of all; then it is over for everybody."""
@@ -301,7 +334,7 @@ class AssetDownloadSession:
         is_background = self._configuration.kind is SessionKind.BACKGROUND
         if not is_background or not self._is_restored or self._has_told_all:
             return
-        if all(task.phase in ENDS and task.row.acknowledged for task in self._tasks.values()):
+        if not self._tasks:
             self._has_told_all = True
             self.delivery.tell("did_finish_events", self)
 
@@ -320,6 +353,8 @@ class AssetDownloadSession:
         return task
 
     def _task_of(self, row: TaskRow) -> Task[Any]:
+        if row.phase not in set(Phase):
+            raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset")
         if row.kind == "file":
             return DownloadTask(self, row, self._configuration)
         return AssetDownloadTask(self, row, self._configuration)

@@ -188,9 +188,9 @@ class AssetDownloadTask(Task[Bundle]):
 
     def _watch(self, begun: Begun) -> None:
         self._loaded = _Loaded(begun, looked=asyncio.get_running_loop().time())
-        self._keep(location=str(begun.path), title=begun.title)
+        self._note(location=str(begun.path), title=begun.title)
         if self.row.expected_bytes is None:
-            self._keep(expected_bytes=begun.plan.estimate().bytes)
+            self._note(expected_bytes=begun.plan.estimate().bytes)
         self.trigger(Trigger.RESOLVE)
         if self._is_announced:
             return
@@ -222,7 +222,7 @@ class AssetDownloadTask(Task[Bundle]):
             return
         if now - loaded.saved >= SAVE_INTERVAL:
             loaded.saved = now
-            self._keep(completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes)
+            self._note(completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes)
         if now - loaded.looked >= DID_LOAD_INTERVAL:
             self._look()
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hlsdl.errors import UsageError
+
 logger = logging.getLogger(__name__)
 
 _SILENT = "hlsdl.tasks.delegate"
@@ -80,13 +82,19 @@ class Delivery:
         """Whether this very code is being run by a delegate's method."""
         return self._worker is not None and asyncio.current_task() is self._worker
 
+    def must_not_be_waited_for_here(self) -> None:
+        """UsageError in a delegate's method: what it would wait for comes after it returns."""
+        if self.is_delivering_here:
+            raise UsageError("a delegate's method cannot wait for its own session", hint="start a task for it instead")
+
     async def drain(self) -> None:
         """Until everything that was queued has been told."""
-        if self.is_delivering_here:
-            return
-        await asyncio.sleep(0)  # whoever waits for an answer that was just given may have more to tell
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
+        quiet = 0
+        while quiet < 2:  # whoever hears of an answer that was just given may have more to tell
+            quiet += 1
+            if self._worker is not None:
+                quiet = 0
+                await asyncio.wait([self._worker])
             await asyncio.sleep(0)
 
     async def _work(self) -> None:
@@ -104,9 +112,17 @@ class Delivery:
                 result = listener(*arguments)
                 if inspect.isawaitable(result):
                     result = await result
-        except Exception:  # whatever an app's own code raises must not reach the download
+        except (Exception, asyncio.CancelledError):  # whatever an app's own code raises must not reach the download
+            if _is_being_cancelled():
+                raise
             logger.exception("the delegate's `%s` failed; the download goes on", method)
             result = None
         finally:
             if not answer.done():
                 answer.set_result(result)
+
+
+def _is_being_cancelled() -> bool:
+    """Whether the queue itself is to stop, and not merely something that the app's code waited for."""
+    worker = asyncio.current_task()
+    return worker is not None and worker.cancelling() > 0

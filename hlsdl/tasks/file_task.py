@@ -30,8 +30,8 @@ from hlsdl.session import events
 from hlsdl.session.rate import Rate
 from hlsdl.tasks.credentials import authorization
 from hlsdl.tasks.session_configuration import SessionConfiguration
-from hlsdl.tasks.states import Phase, Trigger
-from hlsdl.tasks.task import Owner, Task, TaskProgress
+from hlsdl.tasks.states import ENDS, Phase, Trigger
+from hlsdl.tasks.task import Owner, Task, TaskCancelled, TaskProgress
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.sink import Validator
 
@@ -182,9 +182,13 @@ class DownloadTask(Task[Path]):
         """Stop for good, and say how to go on later; None when that cannot be (`cancel(byProducingResumeData:)`).
 
         It cannot when nothing has come, the server gives no strong validator (RFC 9110 §8.8.1), or the task has ended.
+
+        Raises:
+            UsageError: called by a delegate's method, which would wait for itself.
         """
-        if self.phase in (Phase.FINISHED, Phase.FAILED, Phase.CANCELLED):
+        if self.phase in ENDS:
             return None
+        self._must_not_be_waited_for_here()
         self.cancel()
         with suppress(HlsdlError):
             await self
@@ -197,7 +201,7 @@ class DownloadTask(Task[Path]):
         file = self._file = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=validator)
         file.described, file.restarted = self._described, self._restarted
         self._written, self._resumed_at = file.size, file.size or None
-        self._keep(location=wanted.destination)
+        self._note(location=wanted.destination)
         self.trigger(Trigger.RESOLVE)
         options = self._configuration.transfer_options(authorization(self.credential))
         resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
@@ -217,10 +221,15 @@ class DownloadTask(Task[Path]):
         """The file's path."""
         return self.location if self.phase is Phase.FINISHED else None
 
+    def stored_error(self) -> HlsdlError | None:
+        """As the app would have had it: with Apple's code, and with resume data."""
+        error = super().stored_error()
+        return error if error is None or isinstance(error, TaskCancelled) else self._with_resume_data(error)
+
     def _described(self, validator: Validator) -> None:
         strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified)
         self._wanted = self._wanted.model_copy(update={"validator": strong if validator.strong else None})
-        self._keep(configuration=self._wanted.model_dump_json())
+        self._note(configuration=self._wanted.model_dump_json())
         if self._resumed_at is not None:
             self._owner.delivery.tell("did_resume_at_offset", self, self._resumed_at, self.progress.total_bytes)
             self._resumed_at = None

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hlsdl.errors import HlsdlError, HttpError, NetworkError
@@ -17,7 +18,7 @@ from hlsdl.tasks.credentials import MOST_CHALLENGES, challenge_of
 from hlsdl.tasks.delivery import Credential, Delivery
 from hlsdl.tasks.schedule import Standing, orders_for
 from hlsdl.tasks.session_configuration import SessionConfiguration
-from hlsdl.tasks.states import ACTIVE, TaskState, Trigger, state_of
+from hlsdl.tasks.states import ACTIVE, ENDS, Phase, TaskState, Trigger, state_of
 from hlsdl.tasks.task import Task, TaskCancelled
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class Runners:
         self._pauses: dict[int, float] = {}
         """Task -> how long it waited for the network the last time."""
         self._alarm: asyncio.TimerHandle | None = None
+        self._still_until = float("-inf")
+        """Nothing is started or stopped before, on the loop's clock."""
         self._is_closed = False
 
     def hurry(self, number: int) -> None:
@@ -61,6 +64,9 @@ class Runners:
         """Stop what should not run, end what has stopped, start what may."""
         if self._is_closed:
             return
+        if (still := self._still_until - asyncio.get_running_loop().time()) > 0:
+            self._look_again(still)
+            return
         orders = orders_for(
             [self._standing(task) for task in self._tasks.values()],
             places=self._configuration.maximum_concurrent_tasks,
@@ -70,16 +76,17 @@ class Runners:
         for number in orders.start:
             self._start(self._tasks[number])
         for number in orders.end:
-            task = self._tasks[number]
-            if task.trigger(Trigger.STOP):
-                self._ended(task, None, TaskCancelled("the task was cancelled"))
+            self._end_cancelled(self._tasks[number])
+        self._look_again(orders.look_again)
+
+    def _look_again(self, pause: float | None) -> None:
+        """In so many seconds; None: something will happen before."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if orders.look_again is not None:
+        if pause is not None:
             # Never longer than a minute: dates are on the wall's clock, which may be set.
-            pause = min(orders.look_again, LONGEST_PAUSE)
-            self._alarm = asyncio.get_running_loop().call_later(pause, self.reconcile)
+            self._alarm = asyncio.get_running_loop().call_later(min(pause, LONGEST_PAUSE), self.reconcile)
 
     async def restart(self) -> None:
         """Stop what is under way, which brings it to the device, and let it go on."""
@@ -95,12 +102,19 @@ class Runners:
         if self._alarm is not None:
             self._alarm.cancel()
         await self._stop()
+        for task in self._tasks.values():
+            if task.phase is Phase.CANCELING:
+                self._end_cancelled(task)
 
     async def _stop(self) -> None:
         running = list(self._running.values())
         for number in list(self._running):
             self._cancel(number)
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _end_cancelled(self, task: Task[Any]) -> None:
+        if task.trigger(Trigger.STOP):
+            self._ended(task, None, TaskCancelled("the task was cancelled"))
 
     def _cancel(self, number: int) -> None:
         if number not in self._stopping:
@@ -122,7 +136,9 @@ class Runners:
 
     def _start(self, task: Task[Any]) -> None:
         number = task.task_identifier
-        self._running[number] = asyncio.create_task(self._run(task), name=f"hlsdl task {number}")
+        running = self._running[number] = asyncio.create_task(self._run(task), name=f"hlsdl task {number}")
+        # Not at the end of `_run`, which never begins when it is cancelled at once.
+        running.add_done_callback(partial(self._over, task))
         task.trigger(Trigger.START)
 
     async def _run(self, task: Task[Any]) -> None:
@@ -141,14 +157,24 @@ class Runners:
         except Exception as defect:
             logger.exception("task %d failed by a defect", task.task_identifier)
             error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
-        finally:
-            self._running.pop(task.task_identifier, None)
-            self._stopping.discard(task.task_identifier)
-            if task.phase in ACTIVE and (result is not None or error is not None):
-                self._settle(task, result, error)
-            if state_of(task.phase) is not TaskState.RUNNING:
-                self._deadlines.pop(task.task_identifier, None)
-            self.reconcile()
+        if task.phase in ACTIVE:
+            self._settle(task, result, error)
+
+    def _over(self, task: Task[Any], turn: asyncio.Task[None]) -> None:
+        """Nothing of this turn is under way any more."""
+        number = task.task_identifier
+        del self._running[number]
+        if state_of(task.phase) is not TaskState.RUNNING:
+            self._deadlines.pop(number, None)
+        if task.phase in ENDS:
+            self._not_before.pop(number, None)
+            self._pauses.pop(number, None)
+        if turn.cancelled() and number not in self._stopping and not self._is_closed:
+            # Somebody else did that, who most likely ends the whole loop: start nothing that nobody would wait for.
+            self._still_until = asyncio.get_running_loop().time() + FIRST_PAUSE
+            task.trigger(Trigger.YIELD)
+        self._stopping.discard(number)
+        self.reconcile()
 
     async def _work(self, task: Task[Any]) -> Any:
         """The task's work, again after each answered challenge."""

@@ -87,15 +87,13 @@ class SessionConfiguration:
 
         Source: URLSessionConfiguration.background(withIdentifier:).
         """
-        if len(identifier) > LONGEST_IDENTIFIER or not _IDENTIFIER.fullmatch(identifier):
-            raise UsageError(
-                f"`{identifier[:LONGEST_IDENTIFIER]!a}` cannot identify a session",
-                hint=f"use at most {LONGEST_IDENTIFIER} letters, digits, dots, dashes and underscores",
-            )
+        _check_identifier(identifier)
         return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
 
     def check(self) -> None:
-        """UsageError when a number cannot be: no task would ever run, or none could ever end well."""
+        """UsageError when a value cannot be: no task would ever run, none could ever end well, or be found again."""
+        if self.kind is SessionKind.BACKGROUND:
+            _check_identifier(self.identifier or "")
         for name in ("timeout_interval_for_request", "timeout_interval_for_resource", "maximum_concurrent_tasks"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"`{name}` is not positive")
@@ -118,4 +116,12 @@ class SessionConfiguration:
             cookies_file=Path(self.cookies_file) if self.cookies_file is not None else base.cookies_file,
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
             limit_rate=self.limit_rate or base.limit_rate,
+        )
+
+
+def _check_identifier(identifier: str) -> None:
+    if len(identifier) > LONGEST_IDENTIFIER or not _IDENTIFIER.fullmatch(identifier):
+        raise UsageError(
+            f"`{identifier[:LONGEST_IDENTIFIER]!a}` cannot identify a session",
+            hint=f"use at most {LONGEST_IDENTIFIER} letters, digits, dots, dashes and underscores",
         )

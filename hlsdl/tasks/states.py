@@ -102,6 +102,9 @@ ENDS = frozenset(phase for phase, leaving in TRANSITIONS.items() if not leaving)
 ACTIVE = frozenset({Phase.RESOLVING, Phase.TRANSFERRING})
 """Phases in which work is under way."""
 
+ASKED = frozenset({Trigger.RESUME, Trigger.SUSPEND, Trigger.CANCEL})
+"""Triggers that are an app's; the others are told by what happens."""
+
 
 def phase_after(phase: Phase, trigger: Trigger) -> Phase:
     """Return the phase that follows; the same one when the trigger means nothing in it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,7 +36,9 @@ from hlsdl.errors import (
 from hlsdl.library.tasks import TaskRow
 from hlsdl.session.events import Event
 from hlsdl.tasks.delivery import Credential, Delivery
-from hlsdl.tasks.states import ENDS, Phase, TaskState, Trigger, phase_after, state_of
+from hlsdl.tasks.states import ASKED, ENDS, Phase, TaskState, Trigger, phase_after, state_of
+
+logger = logging.getLogger(__name__)
 
 LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
 """URLSessionTask.lowPriority, .defaultPriority, .highPriority."""
@@ -93,12 +96,20 @@ class Owner(Protocol):
 
     delivery: Delivery
 
+    def must_be_open(self) -> None:
+        """Raise when the session has ended: nothing of its tasks changes any more."""
+        ...
+
     def changed(self, task: Task[Any]) -> None:
         """A task's phase, priority or date changed: see to it."""
         ...
 
     def save(self, row: TaskRow) -> None:
         """Write the row down."""
+        ...
+
+    def forget(self, task: Task[Any]) -> None:
+        """Everybody knows of its end: drop it, and its row."""
         ...
 
 
@@ -114,7 +125,11 @@ class Task(Generic[R]):
         """What is stored of it."""
         self.error: HlsdlError | None = None
         """Why it did not go well; None before the end and when it did (URLSessionTask.error)."""
-        self.progress = TaskProgress(completed_bytes=row.completed_bytes, total_bytes=row.total_bytes)
+        self.progress = TaskProgress(
+            completed_bytes=row.completed_bytes,
+            total_bytes=row.total_bytes,
+            fraction=min(1.0, row.completed_bytes / row.total_bytes) if row.total_bytes else 0.0,
+        )
         self.delegate: object | None = None
         """What it has of the methods of `AssetDownloadDelegate` is called instead of the session's delegate. Lives in
         this process only (URLSessionTask.delegate)."""
@@ -205,7 +220,7 @@ class Task(Generic[R]):
         """Bytes in all, perhaps an estimate; None while unknown (countOfBytesExpectedToReceive)."""
         return self.progress.total_bytes
 
-    # -- what is wanted --------------------------------------------------------------------------------------------
+    # -- what is wanted: SessionInvalidated after the session's end; DiskError when it holds in this process only ----
 
     def resume(self) -> None:
         """Run, or go on; nothing when it runs already or has ended (`resume()`)."""
@@ -224,19 +239,23 @@ class Task(Generic[R]):
         after = phase_after(self.phase, trigger)
         if after is self.phase:
             return False
+        self._owner.must_be_open()
         if trigger is Trigger.RESUME:
             self.turn = next(_TURNS)
-        self._keep(
-            phase=after.value, completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes
-        )
-        self._owner.changed(self)
+        write = self._keep if trigger in ASKED else self._note
+        try:
+            write(
+                phase=after.value, completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes
+            )
+        finally:
+            self._owner.changed(self)
         return True
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
     async def events(self) -> AsyncIterator[Event]:
         """Everything that this task tells from now on, until it ends; at once over when it has."""
-        if self.phase in ENDS:
+        if self.phase in ENDS or self._ended.is_set():
             return
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._listeners.append(queue)
@@ -252,13 +271,17 @@ class Task(Generic[R]):
         return self._outcome().__await__()
 
     async def _outcome(self) -> R:
-        if self._owner.delivery.is_delivering_here and not self._ended.is_set():
-            raise UsageError("a delegate's method cannot wait for its own session", hint="start a task for it instead")
+        if not self._ended.is_set():
+            self._must_not_be_waited_for_here()
         await self._ended.wait()
         if self.error is not None:
             raise self.error
-        assert self._result is not None  # noqa: S101 - a task that ended without an error has its result
+        if self._result is None:
+            raise UsageError("the task ended well in an earlier process, and its result is not where it was")
         return self._result
+
+    def _must_not_be_waited_for_here(self) -> None:
+        self._owner.delivery.must_not_be_waited_for_here()
 
     async def work(self) -> R:
         """Do what is missing; each kind of task has its own."""
@@ -278,11 +301,19 @@ class Task(Generic[R]):
 
     def keep_error(self, error: HlsdlError) -> None:
         """Write down why the task failed, for a delegate that could not be told in this process."""
-        self._keep(error=json.dumps({"kind": error.kind, "message": error.message, "hint": error.hint}))
+        self._note(
+            error=json.dumps(
+                {"kind": error.kind, "message": error.message, "hint": error.hint, "http_status": error.http_status}
+            )
+        )
 
     def acknowledge(self) -> None:
-        """Write down that its end was told."""
-        self._keep(acknowledged=True)
+        """Its end was told: nothing of it needs to be found again."""
+        self.row = self.row.with_changes(acknowledged=True)
+        try:
+            self._owner.forget(self)
+        except HlsdlError as error:
+            logger.warning("task %d is told again by the next process: %s", self.task_identifier, error.message)
 
     def stored_error(self) -> HlsdlError | None:
         """Why it ended in an earlier process, or None when it went well."""
@@ -290,14 +321,28 @@ class Task(Generic[R]):
             return TaskCancelled("the task was cancelled")
         if self.row.error is None:
             return None
-        told = json.loads(self.row.error)
-        kind = KINDS.get(told["kind"], HlsdlError)
-        return kind(str(told["message"]), hint=told["hint"])
+        try:
+            told = json.loads(self.row.error)
+            error = KINDS.get(told["kind"], HlsdlError)(str(told["message"]), hint=told["hint"])
+            error.http_status = told.get("http_status")
+            return error
+        except (ValueError, TypeError, KeyError):
+            return IntegrityError("why the task failed cannot be read any more")
 
     def stored_result(self) -> R | None:
         """The result of a task that ended well in an earlier process."""
         raise NotImplementedError
 
     def _keep(self, **changes: Any) -> None:
+        """Change the row and write it down; when that fails it is changed all the same, in this process only."""
+        self._owner.must_be_open()
         self.row = self.row.with_changes(**changes)
-        self._owner.save(self.row)
+        if not self.row.acknowledged:
+            self._owner.save(self.row)
+
+    def _note(self, **changes: Any) -> None:
+        """As `_keep`, for what a later process would find out again: a full disk must not leave a task without end."""
+        try:
+            self._keep(**changes)
+        except HlsdlError as error:
+            logger.warning("task %d cannot be written down: %s", self.task_identifier, error.message)

@@ -42,7 +42,7 @@ INSIDE = frozenset(
     {
         *("acknowledge", "asset", "credential", "finish", "keep_error", "row", "stored_error", "stored_result"),
         *("tell", "trigger", "turn", "wanted", "work"),  # what a task's session asks of it
-        *("changed", "delivery", "save"),  # what tasks ask of their session
+        *("changed", "delivery", "forget", "must_be_open", "save"),  # what tasks ask of their session
     }
 )
 

@@ -1,0 +1,130 @@
+"""Restoring: each stored task is attached or told as failed, whatever became of the others, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import serve
+from recording import Recorder
+
+import hlsdl
+from hlsdl.testing import ScriptedOrigin, Status
+
+pytestmark = pytest.mark.anyio
+
+
+def films(folder: Path) -> hlsdl.SessionConfiguration:
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage = folder
+    return configuration
+
+
+def damage(folder: Path, change: str) -> None:
+    database = sqlite3.connect(folder / "films" / "tasks.sqlite")
+    try:
+        database.execute(f"UPDATE tasks SET {change} WHERE id = 1")
+        database.commit()
+    finally:
+        database.close()
+
+
+def wanted(source: Any, **others: Any) -> hlsdl.DownloadConfiguration:
+    return hlsdl.DownloadConfiguration(hlsdl.Asset(source), **others)
+
+
+async def restored(folder: Path) -> tuple[list[Any], list[hlsdl.HlsdlError | None]]:
+    """What is left of the tasks, and what the delegate was told of those that ended."""
+    delegate = Recorder()
+    async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(folder), delegate=delegate) as session:
+        left = [task.task_identifier for task in await session.restore()]
+    return left, [error for (error,) in delegate.of("did_complete")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["configuration = '{'", "phase = 'levitating'", "phase = 'failed', error = '{'", "phase = 'failed', error = '[]'"],
+)
+async def test_a_row_that_cannot_be_read_is_told_as_failed_and_the_others_are_restored(
+    tmp_path: Path, change: str
+) -> None:
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        for name in "ab":
+            session.make_asset_download_task(wanted("https://films.test/master.m3u8", destination=tmp_path / name))
+    damage(tmp_path, change)
+    left, (error,) = await restored(tmp_path)
+    assert left == [2]
+    assert isinstance(error, hlsdl.IntegrityError)
+    assert await restored(tmp_path) == ([2], [])
+
+
+async def test_a_row_that_is_no_text_is_damage_that_is_named(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        session.make_asset_download_task(wanted("https://films.test/master.m3u8", destination=tmp_path))
+    damage(tmp_path, "title = x'ff'")
+    with pytest.raises(hlsdl.IntegrityError, match="damaged"):
+        await restored(tmp_path)
+
+
+async def test_a_task_whose_bundle_is_gone_does_not_stop_the_others(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        bundle = await hlsdl.fetch(url, output=tmp_path / "a.movpkg")
+        async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            session.make_asset_download_task(wanted(bundle))
+            session.make_asset_download_task(wanted(url, destination=tmp_path / "b.movpkg"))
+    shutil.rmtree(bundle.path)
+    left, (error,) = await restored(tmp_path)
+    assert left == [2]
+    assert isinstance(error, hlsdl.UsageError)
+
+
+async def test_an_end_that_was_missed_is_told_as_it_was(tmp_path: Path) -> None:
+    """With the true status, Apple's code and resume data: what an app shows must not depend on when it is told."""
+
+    class Dead(Recorder):
+        def did_complete(self, task: Any, error: Any) -> None:
+            database = sqlite3.connect(tmp_path / "films" / "tasks.sqlite")
+            self.rows = database.execute("SELECT * FROM tasks").fetchall()
+            self.columns = [one[1] for one in database.execute("PRAGMA table_info(tasks)")]
+            database.close()
+
+    delegate = Dead()
+    with ScriptedOrigin() as origin:
+        origin.always("/a.bin", Status(403))
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path), delegate=delegate) as session:
+            task = session.make_download_task(origin.url("/a.bin"), tmp_path / "a.bin")
+            task.resume()
+            with pytest.raises(hlsdl.FileRefused):
+                await task
+    database = sqlite3.connect(tmp_path / "films" / "tasks.sqlite")  # as if the app had died while it was told
+    marks = ", ".join("?" * len(delegate.columns))
+    database.execute(f"INSERT INTO tasks ({', '.join(delegate.columns)}) VALUES ({marks})", delegate.rows[0])
+    database.commit()
+    database.close()
+    left, (error,) = await restored(tmp_path)
+    assert left == []
+    assert isinstance(error, hlsdl.FileRefused)
+    assert (error.http_status, error.url_error_code) == (403, hlsdl.URLErrorCode.NO_PERMISSIONS_TO_READ_FILE)
+
+
+async def test_a_restored_task_shows_how_far_it_was(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        session.make_asset_download_task(wanted("https://films.test/master.m3u8", destination=tmp_path))
+    damage(tmp_path, "completed_bytes = 30, total_bytes = 120")
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        (task,) = await session.restore()
+    assert (task.progress.completed_bytes, task.progress.total_bytes, task.progress.fraction) == (30, 120, 0.25)
+
+
+@pytest.mark.parametrize("identifier", [None, "", "../elsewhere", "/tmp/elsewhere"])
+def test_an_identifier_that_was_set_by_hand_is_looked_at_too(tmp_path: Path, identifier: str | None) -> None:
+    configuration = films(tmp_path / "sessions")
+    configuration.identifier = identifier
+    with pytest.raises(hlsdl.UsageError, match="cannot identify a session"):
+        hlsdl.AssetDownloadSession(configuration)
+    assert list(tmp_path.iterdir()) == []

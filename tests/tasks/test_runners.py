@@ -1,0 +1,127 @@
+"""The work under way: it ends whatever happens, and its end is told."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import asked, serve
+from recording import Recorder, serve_held
+
+import hlsdl
+from hlsdl.library.tasks import TaskStore
+from hlsdl.testing import ScriptedOrigin
+
+pytestmark = pytest.mark.anyio
+
+
+def wanted(url: str, place: Path) -> hlsdl.DownloadConfiguration:
+    return hlsdl.DownloadConfiguration(hlsdl.Asset(url), destination=place)
+
+
+async def test_a_task_that_is_stopped_before_its_first_step_runs_again(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_asset_download_task(wanted(serve(origin), tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.sleep(0)  # it has a place now, and has not done anything
+            await session.flush()
+            assert (await task).is_playable_offline
+
+
+async def test_a_task_that_was_cancelled_is_told_to_have_ended_though_the_session_ends_at_once(tmp_path: Path) -> None:
+    delegate = Recorder()
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            task.cancel()
+        gate.set()
+        with pytest.raises(hlsdl.TaskCancelled):
+            await task
+    assert delegate.names()[-2:] == ["did_complete", "did_become_invalid"]
+    assert task.phase == "cancelled"
+
+
+async def test_a_task_whose_row_cannot_be_written_still_comes_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk where the tasks are kept fails no download that goes elsewhere, and leaves nobody waiting."""
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+
+            def full(*_: Any) -> None:
+                raise hlsdl.DiskError("the disk is full")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(TaskStore, "save", full)
+                patched.setattr(TaskStore, "remove", full)
+                gate.set()
+                assert (await task).is_playable_offline
+                other = session.make_asset_download_task(wanted(url, tmp_path / "b.movpkg"))
+                with pytest.raises(hlsdl.DiskError):
+                    other.resume()
+                with pytest.raises(hlsdl.DiskError):
+                    other.cancel()
+                with pytest.raises(hlsdl.TaskCancelled):
+                    await other
+
+
+async def test_after_its_session_a_task_says_that_it_is_over(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        task = session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path))
+    for change in (task.resume, task.cancel, lambda: setattr(task, "task_description", "x")):
+        with pytest.raises(hlsdl.SessionInvalidated):
+            change()
+    assert (task.state, task.task_description) == ("suspended", None)
+    async with asyncio.timeout(20):
+        assert [event async for event in task.events()] == []
+
+
+async def test_a_loop_that_is_ended_under_a_session_starts_no_other_task(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration(maximum_concurrent_tasks=1)
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(configuration) as session:
+            first = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            first.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            second = session.make_asset_download_task(wanted(url, tmp_path / "b.movpkg"))
+            second.resume()
+            before = asyncio.all_tasks()
+            (running,) = (one for one in before if one.get_name() == f"hlsdl task {first.task_identifier}")
+            running.cancel()  # as `asyncio.run` does with everything when the main coroutine has ended
+            await asyncio.wait([running])
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() - before == set()
+            gate.set()
+            assert (await first).is_playable_offline  # the loop lives on, and so does the task
+            assert (await second).is_playable_offline
+    assert asked(origin)
+
+
+async def test_what_has_ended_and_been_told_is_forgotten(tmp_path: Path) -> None:
+    """Rows hold headers, which may be secrets; and a session may see thousands of tasks."""
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage = tmp_path
+    with ScriptedOrigin() as origin:
+        asset = hlsdl.Asset(serve(origin), headers={"Authorization": "Bearer 1234"})
+        async with hlsdl.AssetDownloadSession(configuration) as session:
+            task = session.make_asset_download_task(
+                hlsdl.DownloadConfiguration(asset, destination=tmp_path / "a.movpkg")
+            )
+            task.resume()
+            await task
+            task.task_description = "seen"
+            assert task.task_description == "seen"
+    with TaskStore.open(tmp_path / "films" / "tasks.sqlite") as store:
+        assert store.all("films") == ()
+        assert store.add(session="films", kind="asset", phase="suspended", source_url="", configuration="").id > 1
