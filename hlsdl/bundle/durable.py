@@ -345,6 +345,17 @@ def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def lock_alone(descriptor: int) -> None:
+    """Lock a plain file while it is open; BlockingIOError when another has it. Nothing where there are no locks."""
+    if sys.platform == "win32":  # there a lock would keep its own process from reading
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.ENOLCK, errno.ENOTSUP}:
+            raise
+
+
 def _find_sync_file_range() -> ctypes._NamedFuncPointer | None:
     if sys.platform != "linux":
         return None

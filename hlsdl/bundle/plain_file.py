@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hlsdl.bundle.durable import BLOCK, flush, kick_writeback, sync_directory, translating, write_all
+from hlsdl.bundle.durable import BLOCK, flush, kick_writeback, lock_alone, sync_directory, translating, write_all
 from hlsdl.bundle.threads import in_thread
-from hlsdl.errors import LimitError, PolicyError
+from hlsdl.errors import LimitError, LockedError, PolicyError
 
 PART = ".part"
 
@@ -99,13 +101,45 @@ class PlainFile:
     def _open(self) -> int:
         if self._descriptor < 0:
             with translating(self.part.name):
+                self._must_be_replaceable()
                 self.part.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-                self._descriptor = os.open(self.part, flags | getattr(os, "O_BINARY", 0), 0o600)
+                self._descriptor = self._taken(flags | getattr(os, "O_BINARY", 0))
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
                 self._kicked = self._size
         return self._descriptor
+
+    def _taken(self, flags: int) -> int:
+        """The `.part`, opened and locked: two that write one file would mix it.
+
+        Raises:
+            LockedError: somebody else writes it.
+        """
+        while True:
+            descriptor = os.open(self.part, flags, 0o600)
+            try:
+                lock_alone(descriptor)
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(descriptor), os.lstat(self.part)):
+                        return descriptor
+            except BlockingIOError:
+                os.close(descriptor)
+                raise LockedError(f"something else is writing `{self.path}`", hint="wait for it") from None
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # it got its name a moment ago; this one is another
+
+    def _must_be_replaceable(self) -> None:
+        """PolicyError when what has the file's name is no file: a folder, a device, a socket."""
+        try:
+            mode = self.path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+            raise PolicyError(f"`{self.path}` is {what}, and a file cannot replace it")
 
     def _append(self, block: bytes) -> None:
         descriptor = self._open()
@@ -124,13 +158,15 @@ class PlainFile:
             os.lseek(descriptor, 0, os.SEEK_SET)
 
     def _commit(self) -> None:
-        self._open()  # an empty resource has had no block
-        self.close()
+        descriptor = self._open()  # an empty resource has had no block
         with translating(self.path.name):
-            if self.path.is_dir():
-                raise PolicyError(f"`{self.path}` is a folder, and a file cannot replace it")
+            flush(descriptor)
+            self._must_be_replaceable()
+            if sys.platform == "win32":
+                self.close()  # what is open cannot be renamed there
             self.part.replace(self.path)
             sync_directory(self.path.parent)
+        self.close()
 
 
 def remove_part(path: Path) -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
+from hlsdl.bundle.durable import translating
 from hlsdl.bundle.layout import safe_title
 from hlsdl.bundle.plain_file import PlainFile
 from hlsdl.bundle.threads import in_thread
@@ -145,15 +146,20 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
         is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
         return WantedFile(url=data.url, destination=str(place), validator=data.validator if is_same else None)
     assert url is not None  # noqa: S101 - one of the two is given
-    if urlsplit(url).scheme.lower() not in {"http", "https"}:
+    if not url.lower().startswith(("http:", "https:")):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
-    return WantedFile(url=read_url(url).text, destination=str(_place(destination or "", url)))
+    address = read_url(url).text
+    return WantedFile(url=address, destination=str(_place(destination or "", address)))
 
 
 def _place(destination: str | Path, url: str) -> Path:
     """The path of the file: a folder, or what ends like one, gets the name in the URL, made safe."""
     place = Path(destination)
-    if place.is_dir() or str(destination).endswith("/"):
+    if "\0" in str(destination):
+        raise UsageError("a destination has a NUL character in it")
+    with translating(place.name):
+        is_folder = place.is_dir()
+    if is_folder or str(destination).endswith("/"):
         name = unquote(urlsplit(url).path.rpartition("/")[2])
         return (place / safe_title(name or "download")).absolute()
     return place.absolute()

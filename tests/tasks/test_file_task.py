@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from recording import Recorder
 
 import hlsdl
 from hlsdl.tasks.file_task import LONGEST_RESUME_DATA
-from hlsdl.testing import Answer, Cut, Request, ScriptedOrigin, Status, Without
+from hlsdl.testing import Answer, Cut, Hold, Request, ScriptedOrigin, Status, Without
 
 pytestmark = pytest.mark.anyio
 
@@ -289,3 +291,51 @@ async def test_a_small_file_that_was_cut_goes_on_behind_what_came(tmp_path: Path
             task.resume()
             assert (await task).read_bytes() == FILE[:100_000]
         assert [request.headers.get("range") for request in origin.requests] == [None, "bytes=60000-"]
+
+
+async def test_two_tasks_do_not_mix_one_file(tmp_path: Path) -> None:
+    """The second is refused while the first writes, and what the first says is there is what it fetched."""
+    gate = threading.Event()
+    with ScriptedOrigin() as origin:
+        origin.add("/a.bin", FILE)
+        origin.add("/b.bin", OTHER)
+        origin.always("/a.bin", Hold(gate, after=SIZE // 2))
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            first, second = (session.make_download_task(origin.url(f"/{n}.bin"), tmp_path / "same") for n in "ab")
+            first.resume()
+            while not (tmp_path / "same.part").exists():
+                await asyncio.sleep(0.01)
+            second.resume()
+            with pytest.raises(hlsdl.LockedError):
+                await second
+            gate.set()
+            assert (await first).read_bytes() == FILE
+
+
+async def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with ScriptedOrigin() as origin:
+        origin.add("/a.bin", b"text")
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_download_task(origin.url("/a.bin"), tmp_path / "pipe")
+            task.resume()
+            with pytest.raises(hlsdl.PolicyError, match="no regular file"):
+                await task
+    assert [one.name for one in tmp_path.iterdir()] == ["pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("destination", ["a\0b", "n" * 300])
+async def test_a_destination_that_cannot_be_is_refused_when_the_task_is_made(tmp_path: Path, destination: str) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        with pytest.raises((hlsdl.UsageError, hlsdl.DiskError)):
+            session.make_download_task("https://films.test/a", tmp_path / destination)
+        assert await session.tasks() == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://a b/", "http://", "ftp://films.test/a", "", "a.bin"])
+async def test_an_address_that_cannot_be_is_refused_when_the_task_is_made(tmp_path: Path, url: str) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        with pytest.raises((hlsdl.UsageError, hlsdl.PolicyError)):
+            session.make_download_task(url, tmp_path)
+        assert await session.tasks() == []
