@@ -42,7 +42,7 @@ BIG_EVERY = 7
 
 Round = tuple[tuple[str, ...], Iterable[int]]
 """Calls that are counted together, and the counts at which to kill."""
-CHANGING_SAMPLE: tuple[Round, ...] = ((CHANGING, (25, 140, 290)),)
+CHANGING_SAMPLE: tuple[Round, ...] = ((CHANGING, (25, 110, 210)),)
 STRACED_SAMPLE: tuple[Round, ...] = ((("write",), (9,)), (("renameat",), (3,)), (("fdatasync",), (2,)))
 
 
