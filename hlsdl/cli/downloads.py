@@ -32,6 +32,7 @@ from hlsdl.cli.terminal import Terminal
 from hlsdl.errors import HlsdlError, Interrupted, UsageError, redact
 
 if TYPE_CHECKING:
+    from hlsdl.session.bundles import Bundle
     from hlsdl.session.configuration import FetchOptions
     from hlsdl.session.download import Downloaded
     from hlsdl.session.events import Emit
@@ -227,21 +228,21 @@ async def _fetch_one(source: str, options: FetchOptions, terminal: Terminal, emi
 
 
 def _show_bundle(outcome: Downloaded, terminal: Terminal) -> None:
-    _remember(outcome.bundle.path, terminal)
+    _remember(outcome.bundle, terminal)
     if terminal.json:
         terminal.document(outcome.document())
     else:
         terminal.data(str(outcome.bundle.path))
 
 
-def _remember(path: Path, terminal: Terminal) -> None:
+def _remember(bundle: Bundle, terminal: Terminal) -> None:
     """Tell the library of a bundle; where that cannot be written, the download is done all the same."""
     from time import time
 
     from hlsdl.library.bundles import remember  # `session.storage` brings more than a download needs
 
     try:
-        remember(path, now=time())
+        remember(bundle.path, now=time(), manifest=bundle.manifest)
     except HlsdlError as error:
         terminal.warn(f"the library does not learn of this bundle: {error.message}")
 

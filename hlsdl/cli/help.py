@@ -5,12 +5,14 @@ Typer finds out what the parameters are; this module only lays them out.
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 from typer.core import TyperCommand, TyperGroup
 
@@ -67,10 +69,10 @@ def panels_of(parameters: Iterable[Any], order: Sequence[str] = ()) -> list[tupl
 class HelpfulCommand(TyperCommand):
     """A command whose help is a `Page`, and whose flags cost nothing while they are not given."""
 
-    def __init__(self, name: str | None, **settings: Any) -> None:
-        super().__init__(name, **settings)
-        for parameter in self.params:
-            parameter.process_value = partial(_process, parameter, parameter.process_value)  # type: ignore[method-assign]
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Understand the words of a command line."""
+        _hasten(self, ctx)
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help text into Typer's formatter."""
@@ -85,6 +87,11 @@ class HelpfulCommand(TyperCommand):
 
 class HelpfulGroup(TyperGroup):
     """The command tree, with one line for each command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Understand the words of a command line up to the command's name."""
+        _hasten(self, ctx)  # not earlier: Typer adds flags of its own when the tree is made
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help text into Typer's formatter."""
@@ -101,11 +108,29 @@ class HelpfulGroup(TyperGroup):
         formatter.write(render(page, _width()))
 
 
+def _hasten(command: TyperCommand | TyperGroup, ctx: Any) -> None:
+    for parameter in command.get_params(ctx):  # also `--help`
+        parameter.process_value = partial(_process, parameter, parameter.process_value)  # type: ignore[method-assign]
+
+
 def _process(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
-    """Let Typer convert what was given; for what was not it would build a validator each, which costs 25 ms in all."""
-    if value is None and not parameter.required and parameter.callback is None:
-        return () if parameter.multiple or parameter.nargs == -1 else None
-    return process(ctx, value)
+    """Let Typer convert what needs it: it loads pydantic and builds a validator for each flag, a third of a start."""
+    if value is None and not parameter.required:
+        converted: Any = () if parameter.multiple or parameter.nargs == -1 else None
+    elif (converted := _plain(parameter.type_descriptor.annotation, value)) is None:
+        return process(ctx, value)
+    return converted if parameter.callback is None else parameter.callback(ctx, parameter, converted)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """The value of a text, path, word or number that is right beyond doubt; None when Typer shall judge."""
+    if kind is Path and isinstance(value, str):
+        # Typer refuses what is there and cannot be read; no path of ours has another condition.
+        return Path(value) if os.access(value, os.R_OK) or not Path(value).exists() else None
+    if kind == list[str]:
+        return list(value) if value and all(isinstance(one, str) for one in value) else None
+    is_right = value in get_args(kind) if get_origin(kind) is Literal else type(value) is kind
+    return value if is_right else None
 
 
 def _arguments(command: TyperCommand, ctx: Any) -> list[str]:

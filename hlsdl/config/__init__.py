@@ -209,7 +209,7 @@ def _file_to_read(config: Path | None) -> Path | None:
 
 def _read_variables() -> dict[str, object]:
     """Read the `HLSDL_*` variables as texts; empty ones say nothing."""
-    if not any(name.upper().startswith(ENV_PREFIX) for name in os.environ):
+    if {f"{ENV_PREFIX}{name}".upper() for name in NAMES}.isdisjoint(name.upper() for name in os.environ):
         return {}  # pydantic-settings takes a tenth of a second to start with, and most runs have nothing for it
     from pydantic import create_model
     from pydantic_settings import BaseSettings, EnvSettingsSource

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX
+from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.bundle.removal import size_on_disk
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
@@ -85,19 +86,20 @@ class BundleIndex:
         """Open the index; the file and its folder are made when they are not there."""
         return cls(Database.open(path, SCHEMA))
 
-    def record(self, path: Path, *, now: float, used: float | None = None) -> None:
+    def record(self, path: Path, *, now: float, used: float | None = None, manifest: Manifest | None = None) -> None:
         """Take a bundle in, or measure it anew; its policy stays.
 
         Args:
             path: the bundle's folder.
             now: the time; a bundle that is new here was added then.
             used: when it was used last; None: a new one `now`, a known one as before.
+            manifest: what the bundle's manifest says, for who has just written it; None: it is read.
 
         Raises:
             UsageError: there is no bundle.
         """
         place = path.resolve()
-        facts = {**_measure(place), "path": str(place), "now": now, "used": now if used is None else used}
+        facts = {**_measure(place, manifest), "path": str(place), "now": now, "used": now if used is None else used}
         changes: list[tuple[str, dict[str, Any]]] = [(_INSERT, facts)]
         if used is not None:
             changes.append(("UPDATE bundles SET last_used = max(last_used, :used) WHERE path = :path", facts))
@@ -171,14 +173,14 @@ class BundleIndex:
             logger.warning("`%s` is not taken into the library: %s", path, error)
 
 
-def remember(path: Path, *, now: float) -> None:
-    """Tell the user's library of a bundle that was just fetched; raises as `BundleIndex.record`."""
+def remember(path: Path, *, now: float, manifest: Manifest | None = None) -> None:
+    """Tell the user's library of a bundle that was just fetched; arguments and errors as of `BundleIndex.record`."""
     with BundleIndex.open(index_file()) as index:
-        index.record(path, now=now, used=now)
+        index.record(path, now=now, used=now, manifest=manifest)
 
 
-def _measure(path: Path) -> dict[str, Any]:
-    manifest = read_manifest(path)
+def _measure(path: Path, manifest: Manifest | None) -> dict[str, Any]:
+    manifest = manifest or read_manifest(path)
     return {
         "title": manifest.title,
         "source": manifest.source_url,

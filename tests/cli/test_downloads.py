@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from cli.commands import hlsdl, hlsdl_process
+from cli.commands import LONGEST_RUN, clean_environment, hlsdl, hlsdl_process
 from cli.conftest import MEDIA
 from hlsdl.testing import Html, Redirect, ScriptedOrigin, Status
 
@@ -269,3 +271,25 @@ class TestVerifyAndRepair:
         table = hlsdl("info", bundle, home=tmp_path).out
         for part in ("A film", "complete", "video", "audio", "plays offline"):
             assert part in table
+
+
+def test_a_new_bundle_is_fetched_without_what_only_other_jobs_need(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Nothing that reads strangers' documents, draws or serves is loaded: start-up is most of a short download."""
+    pytest.importorskip("pycurl")  # without it httpx brings the bytes
+    program = (
+        "import sys\nfrom hlsdl.cli.app import main\ncode = main(sys.argv[1:])\n"
+        "print(*sys.modules, file=sys.stderr)\nsys.exit(code)"
+    )
+    line = ["fetch", origin.url("/film/master.m3u8"), "--progress", "none", "--max-size", "640x360", "-N", "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *line, "-o", str(tmp_path / "film.movpkg"), "--title", "Film"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        timeout=LONGEST_RUN,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    unneeded = {"pydantic", "pydantic_core", "pydantic_settings", "httpx", "rich", "cryptography", "starlette"}
+    assert {name.split(".")[0] for name in done.stderr.split()}.isdisjoint(unneeded)
