@@ -6,20 +6,19 @@ called there too, one at a time.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import queue
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.errors import HlsdlError
 from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.events import Event
+from hlsdl.sync.loop import Loop, LoopEnded, at_once
 from hlsdl.tasks import asset_session, asset_task, file_task, task
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.loading import TimeRange
@@ -29,52 +28,6 @@ from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="hlsdl session", daemon=True)
-        self._thread.start()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether `close` has not been called."""
-        return self._thread.is_alive()
-
-    def call(self, work: Callable[[], T]) -> T:
-        """Run a function there, and return what it returns."""
-        self._must_be_elsewhere()
-
-        async def run() -> T:
-            return work()
-
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
-
-    def wait(self, work: Callable[[], Coroutine[Any, Any, T]], timeout: float | None = None) -> T:
-        """Run a coroutine there, and wait for its end; TimeoutError after `timeout` seconds, and it goes on."""
-        self._must_be_elsewhere()
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(timeout)
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine there, and do not wait for it."""
-        asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-    def _must_be_elsewhere(self) -> None:
-        if threading.current_thread() is self._thread:
-            raise UsageError(
-                "a delegate's method cannot call its own session's blocking functions",
-                hint="hand the call to another thread, or use the session of `hlsdl` with async methods",
-            )
 
 
 class Task(Generic[R]):
@@ -96,6 +49,8 @@ class Task(Generic[R]):
 
         try:
             return self._loop.wait(outcome, timeout)
+        except LoopEnded:
+            return at_once(outcome())
         except concurrent.futures.TimeoutError:
             raise TimeoutError(f"the task was not done within {timeout:g} seconds") from None
 
@@ -110,7 +65,10 @@ class Task(Generic[R]):
             finally:
                 told.put(None)
 
-        self._loop.start(listen())
+        try:
+            self._loop.start(listen)
+        except LoopEnded:
+            return
         while (event := told.get()) is not None:
             yield event
 
@@ -265,7 +223,7 @@ class AssetDownloadSession:
         self._loop = Loop()
         try:
             self._session = self._loop.call(lambda: asset_session.AssetDownloadSession(configuration, delegate))
-        except HlsdlError:
+        except BaseException:
             self._loop.close()
             raise
 

@@ -72,7 +72,12 @@ class AssetDownloadSession:
         self._is_closed = self._is_restored = self._has_told_all = self._is_over = False
         self._library = Path(self._configuration.library or library_folder())
         self._lock = _lock(self._configuration)
-        self._store = _open_store(self._configuration)
+        try:
+            self._store = _open_store(self._configuration)
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
 
     @property
     def configuration(self) -> SessionConfiguration:

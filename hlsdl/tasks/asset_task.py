@@ -256,12 +256,14 @@ def destination_for(destination: str | Path | None, asset: Asset, library: Path)
     """Where a task's bundle goes, as its row keeps it.
 
     Raises:
-        UsageError: a bundle is to be augmented and another place was named.
+        UsageError: a bundle is to be augmented and another place was named; or no place can be called that.
     """
     if asset.bundle_path is not None:
         if destination is not None and Path(destination).absolute() != asset.bundle_path.absolute():
             raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
         return str(asset.bundle_path.absolute())
+    if "\0" in str(destination):
+        raise UsageError("a destination has a NUL character in it")
     return str(Path(destination or library).absolute())
 
 

@@ -806,6 +806,12 @@ async def test_what_could_not_be_read_again_is_refused_when_the_task_is_made(pri
         assert await session.tasks() == []
 
 
+async def test_a_destination_that_cannot_be_is_refused_when_the_task_is_made(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        with pytest.raises(hlsdl.UsageError, match="NUL"):
+            session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path / "a\0.movpkg"))
+
+
 def test_tasks_are_made_where_there_is_an_event_loop() -> None:
     session = hlsdl.AssetDownloadSession()
     with pytest.raises(hlsdl.UsageError, match="no event loop") as caught:

@@ -128,3 +128,14 @@ def test_an_identifier_that_was_set_by_hand_is_looked_at_too(tmp_path: Path, ide
     with pytest.raises(hlsdl.UsageError, match="cannot identify a session"):
         hlsdl.AssetDownloadSession(configuration)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_that_could_not_begin_holds_nothing(tmp_path: Path) -> None:
+    stored = tmp_path / "films" / "tasks.sqlite"
+    stored.parent.mkdir()
+    stored.write_bytes(b"no database" * 1000)
+    with pytest.raises(hlsdl.IntegrityError) as kept:
+        hlsdl.AssetDownloadSession(films(tmp_path))
+    stored.unlink()
+    hlsdl.AssetDownloadSession(films(tmp_path))
+    assert kept.traceback  # as a program does that still shows the first error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,3 +168,45 @@ def test_a_background_session_comes_back_for_scripts_too(tmp_path: Path) -> None
             assert film.task_description == "film-42"
             assert isinstance(film.result(), hlsdl.Bundle)
             assert isinstance(file.result(), Path)
+
+
+def test_after_its_end_a_session_says_so_and_what_has_ended_can_still_be_had(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        with hlsdl.sync.AssetDownloadSession() as session:
+            done, left = (
+                session.make_asset_download_task(wanted(url, tmp_path / name)) for name in ("a.movpkg", "b.movpkg")
+            )
+            done.resume()
+            bundle = done.result()
+        assert done.result().path == bundle.path
+        assert [one.duration for one in done.loaded_time_ranges] == [24]
+        assert list(left.events()) == []
+        for call in (left.resume, left.result, session.tasks, session.flush, lambda: session.make_download_task(url)):
+            with pytest.raises(hlsdl.SessionInvalidated):
+                call()
+        session.close()
+
+
+def test_whoever_waits_in_another_thread_hears_of_the_end(tmp_path: Path) -> None:
+    """Nobody is left waiting for a loop that has stopped, whatever they waited for."""
+    heard: list[hlsdl.HlsdlError] = []
+    with ScriptedOrigin() as origin:
+        session = hlsdl.sync.AssetDownloadSession()
+        task = session.make_asset_download_task(wanted(serve(origin), tmp_path / "a.movpkg"))
+
+        def wait(call: Callable[[], Any]) -> None:
+            try:
+                call()
+            except hlsdl.HlsdlError as error:
+                heard.append(error)
+
+        calls = (task.result, session.finish_tasks_and_invalidate, lambda: list(task.events()))
+        threads = [threading.Thread(target=wait, args=(call,), daemon=True) for call in calls]
+        for thread in threads:
+            thread.start()
+        session.close()
+        for thread in threads:
+            thread.join(timeout=20)
+        assert not any(thread.is_alive() for thread in threads)
+    assert all(isinstance(error, hlsdl.SessionInvalidated) for error in heard)
