@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hlsdl.bundle import layout
-from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
 from hlsdl.bundle.manifest import Document as StoredDocument
 from hlsdl.bundle.manifest import Manifest, StoredKey, StoredStream
 from hlsdl.bundle.reading import Bundle
@@ -245,7 +245,8 @@ def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, in
         return 0, 0
     peak = max(size * 8 / duration for size, duration in sizes)
     average = sum(size for size, _ in sizes) * 8 / sum(duration for _, duration in sizes)
-    return round(peak), round(average)
+    # A playlist may claim that a segment takes next to no time: no larger number can be read again.
+    return min(round(peak), LARGEST_NUMBER), min(round(average), LARGEST_NUMBER)
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:

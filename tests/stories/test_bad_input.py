@@ -89,6 +89,14 @@ def test_no_segments(origin: ScriptedOrigin, tmp_path: Path) -> None:
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path), 5)
 
 
+def test_a_segment_of_next_to_no_time(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """A bitrate beyond all numbers is cut down to one that can be stored: the bundle can be read again."""
+    origin.add("/1.ts", bytes(188))
+    origin.add("/m.m3u8", MEDIA.format("1.ts").replace("EXTINF:4", f"EXTINF:0.{'0' * 40}1").encode())
+    assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "a.movpkg", *QUICK).code == 0
+    assert hlsdl("info", tmp_path / "a.movpkg").code == 0
+
+
 def test_a_segment_that_is_gone(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", MEDIA.format("gone.ts").encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 4)
