@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from hlsdl.tasks.session_configuration import SessionConfiguration as SessionConfiguration
     from hlsdl.tasks.session_configuration import SessionKind as SessionKind
     from hlsdl.tasks.states import TaskState as TaskState
+    from hlsdl.tasks.task import Task as Task
     from hlsdl.tasks.task import TaskCancelled as TaskCancelled
     from hlsdl.tasks.task import TaskProgress as TaskProgress
     from hlsdl.tasks.wanted import DownloadConfiguration as DownloadConfiguration
@@ -114,6 +115,7 @@ _HOMES = {
     "SessionConfiguration": "hlsdl.tasks.session_configuration",
     "SessionKind": "hlsdl.tasks.session_configuration",
     "TaskState": "hlsdl.tasks.states",
+    "Task": "hlsdl.tasks.task",
     "TaskCancelled": "hlsdl.tasks.task",
     "TaskProgress": "hlsdl.tasks.task",
     "DownloadConfiguration": "hlsdl.tasks.wanted",

@@ -94,3 +94,26 @@ async def test_a_delegate_that_would_wait_for_its_own_session_is_told_so_and_not
             other.resume()
             assert (await other).is_playable_offline
     assert [one.message for one in refused] == ["a delegate's method cannot wait for its own session"] * 2
+
+
+class Ends(hlsdl.AssetDownloadDelegate):
+    """As an app writes it: a subclass with one method of its own. Type checkers must let it be made."""
+
+    def __init__(self) -> None:
+        self.ended: list[int] = []
+
+    async def did_complete(self, task: hlsdl.Task[Any], error: hlsdl.HlsdlError | None) -> None:
+        self.ended.append(task.task_identifier)
+
+
+async def test_a_subclass_needs_only_the_methods_that_it_wants(tmp_path: Path) -> None:
+    delegate = Ends()
+    with ScriptedOrigin() as origin:
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_asset_download_task(
+                hlsdl.DownloadConfiguration(hlsdl.Asset(serve(origin)), destination=tmp_path)
+            )
+            assert isinstance(task, hlsdl.Task)
+            task.resume()
+            await task
+            assert delegate.ended == [task.task_identifier]
