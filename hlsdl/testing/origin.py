@@ -200,10 +200,13 @@ class ScriptedOrigin:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                plain, connection = connection, self._tls.wrap_socket(connection, server_side=True)
+                # Known before the handshake, so that closing the origin ends one that is under way.
+                plain = connection
+                connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
                 with self._changed:
                     self._sockets.discard(plain)
                     self._sockets.add(connection)
+                connection.do_handshake()
             for request in self._read_requests(connection, number):
                 if self._closing.is_set() or not self._answer(connection, request):
                     return
