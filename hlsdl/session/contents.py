@@ -292,7 +292,9 @@ def _stored_stream(
     stored = [entries[resource.path].size for resource in wanted if resource.path in entries]
     is_root = contents.root.master is None
     document = contents.root.document if is_root else contents.documents.known(source.url)
-    declared = source.bandwidth or (_measured(stream, entries)[0] if is_root else 0)
+    # m3u8 reads bitrates as floats, which makes the largest number one that is too large to be stored.
+    declared = min(source.bandwidth or (_measured(stream, entries)[0] if is_root else 0), LARGEST_NUMBER)
+    average = None if source.average_bandwidth is None else min(source.average_bandwidth, LARGEST_NUMBER)
     return StoredStream(
         id=stream.id,
         kind=source.kind,
@@ -300,7 +302,7 @@ def _stored_stream(
         source_url=source.url,
         final_url=document.final_url,
         bandwidth=declared,
-        average_bandwidth=source.average_bandwidth,
+        average_bandwidth=average,
         resolution=source.resolution,
         frame_rate=source.frame_rate,
         codecs=source.codecs,

@@ -97,6 +97,17 @@ def test_a_segment_of_next_to_no_time(origin: ScriptedOrigin, tmp_path: Path) ->
     assert hlsdl("info", tmp_path / "a.movpkg").code == 0
 
 
+def test_the_largest_bitrate(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """A bitrate at the limit of what a playlist may say needs too large a disk, and what is said of it can be read."""
+    rate = 2**63 - 1
+    line = f"#EXT-X-STREAM-INF:BANDWIDTH={rate},AVERAGE-BANDWIDTH={rate},RESOLUTION=999999999x999999999"
+    origin.add("/m.m3u8", f"#EXTM3U\n{line}\nv.m3u8\n".encode())
+    origin.add("/v.m3u8", MEDIA.format("1.ts").encode())
+    origin.add("/1.ts", bytes(188))
+    assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "a.movpkg", *QUICK).code == 9
+    assert hlsdl("info", tmp_path / "a.movpkg").code == 0
+
+
 def test_a_segment_that_is_gone(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", MEDIA.format("gone.ts").encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 4)
