@@ -133,7 +133,7 @@ class Transfer:
         self._last = self._size = self._held = self._seen = 0
         """Bytes in `_chunks`, in both, taken so far, and had at the last tick."""
         self._block = question.block
-        self._most = 2 * question.block
+        self._most = question.block
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._pace: PaceWatch | None = None
