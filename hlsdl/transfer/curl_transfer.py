@@ -100,7 +100,6 @@ class Transfer:
         "_held",
         "_is_paused",
         "_last",
-        "_most",
         "_pace",
         "_resume",
         "_seen",
@@ -133,7 +132,6 @@ class Transfer:
         self._last = self._size = self._held = self._seen = 0
         """Bytes in `_chunks`, in both, taken so far, and had at the last tick."""
         self._block = question.block
-        self._most = question.block
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._pace: PaceWatch | None = None
@@ -146,7 +144,7 @@ class Transfer:
 
     def on_body(self, data: bytes) -> int | None:
         """Take at most 16 KiB of the body; paused data is given again."""
-        if self._size >= self._most:
+        if self._size >= self._block:
             self._is_paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
         room = self._block - self._last
