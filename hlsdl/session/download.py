@@ -18,7 +18,7 @@ import anyio
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HttpError
+from hlsdl.errors import DiskError, HttpError, LockedError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -38,9 +38,13 @@ from hlsdl.session.presentation import (
     refuse_unfinished,
 )
 from hlsdl.session.segments import Arrived, SegmentWork
-from hlsdl.session.sources import Source, find_bundle, place_for, title_of
+from hlsdl.session.sources import Source, find_bundle, is_for, place_for, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
+
+LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
+"""How often, and after how many seconds, a name is looked at again that another run took before it said for which
+source: that takes it a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +101,8 @@ async def download(
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
-        path = existing or place_for(contents.title, options)
-        async with _writing(path, before, start_over=existing is not None and before is None) as writer:
+        async with _writing(source, options, contents.title, existing, before) as writer:
+            path = writer.path
             _announce(emit, contents, selection, path, resumed=before is not None)
             watch(_begun(contents, selection, path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
@@ -172,12 +176,37 @@ def _sealed(writer: BundleWriter) -> Bundle:
 
 
 @asynccontextmanager
-async def _writing(path: Path, before: Bundle | None, *, start_over: bool) -> AsyncIterator[BundleWriter]:
+async def _writing(
+    source: Source, options: FetchOptions, title: str, existing: Path | None, before: Bundle | None
+) -> AsyncIterator[BundleWriter]:
     """The bundle's writer; however the story ends, what has come is checkpointed."""
     known = before.journal if before is not None else None
     opened: list[BundleWriter] = []
+
+    def try_to_open() -> bool:
+        """False when another source took the name since, or somebody of whom nothing can be said yet."""
+        path = existing or place_for(title, options)
+        # In this order: a name that is free no more because of this very source is seen for what it is.
+        if existing is None and options.output is None and (begun := find_bundle(source, options)) is not None:
+            raise LockedError(f"another run began `{begun}` a moment ago", hint="wait for it, then run this again")
+        try:
+            writer = BundleWriter.open(path, force=existing is not None and before is None, known=known)
+        except LockedError:
+            if existing is not None or options.output is not None:
+                raise
+            return False
+        opened.append(writer)
+        return existing is not None or is_for(source, path)
+
     try:
-        await in_thread(lambda: opened.append(BundleWriter.open(path, force=start_over, known=known)))
+        for looks in range(LOOKS_FOR_A_NAME):
+            if await in_thread(try_to_open):
+                break
+            while opened:
+                await in_thread(opened.pop().close)
+            await anyio.sleep(LOOK_INTERVAL if looks else 0)
+        else:
+            raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
     finally:
         # Also while the task is being cancelled: closing is what makes the last seconds' work survive a power cut.

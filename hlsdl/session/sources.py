@@ -131,6 +131,11 @@ def place_for(title: str, options: FetchOptions) -> Path:
     raise UsageError(f"there are too many bundles called `{bundle_name(title)}`", hint="give another --title or folder")
 
 
+def is_for(source: Source, place: Path) -> bool:
+    """Whether no bundle is at `place`, or that of this source."""
+    return _source_there(place) in (None, source.url)
+
+
 def _named_bundle(output: Path, source: Source) -> Path | None:
     if _is_free(output):
         return None

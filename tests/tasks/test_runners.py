@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import asked, serve
+from faults import asked, body, playlist, require_whole, serve
 from recording import Recorder, serve_held
 
 import hlsdl
@@ -125,3 +125,43 @@ async def test_what_has_ended_and_been_told_is_forgotten(tmp_path: Path) -> None
     with TaskStore.open(tmp_path / "films" / "tasks.sqlite") as store:
         assert store.all("films") == ()
         assert store.add(session="films", kind="asset", phase="suspended", source_url="", configuration="").id > 1
+
+
+async def test_films_of_one_name_that_begin_at_one_moment_each_have_a_bundle(tmp_path: Path) -> None:
+    count = 6
+    with ScriptedOrigin() as origin:
+        for number in range(count):
+            origin.add(f"/{number}/index.m3u8", playlist(["0.ts"]))
+            origin.add(f"/{number}/0.ts", body(number))
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            tasks = [
+                session.make_asset_download_task(
+                    hlsdl.DownloadConfiguration(
+                        hlsdl.Asset(origin.url(f"/{number}/index.m3u8")), title="Episode 1", destination=tmp_path
+                    )
+                )
+                for number in range(count)
+            ]
+            for task in tasks:
+                task.resume()
+            bundles = await asyncio.gather(*tasks)
+    names = {f"Episode 1{f' {number}' if number > 1 else ''}.movpkg" for number in range(1, count + 1)}
+    assert {one.path.name for one in bundles} == {one.name for one in tmp_path.iterdir()} == names
+    for number, bundle in enumerate(bundles):
+        require_whole(bundle.path, [body(number)])
+
+
+async def test_one_film_that_is_fetched_twice_at_one_moment_is_fetched_once(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            configuration = hlsdl.DownloadConfiguration(hlsdl.Asset(url), title="Episode 1", destination=tmp_path)
+            tasks = [session.make_asset_download_task(configuration) for _ in range(2)]
+            for task in tasks:
+                task.resume()
+            while not any(task.error for task in tasks):
+                await asyncio.sleep(0.01)
+            gate.set()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(type(one) for one in ends if isinstance(one, hlsdl.HlsdlError)) == [hlsdl.LockedError]
+    assert [one.name for one in tmp_path.iterdir()] == ["Episode 1.movpkg"]
