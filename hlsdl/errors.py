@@ -68,6 +68,8 @@ class HlsdlError(Exception):
     usual_hint: str | None = None
     resume_data: bytes | None = None
     """Of a failed file task: how to go on later (NSURLSessionDownloadTaskResumeData); never shown."""
+    url_error_code: int | None = None
+    """Of a file task that the server refused: Apple's number for it (NSURLError)."""
 
     def __init__(
         self,

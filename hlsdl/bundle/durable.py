@@ -262,7 +262,7 @@ def read_file(folder: Folder, name: str, *, limit: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise IntegrityError(f"`{name}` has {size} bytes, more than the {limit} that it may have")
-        return file.read(limit)
+        return file.read(size)  # the limit would be allocated as a whole
 
 
 def hash_file(folder: Folder, name: str) -> tuple[int, str]:

@@ -167,9 +167,3 @@ class PlainFile:
             self.part.replace(self.path)
             sync_directory(self.path.parent)
         self.close()
-
-
-def remove_part(path: Path) -> None:
-    """Remove what an abandoned download left beside `path`."""
-    with suppress(FileNotFoundError), translating(path.name):
-        path.with_name(path.name + PART).unlink()

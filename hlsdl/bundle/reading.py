@@ -139,10 +139,10 @@ class Bundle:
     def read(self, path: str, *, limit: int = LARGEST_READ) -> builtins.bytes:
         """Return the content of one file of at most `limit` bytes; raises as `open_file` does."""
         with self.open_file(path) as file, translating(path):
-            data = file.read(limit + 1)
-        if len(data) > limit:
-            raise IntegrityError(f"`{path}` has more than {limit} bytes")
-        return data
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise IntegrityError(f"`{path}` has more than {limit} bytes")
+            return file.read(size)  # the limit would be allocated as a whole
 
     def document(self) -> dict[str, Any]:
         """Return the `hlsdl.bundle/1` document: plain JSON values. Counts are of what is stored now."""

@@ -7,6 +7,7 @@ URLs; when a redundant copy of the stream exists, it takes over. Both only where
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
@@ -66,6 +67,8 @@ class SegmentWork:
         self._proven = proven
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
+        self._later: asyncio.TimerHandle | None = None
+        """The next time that progress is told, when something was kept back."""
         self._arrived = Arrived()
         self._failure: tuple[Resource, HlsdlError] | None = None
         self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
@@ -77,6 +80,14 @@ class SegmentWork:
         Raises:
             HlsdlError: what stopped it, after every way round it was tried.
         """
+        try:
+            await self._bring()
+        finally:
+            if self._later is not None:
+                self._tell(always=True)
+        return self._arrived
+
+    async def _bring(self) -> None:
         for resource in self._plan.resources:
             entry = self._writer.entries.get(resource.path)
             if entry is not None:
@@ -100,7 +111,6 @@ class SegmentWork:
             if self._failure is not None:
                 self._plan = await self._way_round(*self._failure)
         self._tell(always=True)
-        return self._arrived
 
     def _remaining(self) -> list[Resource]:
         return [
@@ -197,5 +207,15 @@ class SegmentWork:
     def _tell(self, *, always: bool = False) -> None:
         now = time.monotonic()
         if always or now - self._told >= PROGRESS_INTERVAL:
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
             self._told = now
             self._emit(self._progress.event(now))
+        elif self._later is None:
+            # What comes now is told in a moment, also when nothing more comes after it.
+            self._later = asyncio.get_running_loop().call_later(PROGRESS_INTERVAL, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._later = None
+        self._tell(always=True)

@@ -169,6 +169,8 @@ def _is_free(place: Path) -> bool:
             place.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return True
+        except ValueError:
+            raise UsageError(f"`{str(place)!a}` cannot be a path") from None
         try:
             names = {one.name for one in place.iterdir()}
         except (FileNotFoundError, NotADirectoryError, PermissionError):

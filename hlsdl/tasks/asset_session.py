@@ -275,11 +275,15 @@ class AssetDownloadSession:
         for task in self._tasks.values():
             task.trigger(Trigger.YIELD)
         await self.delivery.drain()
+        unfinished = [task for task in self._tasks.values() if task.phase not in ENDS]
+        over = SessionInvalidated("the session ended before its task")
+        if self._configuration.kind is not SessionKind.BACKGROUND:
+            for task in unfinished:  # nobody will ever find them again: this is their end
+                self.delivery.tell("did_complete", task, over)
         self.delivery.tell("did_become_invalid", self)
         await self.delivery.drain()
-        for task in self._tasks.values():
-            if task.phase not in ENDS:
-                task.finish(None, SessionInvalidated("the session ended before its task"))
+        for task in unfinished:
+            task.finish(None, over)
         self._is_over = True
         self._store.close()
         if self._lock is not None:

@@ -84,6 +84,8 @@ class _Loaded:
     streams: dict[int, frozenset[str]] = field(default_factory=dict)
     """Child -> what it needs, once that was asked."""
     looked: float = 0.0
+    later: asyncio.TimerHandle | None = None
+    """The next look, when something came since the last."""
     saved: float = 0.0
 
 
@@ -141,8 +143,10 @@ class AssetDownloadTask(Task[Bundle]):
 
     async def work(self) -> Bundle:
         """Tell the story of `download`, watching it."""
-        done = await download(self.asset.source, self._options(), self._heard, watch=self._watch)
-        self._look()
+        try:
+            done = await download(self.asset.source, self._options(), self._heard, watch=self._watch)
+        finally:
+            self._look()
         if self._configuration.kind is not SessionKind.EPHEMERAL:
             await in_thread(self._tell_library, done.bundle.path)
         self.progress = TaskProgress(
@@ -225,10 +229,15 @@ class AssetDownloadTask(Task[Bundle]):
             self._note(completed_bytes=self.progress.completed_bytes, total_bytes=self.progress.total_bytes)
         if now - loaded.looked >= DID_LOAD_INTERVAL:
             self._look()
+        elif loaded.later is None:
+            loaded.later = asyncio.get_running_loop().call_later(DID_LOAD_INTERVAL, self._look)
 
     def _look(self) -> None:
         """Tell the delegate what is loaded since the last look."""
         loaded, delivery = self._loaded, self._owner.delivery
+        if loaded is not None and loaded.later is not None:
+            loaded.later.cancel()
+            loaded.later = None
         if loaded is None or not any(delivery.hears(one, self) for one in ("did_load", "did_complete_for")):
             return
         begun = loaded.begun

@@ -67,7 +67,7 @@ class FileRefused(HttpError):
         super().__init__(
             error.message, hint=error.hint, url=error.url, http_status=error.http_status, challenge=error.challenge
         )
-        self.url_error_code = url_error_code(error.http_status)
+        self.url_error_code: URLErrorCode = url_error_code(error.http_status)
 
 
 def url_error_code(http_status: int | None) -> URLErrorCode:
@@ -278,6 +278,8 @@ class DownloadTask(Task[Path]):
 
     def _with_resume_data(self, error: HlsdlError) -> HlsdlError:
         told = FileRefused(error) if isinstance(error, HttpError) else error
+        if error.http_status is not None:
+            told.url_error_code = url_error_code(error.http_status)
         told.resume_data = self._resume_data()
         return told
 

@@ -87,7 +87,7 @@ class SessionConfiguration:
 
         Source: URLSessionConfiguration.background(withIdentifier:).
         """
-        _check_identifier(identifier)
+        _check_identifier(identifier or "")
         return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
 
     def check(self) -> None:

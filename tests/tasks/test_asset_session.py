@@ -834,3 +834,25 @@ async def test_a_session_loads_assets_with_its_own_headers(tmp_path: Path) -> No
         (request,) = origin.requests
     assert asset.variants == ()
     assert (request.headers["x-app"], request.headers["x-asset"]) == ("films", "one")
+
+
+async def test_what_came_before_a_stall_is_told_though_nothing_comes_after_it(tmp_path: Path) -> None:
+    delegate = Recorder()
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin, first=2)
+        async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path))
+            task.resume()
+            await until(lambda: sum(new.duration for new, _, _ in delegate.of("did_load")) == 8)
+            await until(lambda: task.progress.fraction > 0)
+            gate.set()
+            await task
+
+
+async def test_the_end_of_a_session_is_the_end_of_its_tasks_unless_they_are_found_again(tmp_path: Path) -> None:
+    delegate = Recorder()
+    async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
+        session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path))
+    assert delegate.names() == ["did_complete", "did_become_invalid"]
+    ((error,),) = delegate.of("did_complete")
+    assert isinstance(error, hlsdl.SessionInvalidated)

@@ -201,6 +201,19 @@ async def test_refusals_have_apples_code_and_the_true_status(tmp_path: Path, sta
     assert not list(tmp_path.iterdir())
 
 
+async def test_a_server_in_trouble_has_apples_code_too(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.transfer = hlsdl.TransferOptions(retries=0)
+    with ScriptedOrigin() as origin:
+        origin.always("/song.m4a", Status(500))
+        async with hlsdl.AssetDownloadSession(configuration) as session:
+            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
+            task.resume()
+            with pytest.raises(hlsdl.NetworkError) as caught:
+                await task
+    assert (caught.value.url_error_code, caught.value.http_status, caught.value.code) == (-1100, 500, 3)
+
+
 async def test_resume_data_whose_part_was_changed_start_over(tmp_path: Path) -> None:
     halves = Halves()
     with ScriptedOrigin() as origin:
