@@ -96,7 +96,7 @@ def test_no_qualifiers_keep_everything_without_a_word() -> None:
         (VariantQualifier.maximum("presentation_size"), {"pq-2160", "dv-2160"}),
         (VariantQualifier.minimum("presentation_size"), {"sdr-360"}),
     ],
-    ids=repr,
+    ids=lambda value: value.text if isinstance(value, VariantQualifier) else "+".join(sorted(value)),
 )
 def test_maximum_and_minimum_keep_the_rows_with_the_extreme_value(qualifier: VariantQualifier, left: set[str]) -> None:
     assert kept(qualifier) == left
