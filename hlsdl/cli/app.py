@@ -21,7 +21,7 @@ from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
 from hlsdl.cli.interrupts import SIGNALS, Interruption
 from hlsdl.cli.parameters import Invocation, Job, with_groups
-from hlsdl.cli.terminal import Terminal
+from hlsdl.cli.terminal import Terminal, let_go_of_streams
 from hlsdl.errors import UsageError
 
 ABOUT = "Keep HLS streams offline: choose, fetch, verify and play, with nothing lost on the way."
@@ -146,6 +146,7 @@ def run() -> NoReturn:
     code = main()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    let_go_of_streams()
     sys.exit(code)
 
 

@@ -181,6 +181,17 @@ class Lasting:
             self._stream = _nowhere()
 
 
+def let_go_of_streams() -> None:
+    """Flush the standard streams for the last time; one that is gone goes nowhere, or Python would end with 120."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError:
+            setattr(sys, name, _nowhere())
+
+
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: PTH123 - stands in for a standard stream until exit
 

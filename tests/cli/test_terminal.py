@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -151,3 +153,22 @@ def test_tables_are_plain_in_a_pipe_and_drawn_on_a_terminal() -> None:
     assert out(pipe) == "one\n\ntwo\n"
     assert "one" in out(screen)
     assert "\x1b[3" not in out(screen)
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_is_gone_does_not_change_the_exit_code(name: str) -> None:
+    """Python flushes once more at its end, and ends with 120 when that fails."""
+    script = (
+        "import os, sys\n"
+        "from hlsdl.cli.terminal import let_go_of_streams\n"
+        f"stream = sys.{name}\n"
+        "reader, writer = os.pipe()\n"
+        "os.dup2(writer, stream.fileno())\n"
+        "os.close(reader)\n"
+        "stream.reconfigure(line_buffering=False, write_through=False)\n"
+        "stream.write('kept back')\n"
+        "let_go_of_streams()\n"
+        "sys.exit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 7
