@@ -165,37 +165,27 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
     opening: Opening | None = None
     is_clean = False
     damaged = 0
-    end = 0
-    for line in BytesIO(data):
-        end += len(line)
-        text = line[:-1] if line.endswith(b"\n") else line
-        if not text:
-            continue
-        if (entry := _usual_entry(text)) is not None:
+    for end, said in _said(data):
+        if isinstance(said, Entry):
             is_clean = False
-            entries[entry.path] = entry
-            recent.append((end, entry.path))
+            entries[said.path] = said
+            recent.append((end, said.path))
             continue
-        record = decode_line(text)
-        kind = record.get("t") if record else None
-        if record is None:
+        if said is None:
             damaged += 1
             continue
+        kind = said.get("t")
         is_clean = kind == "close"
-        if kind == "seg":
-            if (entry := _read_entry(record)) is None:
-                damaged += 1
-                continue
-            entries[entry.path] = entry
-            recent.append((end, entry.path))
+        if kind == "seg":  # what was stored cannot be read
+            damaged += 1
         elif kind == "drop":
-            entries.pop(str(record.get("path")), None)
+            entries.pop(str(said.get("path")), None)
         elif kind == "ckpt":
-            upto = _number(record.get("upto")) or 0
+            upto = _number(said.get("upto")) or 0
             while recent and recent[0][0] <= upto:
                 recent.popleft()
         elif kind == "open":
-            opening = _read_opening(record) or opening
+            opening = _read_opening(said) or opening
     unsynced = frozenset(path for _, path in recent if path in entries)
     is_torn = bool(data) and not data.endswith(b"\n")
     return JournalState(
@@ -211,18 +201,31 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
 
 def changes(data: bytes) -> Iterator[tuple[str, Entry | None]]:
     """What whole lines of a journal say in turn: (path, its entry), or (path, None) when it is gone."""
+    for _, said in _said(data):
+        if isinstance(said, Entry):
+            yield said.path, said
+        elif said is not None and said.get("t") == "drop":
+            yield str(said.get("path")), None
+
+
+def _said(data: bytes) -> Iterator[tuple[int, Entry | dict[str, Any] | None]]:
+    """Each line that is not empty: (where it ends, what it says).
+
+    That is the entry of a `seg` line, the record of any other (and of a `seg` line without a readable entry), or None
+    for a line that cannot be believed.
+    """
+    end = 0
     for line in BytesIO(data):
-        text = line.rstrip(b"\n")
+        end += len(line)
+        text = line[:-1] if line.endswith(b"\n") else line
+        if not text:
+            continue
         if (entry := _usual_entry(text)) is not None:
-            yield entry.path, entry
+            yield end, entry
             continue
-        record = decode_line(text) if text else None
-        if record is None:
-            continue
-        if record.get("t") == "seg" and (entry := _read_entry(record)) is not None:
-            yield entry.path, entry
-        elif record.get("t") == "drop":
-            yield str(record.get("path")), None
+        record = decode_line(text)
+        entry = _read_entry(record) if record is not None and record.get("t") == "seg" else None
+        yield end, entry or record
 
 
 def _usual_entry(line: bytes) -> Entry | None:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX
@@ -18,7 +17,7 @@ from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.bundle.removal import size_on_disk
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
-from hlsdl.library.database import Database, Row, Schema
+from hlsdl.library.database import Database, Row, Schema, Tables
 from hlsdl.library.places import index_file
 from hlsdl.library.retention import Priority
 
@@ -74,12 +73,8 @@ class IndexedBundle:
     expires: float | None = None
 
 
-class BundleIndex:
+class BundleIndex(Tables):
     """The index in one database. Any thread; blocking. All methods raise as `Database` does."""
-
-    def __init__(self, database: Database) -> None:
-        """For `open`."""
-        self._database = database
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -140,18 +135,6 @@ class BundleIndex:
                 place = path.resolve()
                 if str(place) not in known:
                     self._take_in(place, now)
-
-    def close(self) -> None:
-        """Let go of the file. Again: nothing."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _look_again(self, row: Row, now: float) -> None:
         path = Path(row["path"])

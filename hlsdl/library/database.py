@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError
@@ -213,6 +214,26 @@ def _translating(name: str) -> Iterator[None]:
         if code in _DISK:
             raise _unusable(name, _DISK[code]) from error
         raise HlsdlError(f"the database `{name}` refused: {error}") from error
+
+
+class Tables:
+    """Somebody's tables in a database; what is in them, the subclass says."""
+
+    def __init__(self, database: Database) -> None:
+        """For the `open` of a subclass; the database is closed with it."""
+        self._database = database
+
+    def close(self) -> None:
+        """Let go of the file. Again: nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def _unusable(name: str, reason: str) -> DiskError:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from hlsdl.errors import UsageError
-from hlsdl.library.database import Database, Row, Schema
+from hlsdl.library.database import Database, Row, Schema, Tables
 
 SCHEMA = Schema(
     application=0x686C7374,  # "hlst"
@@ -89,15 +88,11 @@ _INSERT = f"INSERT INTO tasks ({', '.join(_COLUMNS[1:])}) VALUES ({', '.join(f':
 _UPDATE = f"UPDATE tasks SET {', '.join(f'{name} = :{name}' for name in _COLUMNS[1:])} WHERE id = :id"  # noqa: S608
 
 
-class TaskStore:
+class TaskStore(Tables):
     """The tasks in one database. Any thread; blocking, for some milliseconds where they must reach the device.
 
     All methods raise DiskError, LockedError and IntegrityError as `Database` does.
     """
-
-    def __init__(self, database: Database) -> None:
-        """For `open` and `in_memory`."""
-        self._database = database
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -134,46 +129,13 @@ class TaskStore:
         if not self._database.change(_UPDATE, asdict(row)):
             raise _gone(row.id)
 
-    def update(self, id: int, **changes: Any) -> TaskRow:  # noqa: A002 - the column's name
-        """Change some fields of one row in place, and return the row as it is now; UsageError when there is none."""
-        unknown = set(changes) - set(_COLUMNS[1:])
-        if unknown:
-            raise TypeError(f"a task has no field `{min(unknown)}` that can change")
-        assignments = ", ".join(f"{name} = :{name}" for name in changes) or "id = id"
-        self._database.change(f"UPDATE tasks SET {assignments} WHERE id = :id", {**changes, "id": id})  # noqa: S608 - names checked above
-        found = self.get(id)
-        if found is None:
-            raise _gone(id)
-        return found
-
-    def get(self, id: int) -> TaskRow | None:  # noqa: A002 - the column's name
-        """One row, or None."""
-        found = self._database.rows("SELECT * FROM tasks WHERE id = ?", (id,))
-        return _row(found[0]) if found else None
-
     def all(self, session: str) -> tuple[TaskRow, ...]:
         """The tasks of one session, oldest first."""
         return tuple(map(_row, self._database.rows("SELECT * FROM tasks WHERE session = ? ORDER BY id", (session,))))
 
-    def sessions(self) -> tuple[str, ...]:
-        """The identifiers of the sessions that have tasks here."""
-        return tuple(row["session"] for row in self._database.rows("SELECT DISTINCT session FROM tasks ORDER BY 1"))
-
     def remove(self, id: int) -> None:  # noqa: A002 - the column's name
         """Forget a task; nothing there is fine."""
         self._database.change("DELETE FROM tasks WHERE id = ?", (id,))
-
-    def close(self) -> None:
-        """Let go of the file. Again: nothing."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _row(stored: Row) -> TaskRow:

@@ -110,17 +110,15 @@ def local_multivariant_playlist(
     promoted = _promoted_defaults(master, kept, playlists)
     written: list[str] = []
     for number, line in enumerate(master.text.lines):
-        if number in variant_lines:
-            index = variant_lines[number].index
-            if index in targets:
-                said, one = _without(line, removals.get(index, ())), standing_in.get(index)
-                written.append(stand_in_line(said, one, rates or {}) if one else said)
+        if number in variant_lines and (index := variant_lines[number].index) in targets:
+            said, one = _without(line, removals.get(index, ())), standing_in.get(index)
+            written.append(stand_in_line(said, one, rates or {}) if one else said)
         elif number in variant_uris:
             target = targets.get(variant_uris[number].index)
             written += [_like(line, playlists[target])] if target is not None else []
         elif number in promoted:
             written += _local_rendition(line, renditions[number].uri, playlists, promoted=promoted[number])
-        elif number in renditions:
+        elif number in variant_lines or number in renditions:
             continue
         elif number in trick_play:
             written += _pointed(line, playlists.get(trick_play[number].uri))

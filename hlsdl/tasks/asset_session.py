@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hlsdl.bundle.durable import BundleLock, Folder, translating
-from hlsdl.errors import HlsdlError, IntegrityError, LockedError, UsageError
-from hlsdl.library.places import library_folder, sessions_folder
-from hlsdl.library.tasks import TaskRow, TaskStore
+from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.library.places import library_folder
+from hlsdl.library.tasks import TaskRow
 from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_for, wanted_asset
@@ -25,7 +24,8 @@ from hlsdl.tasks.file_task import DownloadTask, wanted_file
 from hlsdl.tasks.runners import Runners
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
 from hlsdl.tasks.states import ENDS, Phase, Trigger
-from hlsdl.tasks.task import Task
+from hlsdl.tasks.stored import StoredTasks
+from hlsdl.tasks.task import LostTask, Task
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes
 
 T = TypeVar("T", bound=Task[Any])
@@ -71,13 +71,8 @@ class AssetDownloadSession:
         self._is_valid = True
         self._is_closed = self._is_restored = self._has_told_all = self._is_over = False
         self._library = Path(self._configuration.library or library_folder())
-        self._lock = _lock(self._configuration)
-        try:
-            self._store = _open_store(self._configuration)
-        except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            raise
+        self._stored = StoredTasks(self._configuration)
+        self._store = self._stored.store
 
     @property
     def configuration(self) -> SessionConfiguration:
@@ -210,7 +205,7 @@ class AssetDownloadSession:
 
         Those that were under way go on; those that were suspended wait for `resume()`. What had ended without the
         delegate hearing of it is told now. One that nothing can be made of any more, since its bundle is gone or its
-        row damaged, is told as failed, as a bare `Task`.
+        row damaged, is told as failed, as a `LostTask`.
 
         Source: creating a background session with the same identifier, then getAllTasks.
         """
@@ -285,9 +280,7 @@ class AssetDownloadSession:
         for task in unfinished:
             task.finish(None, over)
         self._is_over = True
-        self._store.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._stored.close()
 
     # -- what tasks ask of it --------------------------------------------------------------------------------------
 
@@ -321,7 +314,7 @@ class AssetDownloadSession:
             if task.phase in ENDS:
                 self._end(task, task.stored_result(), task.stored_error())
         except HlsdlError as error:
-            lost: Task[Any] = self._attach(Task(self, row.with_changes(phase=Phase.FAILED.value)))
+            lost = self._attach(LostTask(self, row.with_changes(phase=Phase.FAILED.value)))
             self._end(lost, None, error)
 
     def _end(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
@@ -367,35 +360,3 @@ class AssetDownloadSession:
         if row.kind == "file":
             return DownloadTask(self, row, self._configuration)
         return AssetDownloadTask(self, row, self._configuration)
-
-
-def _open_store(configuration: SessionConfiguration) -> TaskStore:
-    """Where the tasks are kept: in memory, except those of a background session."""
-    if configuration.kind is not SessionKind.BACKGROUND:
-        return TaskStore.in_memory()
-    return TaskStore.open(_folder_of(configuration) / "tasks.sqlite")
-
-
-def _folder_of(configuration: SessionConfiguration) -> Path:
-    """The folder of a background session."""
-    return Path(configuration.storage or sessions_folder()) / str(configuration.identifier)
-
-
-def _lock(configuration: SessionConfiguration) -> BundleLock | None:
-    """Make sure that nobody else has this background session: two would both run its tasks.
-
-    Raises:
-        LockedError: another session has the identifier.
-    """
-    if configuration.kind is not SessionKind.BACKGROUND:
-        return None
-    path = _folder_of(configuration)
-    with translating(str(path)):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with Folder.open(path) as folder:
-            return BundleLock(folder, path)
-    except LockedError:
-        raise LockedError(
-            f"another session has the identifier `{configuration.identifier}`", hint="end it first, or use another one"
-        ) from None

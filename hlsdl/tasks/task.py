@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ class Owner(Protocol):
         ...
 
 
-class Task(Generic[R]):
+class Task(ABC, Generic[R]):
     """One download. Made by a session, suspended; awaited it gives its result or raises its error.
 
     Use it from the session's event loop only; `hlsdl.sync` has the same for threads. Source: URLSessionTask.
@@ -283,9 +284,9 @@ class Task(Generic[R]):
     def _must_not_be_waited_for_here(self) -> None:
         self._owner.delivery.must_not_be_waited_for_here()
 
+    @abstractmethod
     async def work(self) -> R:
         """Do what is missing; each kind of task has its own."""
-        raise NotImplementedError
 
     def tell(self, event: Event) -> None:
         """Hand an event to those who listen."""
@@ -329,9 +330,9 @@ class Task(Generic[R]):
         except (ValueError, TypeError, KeyError):
             return IntegrityError("why the task failed cannot be read any more")
 
+    @abstractmethod
     def stored_result(self) -> R | None:
         """The result of a task that ended well in an earlier process."""
-        raise NotImplementedError
 
     def _keep(self, **changes: Any) -> None:
         """Change the row and write it down; when that fails it is changed all the same, in this process only."""
@@ -346,3 +347,14 @@ class Task(Generic[R]):
             self._keep(**changes)
         except HlsdlError as error:
             logger.warning("task %d cannot be written down: %s", self.task_identifier, error.message)
+
+
+class LostTask(Task[None]):
+    """A stored task that nothing can be made of any more: it has failed, and is only told of."""
+
+    async def work(self) -> None:
+        """There is nothing that could be done."""
+        raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset")
+
+    def stored_result(self) -> None:
+        """There is none."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import LONGEST_RUN, hlsdl, hlsdl_process, running
-from hlsdl.bundle.removal import size_on_disk
+from hlsdl.bundle.removal import size_on_disk, who_uses
 from hlsdl.bundle.watching import Watch
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.cli.library import end_of
@@ -327,6 +327,9 @@ def test_a_bundle_that_is_being_deleted_is_not_played(home: Path) -> None:
 def test_a_bundle_that_is_written_may_be_played(home: Path) -> None:
     """A player takes no lock that a writer needs, and the other way round."""
     with BundleWriter.open(home / "a.movpkg"), Watch.begin(home / "a.movpkg"):
-        pass
-    with Watch.begin(home / "a.movpkg"), BundleWriter.open(home / "a.movpkg"):
-        pass
+        assert who_uses(home / "a.movpkg") == "written"
+    with Watch.begin(home / "a.movpkg"):
+        assert who_uses(home / "a.movpkg") == "played"
+        with BundleWriter.open(home / "a.movpkg"):
+            assert who_uses(home / "a.movpkg") == "written"
+    assert who_uses(home / "a.movpkg") is None

@@ -178,3 +178,5 @@ def test_closing_twice_is_fine(path: Path) -> None:
     opened = Database.open(path, ONE)
     opened.close()
     opened.close()
+    with pytest.raises(Exception, match="closed"):
+        opened.rows("SELECT 1")

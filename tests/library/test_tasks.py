@@ -37,9 +37,7 @@ def test_a_task_is_there_again_when_the_file_is_opened_again(path: Path) -> None
         )  # fmt: skip
     with TaskStore.open(path) as store:
         assert store.all("films") == (row,)
-        assert store.get(row.id) == row
         assert store.all("other") == ()
-        assert store.sessions() == ("films",)
 
 
 def test_identifiers_are_never_given_again(path: Path) -> None:
@@ -66,13 +64,12 @@ def test_the_file_is_for_its_owner_alone(path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_saving_and_updating_change_one_row_only() -> None:
-    """`save` writes a whole row, `update` some fields; neighbours stay."""
+def test_saving_changes_one_row_only() -> None:
+    """`save` writes a whole row; neighbours stay."""
     with TaskStore.in_memory() as store:
         one, two = store.add(**NEW, session="a"), store.add(**NEW, session="a")
         store.save(one.with_changes(phase="waiting", completed_bytes=5))
-        assert store.update(two.id, description="mine") == two.with_changes(description="mine")
-        assert store.update(two.id) == two.with_changes(description="mine")
+        store.save(two.with_changes(description="mine"))
         assert store.all("a") == (
             one.with_changes(phase="waiting", completed_bytes=5),
             two.with_changes(description="mine"),
@@ -87,19 +84,13 @@ def test_a_task_that_is_not_there_cannot_be_changed() -> None:
         store.remove(row.id)
         with pytest.raises(UsageError, match="no task"):
             store.save(row)
-        with pytest.raises(UsageError, match="no task"):
-            store.update(row.id, phase="waiting")
 
 
 def test_only_fields_of_a_task_can_change() -> None:
-    """A misspelt field, or the identifier, is a defect of the caller; nothing of it reaches SQL."""
-    with TaskStore.in_memory() as store:
-        row = store.add(**NEW, session="a")
-        for changes in ({"state": "x"}, {"id = 1; --": 1}):
-            with pytest.raises(TypeError, match="no field"):
-                store.update(row.id, **changes)
-        with pytest.raises(TypeError):
-            row.with_changes(state="x")
+    """A misspelt field is a defect of the caller."""
+    row = TaskRow(id=1, session="a", created=0.0, **NEW)
+    with pytest.raises(TypeError):
+        row.with_changes(state="x")
 
 
 def test_a_rows_repr_shows_no_address() -> None:
@@ -120,7 +111,7 @@ def test_threads_share_a_store(path: Path) -> None:
     """No change of any thread is lost."""
     with TaskStore.open(path) as store, ThreadPoolExecutor(4) as threads:
         rows = list(threads.map(lambda number: store.add(**NEW, session="a", description=str(number)), range(40)))
-        list(threads.map(lambda row: store.update(row.id, phase="waiting"), rows))
+        list(threads.map(lambda row: store.save(row.with_changes(phase="waiting")), rows))
         found = store.all("a")
     assert len({row.id for row in found}) == 40
     assert {row.phase for row in found} == {"waiting"}
@@ -147,7 +138,7 @@ def test_two_processes_make_and_use_one_file(path: Path) -> None:
         process.stdin.flush()
     assert [process.wait(60) for process in running] == [0, 0, 0]
     with TaskStore.open(path) as store:
-        rows = [row for name in store.sessions() for row in store.all(name)]
+        rows = [row for name in ("a", "b", "c") for row in store.all(name)]
     assert len({row.id for row in rows}) == 90
 
 

@@ -117,9 +117,7 @@ async def test_an_end_that_nobody_was_told_is_told_after_the_restart_and_only_on
         async with asyncio.timeout(20):
             while task.state != "completed":
                 await asyncio.sleep(0.01)
-        session._store.close()
-        assert session._lock is not None
-        session._lock.release()
+        session._stored.close()
     delegate = Recorder()
     async with background(tmp_path, delegate) as session:
         assert await session.restore() == []

@@ -168,8 +168,10 @@ async def test_suspend_and_resume_at_once_goes_on_after_the_old_work_has_ended(t
             for _ in range(5):
                 task.suspend()
                 task.resume()
+            assert task.state == "running"
             gate.set()
             bundle = await task
+            assert task.state == "completed"
     require_whole(bundle.path, TRUTH)
 
 
@@ -845,6 +847,7 @@ async def test_what_came_before_a_stall_is_told_though_nothing_comes_after_it(tm
             task.resume()
             await until(lambda: sum(new.duration for new, _, _ in delegate.of("did_load")) == 8)
             await until(lambda: task.progress.fraction > 0)
+            assert (gate.is_set(), task.state) == (False, "running")
             gate.set()
             await task
 
@@ -852,7 +855,9 @@ async def test_what_came_before_a_stall_is_told_though_nothing_comes_after_it(tm
 async def test_the_end_of_a_session_is_the_end_of_its_tasks_unless_they_are_found_again(tmp_path: Path) -> None:
     delegate = Recorder()
     async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
-        session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path))
+        task = session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path))
     assert delegate.names() == ["did_complete", "did_become_invalid"]
     ((error,),) = delegate.of("did_complete")
     assert isinstance(error, hlsdl.SessionInvalidated)
+    with pytest.raises(hlsdl.SessionInvalidated):
+        await task

@@ -67,6 +67,8 @@ async def test_one_who_gives_up_holds_nobody_up(clock: FakeClock) -> None:
     tasks[0].cancel()
     tasks[1].cancel()
     await asyncio.wait_for(tasks[2], 5)
+    assert [task.cancelled() for task in tasks] == [True, True, False]
+    assert clock.now() - 1000 <= 0.3
 
 
 @pytest.mark.parametrize("transport", ["libcurl", "httpx"])

@@ -1,0 +1,56 @@
+"""Where a session keeps its tasks: in memory, or for a background session in a folder that it has to itself.
+
+What a row means is the tasks' own business; tables and transactions are `library.tasks`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hlsdl.bundle.durable import BundleLock, Folder, translating
+from hlsdl.errors import LockedError
+from hlsdl.library.places import sessions_folder
+from hlsdl.library.tasks import TaskStore
+from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
+
+
+class StoredTasks:
+    """A session's task store, and the lock on its identifier: two sessions with one would both run its tasks."""
+
+    def __init__(self, configuration: SessionConfiguration) -> None:
+        """Open both.
+
+        Raises:
+            LockedError: another session has the identifier.
+            DiskError, IntegrityError: the stored tasks cannot be read.
+        """
+        self._lock: BundleLock | None = None
+        if configuration.kind is not SessionKind.BACKGROUND:
+            self.store = TaskStore.in_memory()
+            return
+        identifier = str(configuration.identifier)
+        folder = Path(configuration.storage or sessions_folder()) / identifier
+        self._lock = _lock(folder, identifier)
+        try:
+            self.store = TaskStore.open(folder / "tasks.sqlite")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.store.close()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _lock(folder: Path, identifier: str) -> BundleLock:
+    with translating(str(folder)):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with Folder.open(folder) as opened:
+            return BundleLock(opened, folder)
+    except LockedError:
+        raise LockedError(
+            f"another session has the identifier `{identifier}`", hint="end it first, or use another one"
+        ) from None
