@@ -139,10 +139,6 @@ class BundleWriter:
             self._ledger.drop(path)
         contents.remove_empty_folder(self._root, split_path(path)[0])
 
-    def require_space(self, needed: int) -> None:
-        """DiskError unless `needed` bytes, what the rest of the job takes, and 64 MiB more are free."""
-        durable.require_space(self.path, needed)
-
     def save_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
         self._save(manifest, {"state": "partial", "files": (), "journal_bytes": None, "journal_sha256": None})

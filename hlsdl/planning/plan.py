@@ -80,6 +80,8 @@ class Estimate:
 
     bytes: int
     is_exact: bool
+    guessed: int = 0
+    """Bytes of it for which nothing in the playlists speaks: a usual bitrate was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,11 @@ class DownloadPlan:
     def estimate(self) -> Estimate:
         """Bytes to store: exact when every object is a byte range, else from the declared bitrates."""
         parts = [stream_estimate(stream) for stream in self.streams]
-        return Estimate(bytes=sum(part.bytes for part in parts), is_exact=all(part.is_exact for part in parts))
+        return Estimate(
+            bytes=sum(part.bytes for part in parts),
+            is_exact=all(part.is_exact for part in parts),
+            guessed=sum(part.guessed for part in parts),
+        )
 
 
 def make_plan(
@@ -164,14 +170,15 @@ def stream_estimate(stream: StreamPlan) -> Estimate:
     known = [r.byte_range.length for r in stream.resources if r.byte_range is not None]
     if len(known) == len(stream.resources):
         return Estimate(bytes=sum(known), is_exact=True)
-    declared = stream.source.average_bandwidth or stream.source.bandwidth or stream.source.typical_bandwidth
+    declared = stream.source.average_bandwidth or stream.source.bandwidth or 0
     seconds: dict[int, Decimal] = {}
     for segment in stream.playlist.segments:
         if not segment.gap:
             rate = segment.bitrate or declared
             seconds[rate] = seconds.get(rate, Decimal(0)) + segment.duration
-    bits = sum((rate * lasting for rate, lasting in seconds.items()), Decimal(0))
-    return Estimate(bytes=int(bits) // 8, is_exact=False)
+    guessed = stream.source.typical_bandwidth * seconds.pop(0, Decimal(0))
+    bits = sum((rate * lasting for rate, lasting in seconds.items()), guessed)
+    return Estimate(bytes=int(bits) // 8, is_exact=False, guessed=int(guessed) // 8)
 
 
 def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:

@@ -29,6 +29,8 @@ class Progress:
     segments_done: int = 0
     completed_bytes: int = 0
     seconds_done: float = 0.0
+    guessed_bytes: int = 0
+    """What of the estimate nothing in the playlists speaks for."""
     rate: Rate = field(default_factory=Rate)
 
     @classmethod
@@ -39,6 +41,7 @@ class Progress:
             task=task,
             estimated_bytes=estimate.bytes,
             is_exact=estimate.is_exact,
+            guessed_bytes=estimate.guessed,
             segments_total=plan.segments,
             seconds_total=_seconds(resource for stream in plan.streams for resource in stream.resources),
         )
@@ -63,6 +66,12 @@ class Progress:
         # The first few segments say little about a film; after that what was measured knows better than the playlist.
         weight = min(1.0, self.segments_done / SEGMENTS_THAT_TELL)
         return max(int(weight * measured + (1 - weight) * self.estimated_bytes), self.completed_bytes)
+
+    def bytes_needed(self) -> int:
+        """What is still to come, as far as the playlists or the first segments speak for it: no guess is a reason to
+        refuse a download."""
+        guessed = self.guessed_bytes if self.segments_done < SEGMENTS_THAT_TELL else 0
+        return max(0, self.total_bytes() - guessed - self.completed_bytes)
 
     def event(self, now: float) -> Progressed:
         """The state as an event."""

@@ -93,7 +93,7 @@ class SegmentWork:
             if entry is not None:
                 self._progress.finished(resource, entry.size)
         self._arrived.reused_segments = self._progress.segments_done
-        require_space(self._writer.path, self._progress.total_bytes() - self._progress.completed_bytes)
+        require_space(self._writer.path, self._progress.bytes_needed())
         self._tell(always=True)
         if self._proven is None and self._moves.is_stale(self._remaining()):
             # What is left of an earlier run must still be what it was: two encodes are never mixed.

@@ -334,15 +334,6 @@ def test_an_error_in_the_block_is_not_hidden_by_the_close(tmp_path: Path, monkey
     BundleWriter.open(tmp_path / "A.movpkg").close()
 
 
-def test_space_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`require_space` compares the need with what is free where the bundle lies."""
-    with BundleWriter.open(tmp_path / "A.movpkg") as writer:
-        writer.require_space(1)
-        monkeypatch.setattr(durable, "free_space", lambda _: 0)
-        with pytest.raises(DiskError, match="are free"):
-            writer.require_space(1)
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB with room for 64 names."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hlsdl.planning import naming
 from hlsdl.planning.plan import LEAST_SEGMENT_LIMIT, MOST_SEGMENT_BYTES, DownloadPlan, make_plan
-from hlsdl.planning.selection import StreamSource, select_media
+from hlsdl.planning.selection import TYPICAL_BANDWIDTH, StreamSource, select_media
 from hlsdl.playlist.models import ByteRange, MediaPlaylist
 from hlsdl.playlist.parsing import parse_playlist
 
@@ -111,6 +111,14 @@ def test_the_size_limit_of_a_segment_follows_the_declared_bitrate_between_a_floo
 def test_the_estimate_uses_the_segments_own_bitrates_first() -> None:
     plan = plan_of("#EXT-X-BITRATE:800\n#EXTINF:5,\na.ts\n#EXTINF:5,\nb.ts", bandwidth=9_000_000)
     assert (plan.estimate().bytes, plan.estimate().is_exact) == (1_000_000, False)
+
+
+def test_the_estimate_says_how_much_of_it_is_a_guess() -> None:
+    body = "#EXTINF:4,\na.ts\n#EXT-X-BITRATE:800\n#EXTINF:4,\nb.ts"
+    guess = TYPICAL_BANDWIDTH["video"] * 4 // 8
+    assert (plan_of(body).estimate().bytes, plan_of(body).estimate().guessed) == (guess + 400_000, guess)
+    assert plan_of(body, bandwidth=1_000_000).estimate().guessed == 0
+    assert plan_of(body, average_bandwidth=1_000_000).estimate().guessed == 0
 
 
 def test_the_same_playlist_gives_the_same_plan() -> None:

@@ -75,3 +75,11 @@ def test_the_rate_looks_at_the_last_seconds_only() -> None:
 
 def test_an_empty_plan_is_done() -> None:
     assert progress(estimated_bytes=0, segments_total=0, seconds_total=0.0).event(0.0).fraction == 1.0
+
+
+def test_no_guess_is_counted_as_needed_until_segments_speak() -> None:
+    running = progress(segments_total=100, seconds_total=400.0, estimated_bytes=10**9, guessed_bytes=9 * 10**8)
+    assert running.bytes_needed() == 10**8
+    for _ in range(8):
+        running.finished(segment(), 10**7)
+    assert running.bytes_needed() == 92 * 10**7
