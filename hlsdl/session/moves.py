@@ -15,7 +15,7 @@ from hlsdl.planning.moving import moved, require_same_streams
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.contents import Contents
-from hlsdl.session.presentation import Documents, Root, choose, read_root, read_stream, read_streams
+from hlsdl.session.presentation import Documents, Root, choose, plan_streams, read_root, read_stream, read_texts
 from hlsdl.session.sources import Source
 from hlsdl.session.wishes import Asked
 from hlsdl.transfer.client import Client
@@ -63,11 +63,21 @@ class Moves:
         return make_plan([(stream.source, playlist)]).streams[0]
 
     async def _read_from(self, url: str) -> DownloadPlan:
-        documents = Documents(self._client)
-        root = await read_root(documents, replace(self._contents.source, url=url))
-        then, now = _same_choice(self._contents.root, root, self._contents.asked)
-        gone = {new.id for old, new in zip(then, now.streams, strict=True) if old.id in self._contents.asked.dropped}
-        return moved(self.plan, await read_streams(documents, root, now.without(gone)))
+        documents, then = Documents(self._client), self._contents
+        source = replace(then.source, url=url)
+        is_same = await documents.read(url) == then.root.document
+        if is_same and then.root.master is None:
+            return self.plan
+        root = then.root if is_same else await read_root(documents, source)
+        before, now = _same_choice(then.root, root, then.asked)
+        gone = {new.id for old, new in zip(before, now.streams, strict=True) if old.id in then.asked.dropped}
+        chosen = now.without(gone)
+        texts = await read_texts(documents, root, chosen)
+        # Playlists that are what they were to the last byte need not be read and planned again: 50,000 segments take a
+        # second and more.
+        if is_same and all(text == then.documents.known(text.url) for text in texts):
+            return self.plan
+        return moved(self.plan, plan_streams(root, chosen, texts))
 
 
 class Addresses:

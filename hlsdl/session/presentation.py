@@ -164,10 +164,14 @@ async def read_streams(documents: Documents, root: Root, selection: Selection) -
         PlaylistError: one of them is no media playlist.
         LimitError: the job has more segments than we accept.
     """
+    return plan_streams(root, selection, await read_texts(documents, root, selection))
+
+
+async def read_texts(documents: Documents, root: Root, selection: Selection) -> Sequence[Document]:
+    """Read the media playlist of every chosen stream, all at once; none when the source is a media playlist itself."""
     if root.master is None:
-        return plan_streams(root, selection, ())
-    texts = await together(documents.read_any(stream.url, stream.alternates) for stream in selection.streams)
-    return plan_streams(root, selection, texts)
+        return ()
+    return await together(documents.read_any(stream.url, stream.alternates) for stream in selection.streams)
 
 
 def plan_streams(root: Root, selection: Selection, texts: Sequence[Document]) -> DownloadPlan:
