@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
-    """How one source is fetched; the defaults are those of `hlsdl fetch`."""
+    """How one source is fetched; the defaults are those of `hlsdl fetch`.
+
+    Raises:
+        UsageError: the title is no text that can be written down.
+    """
 
     preferences: Preferences = field(default_factory=Preferences)
     auxiliary: tuple[Preferences, ...] = ()
@@ -49,6 +53,11 @@ class FetchOptions:
     """For programs: gives content keys before their URLs are asked."""
     renew: Callable[[str], Awaitable[str | None]] | None = None
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
+
+    def __post_init__(self) -> None:
+        # Bytes of a command line that are no UTF-8 arrive as half of a surrogate pair (PEP 383).
+        if self.title is not None and any("\ud800" <= sign <= "\udfff" for sign in self.title):
+            raise UsageError("the title is not valid UTF-8", hint="a bundle's path may be any bytes: see `-o`")
 
     @property
     def wishes(self) -> tuple[Preferences, ...]:

@@ -31,6 +31,12 @@ def test_output_is_a_folder_or_a_bundle_path() -> None:
     assert options_from(output="films/a.movpkg").output == Path("films/a.movpkg")
 
 
+def test_a_title_is_text() -> None:
+    assert options_from(title="Les Cinéphiles 🎬").title == "Les Cinéphiles 🎬"
+    with pytest.raises(UsageError, match="UTF-8"):
+        options_from(title=b"film \xff".decode(errors="surrogateescape"))
+
+
 def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
     with pytest.raises(UsageError, match="`min_bitrat`"):
         options_from(min_bitrat=1)
