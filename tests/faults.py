@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from commands import Done
 
-from hlsdl.testing import ScriptedOrigin
+import hlsdl as library
+from hlsdl.errors import HlsdlError
+from hlsdl.testing import ScriptedOrigin, Status
 from hlsdl.verification import verify_bundle
 
 SEGMENTS = 6
 PACKETS = 40
+PHASES = ("fresh", "middle", "resume")
+"""When a fault comes: with the first request; when segments are stored; in the run that follows an interrupted one."""
 
 
 def body(number: int, *, packets: int = PACKETS) -> bytes:
@@ -47,6 +53,29 @@ def asked(origin: ScriptedOrigin) -> set[int]:
     """The numbers of the segments that were asked for."""
     names = (request.path.rpartition("/")[2] for request in origin.requests)
     return {int(name.removesuffix(".ts")) for name in names if name.endswith(".ts")}
+
+
+async def side_by_side(play: Callable[[str, Path], Awaitable[None]], folder: Path) -> None:
+    """Play a story in its three phases at once, each in a folder of its own: most of its time is waiting."""
+    ends = await asyncio.gather(*(play(phase, folder / phase) for phase in PHASES), return_exceptions=True)
+    if failed := [end for end in ends if isinstance(end, BaseException)]:
+        raise failed[0]
+
+
+async def begun(origin: ScriptedOrigin, url: str, bundle: Path, *, stop: str = "/v/2.ts", **flags: Any) -> set[int]:
+    """A first run that the origin ends at its third segment; the numbers of what was finished."""
+    origin.always(stop, Status(451))
+    await stopped(url, bundle, **flags)
+    origin.always(stop)
+    origin.clear_requests()
+    return finished(bundle)
+
+
+async def stopped(url: str, bundle: Path, **flags: Any) -> None:
+    """A run that fails at its third segment."""
+    with pytest.raises(HlsdlError):
+        await library.fetch(url, output=bundle, **{"connections": 1, "proxy": "", **flags})
+    assert finished(bundle) == {0, 1}
 
 
 def require_whole(bundle: Path, truth: Sequence[bytes]) -> None:

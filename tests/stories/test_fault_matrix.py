@@ -8,36 +8,47 @@ The numbers are those of docs/faults.md. Most of the time of a row is waiting, s
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from faults import SEGMENTS, TRUTH, body, finished, require_whole
+from faults import SEGMENTS, TRUTH, asked, begun, body, finished, require_whole, side_by_side
+from faults import serve as serve_film
 
 import hlsdl as library
 from hlsdl.errors import HlsdlError
 from hlsdl.testing import (
+    Answer,
     Behaviour,
+    Body,
     Chunked,
+    Close,
     CloseDelimited,
     ContentRange,
     Cut,
     Delay,
+    Drip,
     EarlyHints,
     Empty,
     Endless,
+    FlipBit,
     Gzip,
     HangUp,
     Headers,
     Html,
     IgnoreRange,
     Json,
+    LocalAuthority,
     Longer,
     Multipart,
     Raw,
     Redirect,
+    Request,
     Reset,
     ScriptedOrigin,
     ShortRange,
@@ -48,7 +59,7 @@ from hlsdl.testing import (
     WrongRange,
 )
 
-PHASES = {"fresh": 0, "middle": 3, "resume": 4}
+MEETS = {"fresh": 0, "middle": 3, "resume": 4}
 """Phase -> the segment that the fault meets."""
 
 
@@ -63,6 +74,10 @@ class Row:
     lasts: bool = False
     ranges: bool = False
     """Against a stream of byte ranges in one file."""
+    tls: bool = False
+    """Against an origin behind TLS."""
+    becomes: Callable[[bytes], bytes] = bytes
+    """What the segment that is met is stored as."""
 
     @property
     def patience(self) -> float:
@@ -70,12 +85,20 @@ class Row:
         return 0.4 if any(isinstance(one, Stall | Silence) for one in self.behaviours) else 20.0
 
 
-def passing(name: str, *behaviours: Behaviour, ranges: bool = False) -> Row:
-    return Row(name, behaviours, ranges=ranges)
+def passing(name: str, *behaviours: Behaviour, **more: Any) -> Row:
+    return Row(name, behaviours, **more)
 
 
-def lasting(name: str, behaviour: Behaviour, code: int, *, ranges: bool = False) -> Row:
-    return Row(name, (behaviour,), code, lasts=True, ranges=ranges)
+def lasting(name: str, behaviour: Behaviour, code: int, **more: Any) -> Row:
+    return Row(name, (behaviour,), code, lasts=True, **more)
+
+
+ANOTHER = body(99)
+COOKIES = [("Set-Cookie", f"c{number}={'v' * 60}; Path=/{'; Domain=test' * (number % 2)}") for number in range(200)]
+
+
+def bit_flipped(data: bytes) -> bytes:
+    return data[:50] + bytes([data[50] ^ 1]) + data[51:]
 
 
 ROWS = [
@@ -84,10 +107,15 @@ ROWS = [
     passing("3 chunked body without its end", Cut(after=100, framing="chunked")),
     passing("4 body without a length cut in a packet", Cut(after=100, framing="close")),
     passing("5 body longer than Content-Length", Longer()),
+    passing("7 a flipped bit", FlipBit(at=50), becomes=bit_flipped),
+    passing(
+        "8 another server with other bytes", Cut(after=100), Body(ANOTHER, etag='"two"'), becomes=lambda _: ANOTHER
+    ),
     passing("9 HTML with status 200", Html()),
     passing("10 JSON with status 200", Json()),
     passing("11 empty body", Empty()),
     passing("13 gzip that was not asked for", Gzip()),
+    passing("17 slow but alive", Drip(size=1880, every=0.1)),
     passing("18 stall after the head", Stall(after=10)),
     passing("19 silence", Silence()),
     passing("22 range ignored", IgnoreRange(), ranges=True),
@@ -102,7 +130,10 @@ ROWS = [
     ),
     passing("33 503 with a garbled Retry-After", Status(503, headers={"Retry-After": "soon"})),
     passing("34 500, then 502", Status(500), Status(502)),
+    passing("48 TLS without goodbye", Cut(after=100), tls=True),
+    passing("48 TLS without goodbye, chunked", Cut(after=100, framing="chunked"), tls=True),
     passing("50 an idle connection is gone", HangUp()),
+    passing("51 cookies by the hundred", Headers(COOKIES)),
     passing("chunked", Chunked()),
     passing("close-delimited", CloseDelimited()),
     passing("a slow answer", Delay(0.2)),
@@ -115,6 +146,7 @@ ROWS = [
     lasting("20 endless 1xx", EarlyHints(None), 12),
     lasting("21 endless header fields", Headers([(f"X-{n}", "v") for n in range(400)]), 12),
     lasting("22 range ignored for ever", IgnoreRange(), 0, ranges=True),
+    lasting("28 416 for ever", Status(416), 4, ranges=True),
     lasting("33 Retry-After of thirty years", Status(503, headers={"Retry-After": "1000000000"}), 3),
     lasting("34 503 for ever", Status(503), 3),
     lasting("35 404", Status(404), 4),
@@ -124,6 +156,7 @@ ROWS = [
     lasting("40 redirect loop", Redirect("/v/loop.ts"), 10),
     lasting("42 redirect to a file", Redirect("file:///etc/passwd"), 10),
     lasting("42 redirect to ftp", Redirect("ftp://127.0.0.1/a"), 10),
+    lasting("43 redirect to plain http", Redirect("http://127.0.0.1/a.ts"), 10, tls=True),
     lasting("44 redirect to a metadata address", Redirect("http://169.254.169.254/latest"), 10),
     lasting("resets for ever", Reset(after=100), 3),
     lasting("not HTTP at all", Raw(b"SSH-2.0-nonsense\r\n\r\n"), 3),
@@ -153,57 +186,98 @@ def target(number: int, *, ranges: bool) -> str:
     return f"/v/all.ts?{number}" if ranges else f"/v/{number}.ts"
 
 
-async def fetch(url: str, bundle: Path, *, connections: int = 2, stall_timeout: float = 20.0) -> library.Bundle:
-    return await library.fetch(
-        url, output=bundle, connections=connections, retries=2, stall_timeout=stall_timeout, proxy=""
-    )
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> LocalAuthority:
+    return LocalAuthority(tmp_path_factory.mktemp("authority"))
 
 
-async def stop_in_the_middle(origin: ScriptedOrigin, url: str, bundle: Path, *, ranges: bool) -> set[str]:
-    """A first run that the origin ends at its third segment; the targets of what was finished."""
-    path = target(2, ranges=ranges)
-    origin.always(path, Status(451))
-    with pytest.raises(HlsdlError):
-        await fetch(url, bundle, connections=1)
-    origin.always(path)
-    assert finished(bundle) == {0, 1}
-    return {target(number, ranges=ranges) for number in finished(bundle)}
+async def fetch(url: str, bundle: Path, **flags: Any) -> library.Bundle:
+    quick = {"connections": 2, "retries": 2, "stall_timeout": 20.0, "proxy": ""}
+    return await library.fetch(url, output=bundle, **{**quick, **flags})
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_fault_is_healed_or_told(tmp_path: Path, row: Row) -> None:
+async def test_a_fault_is_healed_or_told(tmp_path: Path, authority: LocalAuthority, row: Row) -> None:
     """Fresh, in the middle, and in the run that goes on."""
-    ends = await asyncio.gather(*(play(row, phase, tmp_path / phase) for phase in PHASES), return_exceptions=True)
-    if failed := [end for end in ends if isinstance(end, BaseException)]:
-        raise failed[0]
+    await side_by_side(partial(play, row, authority), tmp_path)
 
 
-async def play(row: Row, phase: str, folder: Path) -> None:
+async def play(row: Row, authority: LocalAuthority, phase: str, folder: Path) -> None:
     """One row in one phase."""
     bundle = folder / "b.movpkg"
-    with ScriptedOrigin() as origin:
+    flags = {"stall_timeout": row.patience, "cacert": authority.ca_file if row.tls else None}
+    with ScriptedOrigin(tls=authority.server_context() if row.tls else None) as origin:
         url = serve(origin, ranges=row.ranges)
-        met = target(PHASES[phase], ranges=row.ranges)
+        met = target(MEETS[phase], ranges=row.ranges)
         origin.always("/v/loop.ts", Redirect("/v/loop.ts"))
-        before: set[str] = set()
+        before: set[int] = set()
         if phase == "resume":
-            before = await stop_in_the_middle(origin, url, bundle, ranges=row.ranges)
-            origin.clear_requests()
+            stop = target(2, ranges=row.ranges)
+            before = await begun(origin, url, bundle, stop=stop, cacert=flags["cacert"])
         if row.lasts:
             origin.always(met, *row.behaviours)
         else:
             origin.script(met, *row.behaviours)
         if row.code:
             with pytest.raises(HlsdlError) as caught:
-                await fetch(url, bundle, stall_timeout=row.patience)
+                await fetch(url, bundle, **flags)
             assert (caught.value.code, bool(caught.value.hint)) == (row.code, True), (phase, caught.value)
             assert origin.count(met) <= 2 * 3 + 1, phase
             origin.always(met)
-            before |= {target(number, ranges=row.ranges) for number in finished(bundle)}
+            before |= finished(bundle)
             origin.clear_requests()
-        done = await fetch(url, bundle, stall_timeout=row.patience)
-        asked = Counter(request.target for request in origin.requests)
+        done = await fetch(url, bundle, **flags)
+        others = Counter(request.target for request in origin.requests if request.target != met)
         assert origin.count(met), f"{phase}: the fault was never met"
-    assert not before & set(asked), f"{phase}: a finished segment was asked for again"
+    again = {number for number in before if others[target(number, ranges=row.ranges)]}
+    assert not again, f"{phase}: a finished segment was asked for again"
+    assert set(others.values()) == {1}, f"{phase}: another than the one that was met was asked for twice"
     assert done.is_playable_offline
+    require_whole(bundle, [row.becomes(one) if n == MEETS[phase] else one for n, one in enumerate(TRUTH)])
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Every connection is new, and from this answer on the origin has another certificate."""
+
+    context: ssl.SSLContext
+    certificate: Path
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        self.context.load_cert_chain(self.certificate)
+        return replace(answer, ending="close")
+
+
+@pytest.mark.parametrize("fault", ["expired", "another host"])
+async def test_a_certificate_that_goes_bad_is_told_and_outlived(
+    tmp_path: Path, authority: LocalAuthority, fault: str
+) -> None:
+    """Row 47, in three phases."""
+    await side_by_side(partial(distrust, fault, authority), tmp_path)
+
+
+async def distrust(fault: str, authority: LocalAuthority, phase: str, folder: Path) -> None:
+    bundle = folder / "b.movpkg"
+    bad = authority.certificate("127.0.0.1" if fault == "expired" else "elsewhere.test", expired=fault == "expired")
+    context = authority.server_context()
+    context.num_tickets = 0  # a session that goes on shows no certificate
+    flags = {"connections": 1, "cacert": authority.ca_file}
+    with ScriptedOrigin(tls=context) as origin:
+        url = serve_film(origin)
+        if phase == "resume":
+            await begun(origin, url, bundle, **flags)
+        if phase == "middle":
+            origin.always("*", Close())
+            origin.script("/v/2.ts", Changed(context, bad))
+        else:
+            context.load_cert_chain(bad)
+        with pytest.raises(HlsdlError) as caught:
+            await fetch(url, bundle, **flags)
+        assert (caught.value.code, bool(caught.value.hint)) == (4, True), (phase, caught.value)
+        before = finished(bundle)
+        assert before == {"fresh": set(), "middle": {0, 1, 2}, "resume": {0, 1}}[phase]
+        context.load_cert_chain(authority.certificate("127.0.0.1"))
+        origin.clear_requests()
+        await fetch(url, bundle, **flags)
+        assert not before & asked(origin)
     require_whole(bundle, TRUTH)

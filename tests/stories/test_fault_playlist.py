@@ -6,24 +6,40 @@ nothing may appear outside the bundle. The numbers are those of docs/faults.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from commands import command, environment, hlsdl
-from faults import TRUTH, body, finished, playlist, require_whole, serve
+from faults import PHASES, TRUTH, asked, begun, body, finished, playlist, require_whole, serve, side_by_side
 
 import hlsdl as library
-from hlsdl.errors import HlsdlError
-from hlsdl.testing import Behaviour, Cut, Endless, Gzip, GzipBomb, Json, ScriptedOrigin, Status
+from hlsdl.errors import HlsdlError, HttpError
+from hlsdl.testing import (
+    Answer,
+    Behaviour,
+    Body,
+    Cut,
+    Empty,
+    Endless,
+    Gzip,
+    GzipBomb,
+    Json,
+    Request,
+    ScriptedOrigin,
+    Status,
+)
 
-QUICK = {"retries": 1, "proxy": ""}
+INDEX = "/v/index.m3u8"
+QUICK = {"retries": 1, "proxy": "", "connections": 1}
 MORE_MEMORY = 64 * 1024 * 1024
 """What a hostile playlist may cost beyond a harmless one."""
 
@@ -41,28 +57,68 @@ async def refused(url: str, bundle: Path) -> HlsdlError:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        pytest.param(Cut(after=100), 3, id="2 cut"),
-        pytest.param(Gzip(cut=60), 3, id="14 cut gzip whose length fits"),
-        pytest.param(GzipBomb(), 12, id="15 gzip bomb"),
-        pytest.param(Gzip(layers=2), 12, id="15 gzip in gzip"),
-        pytest.param(Json(), 5, id="10 JSON"),
-        pytest.param(Status(503), 3, id="34 503"),
-    ],
-)
-async def test_a_playlist_that_is_served_badly_is_told_and_leaves_nothing(
-    origin: ScriptedOrigin, tmp_path: Path, fault: Behaviour, code: int
-) -> None:
-    bundle, url = tmp_path / "b.movpkg", serve(origin)
-    origin.always("/v/index.m3u8", fault)
-    assert (await refused(url, bundle)).code == code
-    assert list(tmp_path.iterdir()) == []
-    origin.always("/v/index.m3u8")
-    origin.script("/v/index.m3u8", *([fault] if code == 3 else []))
+@dataclass(frozen=True)
+class Gone:
+    """A segment that is gone, whereupon the playlist is read again: from then on that has a fault."""
+
+    origin: ScriptedOrigin
+    faults: tuple[Behaviour, ...]
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        self.origin.always(INDEX, *self.faults)
+        return Status(404).apply(request, answer)
+
+
+async def arrange(phase: str, origin: ScriptedOrigin, url: str, bundle: Path, *faults: Behaviour) -> None:
+    """Let the playlist have these faults from the beginning, or when it is read again, or in the run that goes on."""
+    if phase == "middle":
+        origin.script("/v/3.ts", Gone(origin, faults))
+        return
+    if phase == "resume":
+        await begun(origin, url, bundle)
+    origin.always(INDEX, *faults)
+
+
+async def require_goes_on(phase: str, origin: ScriptedOrigin, url: str, bundle: Path) -> None:
+    """Nothing is lost by what the playlist did, and with a good one the work goes on from there."""
+    before = finished(bundle)
+    assert before == {"fresh": set(), "middle": {0, 1, 2}, "resume": {0, 1}}[phase]
+    origin.always(INDEX)
+    origin.clear_requests()
     await library.fetch(url, output=bundle, **QUICK)
+    assert not before & asked(origin)
     require_whole(bundle, TRUTH)
+
+
+SERVED_BADLY: dict[str, tuple[Behaviour, int]] = {
+    "2 cut": (Cut(after=100), 3),
+    "10 JSON": (Json(), 5),
+    "11 empty": (Empty(), 5),
+    "12 204": (Status(204), 4),
+    "14 cut gzip whose length fits": (Gzip(cut=60), 3),
+    "15 gzip bomb": (GzipBomb(), 12),
+    "15 gzip in gzip": (Gzip(layers=2), 12),
+    "34 503": (Status(503), 3),
+    "64 segments without end": (Endless(), 12),
+}
+
+
+@pytest.mark.parametrize("name", SERVED_BADLY)
+async def test_a_playlist_that_is_served_badly_is_told_and_costs_nothing_stored(tmp_path: Path, name: str) -> None:
+    """In three phases: the first time, when it is read again in the middle, and in the run that goes on."""
+    fault, code = SERVED_BADLY[name]
+
+    async def play(phase: str, folder: Path) -> None:
+        bundle = folder / "b.movpkg"
+        with ScriptedOrigin() as origin:
+            url = serve(origin)
+            await arrange(phase, origin, url, bundle, fault)
+            assert (await refused(url, bundle)).code == code, phase
+            assert folder.exists() is (phase != "fresh")
+            origin.script(INDEX, *([fault] if code == 3 else []))
+            await require_goes_on(phase, origin, url, bundle)
+
+    await side_by_side(play, tmp_path)
 
 
 def peak_memory(*words: str | Path) -> tuple[int, int]:
@@ -92,65 +148,90 @@ def test_a_hostile_playlist_costs_little_memory(origin: ScriptedOrigin, tmp_path
 
 STREAM = "#EXT-X-STREAM-INF:BANDWIDTH=800000\n"
 SEGMENT = "#EXTINF:4,\n0.ts\n"
+SYSTEM = 'METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"'
 
 
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        pytest.param(f"{STREAM}index.m3u8\n", 5, id="63 a playlist that names itself"),
-        pytest.param(f"{STREAM}x.m3u8\n#EXT-X-TARGETDURATION:4\n{SEGMENT}", 5, id="63 two kinds in one"),
-        *(
-            pytest.param(
-                f"#EXT-X-TARGETDURATION:4\n#EXTINF:{value},\n0.ts\n#EXT-X-ENDLIST\n", code, id=f"65 {value[:9]}"
-            )
-            for value, code in (("nan", 5), ("inf", 5), ("-2", 5), ("1e309", 12), ("9" * 400, 5), ("86401", 12))
-        ),
-        pytest.param(f"#EXT-X-MEDIA-SEQUENCE:{'9' * 400}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="65 a long number"),
-        pytest.param(f"#EXT-X-BYTERANGE:10@{2**63}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="71 a range past 2^63"),
-        pytest.param(f"#EXT-X-BYTERANGE:10@99999\n{SEGMENT}#EXT-X-ENDLIST\n", 4, id="71 a range past the end"),
-        pytest.param("#EXTINF:4,\nhttp://127.0.0.1/\x1b[31m.ts\n#EXT-X-ENDLIST\n", 5, id="67 an escape in a URI"),
-        pytest.param(
-            f'#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x{"F" * 33}\n{SEGMENT}#EXT-X-ENDLIST\n',
-            5,
-            id="76 an IV of 132 bits",
-        ),
-        pytest.param(f"#EXT-X-TARGETDURATION:4\n{SEGMENT}", 13, id="77 a stream without end"),
-    ],
-)
-async def test_a_playlist_that_makes_no_sense_is_told_before_anything_is_stored(
-    origin: ScriptedOrigin, tmp_path: Path, text: str, code: int
+SENSELESS = [
+    pytest.param(f"{STREAM}index.m3u8\n", 5, id="63 a playlist that names itself"),
+    pytest.param(f"{STREAM}x.m3u8\n#EXT-X-TARGETDURATION:4\n{SEGMENT}", 5, id="63 two kinds in one"),
+    *(
+        pytest.param(f"#EXT-X-TARGETDURATION:4\n#EXTINF:{value},\n0.ts\n#EXT-X-ENDLIST\n", code, id=f"65 {value[:9]}")
+        for value, code in (("nan", 5), ("inf", 5), ("-2", 5), ("1e309", 12), ("9" * 400, 5), ("86401", 12))
+    ),
+    pytest.param(f"#EXT-X-MEDIA-SEQUENCE:{'9' * 400}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="65 a long number"),
+    pytest.param(f"#EXT-X-BYTERANGE:10@{2**63}\n{SEGMENT}#EXT-X-ENDLIST\n", 12, id="71 a range past 2^63"),
+    pytest.param("#EXTINF:4,\nhttp://127.0.0.1/\x1b[31m.ts\n#EXT-X-ENDLIST\n", 5, id="67 an escape in a URI"),
+    pytest.param(
+        f'#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x{"F" * 33}\n{SEGMENT}#EXT-X-ENDLIST\n', 5, id="76 an IV of 132 bits"
+    ),
+]
+ANOTHER_STREAM = [
+    pytest.param(f"#EXT-X-BYTERANGE:10@99999\n{SEGMENT}#EXT-X-ENDLIST\n", 4, id="71 a range past the end"),
+    pytest.param(f"#EXT-X-TARGETDURATION:4\n{SEGMENT}", 13, id="77 a stream without end"),
+    pytest.param(f'#EXT-X-KEY:METHOD=AES-128,URI="k"\n{SEGMENT}#EXT-X-ENDLIST\n', 7, id="74 a key that is none"),
+    pytest.param(f"#EXT-X-KEY:{SYSTEM}\n{SEGMENT}#EXT-X-ENDLIST\n", 7, id="79 a key system"),
+]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("text", "code"), SENSELESS)
+async def test_a_playlist_that_makes_no_sense_is_told_and_costs_nothing_stored(
+    origin: ScriptedOrigin, tmp_path: Path, text: str, code: int, phase: str
 ) -> None:
-    url = serve(origin)
-    origin.add("/v/index.m3u8", f"#EXTM3U\n{text}".encode())
-    error = await refused(url, tmp_path / "b.movpkg")
+    """The first time, when it is read again in the middle, and in the run that goes on."""
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    await arrange(phase, origin, url, bundle, Body(f"#EXTM3U\n{text}".encode()))
+    error = await refused(url, bundle)
     assert error.code == code, error
     assert "\x1b" not in f"{error.message} {error.hint} {error.url}"
-    assert not finished(tmp_path / "b.movpkg")
+    await require_goes_on(phase, origin, url, bundle)
 
 
-@pytest.mark.parametrize(
-    "encode",
-    [
-        pytest.param(lambda text: b"\xef\xbb\xbf" + text, id="byte order mark"),
-        pytest.param(lambda text: text.replace(b"\n", b"\r\n"), id="CRLF"),
-        pytest.param(lambda text: text.rstrip(b"\n"), id="no last line end"),
-        pytest.param(lambda text: text.replace(b"#EXTINF:4,", b"#EXTINF:4,caf\xe9"), id="Latin-1 title"),
-        pytest.param(lambda text: text.decode().encode("utf-16"), id="UTF-16"),
-    ],
-)
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("text", "code"), ANOTHER_STREAM)
+async def test_a_playlist_that_cannot_be_stored_is_told_and_is_no_substitute(
+    origin: ScriptedOrigin, tmp_path: Path, text: str, code: int, phase: str
+) -> None:
+    """Once something is stored, it is another stream: that is told before anything in it is asked for."""
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    origin.add("/v/k", b"fifteen bytes..")
+    await arrange(phase, origin, url, bundle, Body(f"#EXTM3U\n{text}".encode()))
+    assert (await refused(url, bundle)).code == (code if phase == "fresh" else 8)
+    if phase == "fresh":
+        assert finished(bundle) == set()
+        return
+    assert not origin.count("/v/k")
+    await require_goes_on(phase, origin, url, bundle)
+
+
+SPELLINGS = [
+    pytest.param(lambda text: b"\xef\xbb\xbf" + text, id="byte order mark"),
+    pytest.param(lambda text: text.replace(b"\n", b"\r\n"), id="CRLF"),
+    pytest.param(lambda text: text.rstrip(b"\n"), id="no last line end"),
+    pytest.param(lambda text: text.replace(b"#EXTINF:4,", b"#EXTINF:4,caf\xe9"), id="Latin-1 title"),
+    pytest.param(lambda text: text.decode().encode("utf-16"), id="UTF-16"),
+]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("encode", SPELLINGS)
 async def test_a_playlist_in_another_spelling_is_read_or_refused(
-    origin: ScriptedOrigin, tmp_path: Path, encode: object
+    origin: ScriptedOrigin, tmp_path: Path, encode: Callable[[bytes], bytes], phase: str
 ) -> None:
     """Row 78."""
     bundle, url = tmp_path / "b.movpkg", serve(origin)
-    text = encode(playlist())  # type: ignore[operator]
-    origin.add("/v/index.m3u8", text)
+    text = encode(playlist())
+    await arrange(phase, origin, url, bundle, Body(text))
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
         assert (await refused(url, bundle)).code == 5
+        await require_goes_on(phase, origin, url, bundle)
         return
+    with contextlib.suppress(HttpError):  # the segment that was gone, where the playlist names no other
+        await library.fetch(url, output=bundle, **QUICK)
     await library.fetch(url, output=bundle, **QUICK)
+    assert {origin.count(f"/v/{number}.ts") for number in (0, 1, 2)} <= {0, 1}
     require_whole(bundle, TRUTH)
 
 
@@ -180,7 +261,7 @@ async def test_no_name_at_the_origin_becomes_a_name_here(origin: ScriptedOrigin,
     origin.add("/v/list.m3u8", playlist(HOSTILE))
     url = origin.url("/v/list.m3u8")
     origin.always("*", Anything())
-    await library.fetch(url, output=bundle, connections=1, **QUICK)
+    await library.fetch(url, output=bundle, **QUICK)
     require_whole(bundle, truth)
     assert {path.name for path in tmp_path.rglob("*") if bundle not in path.parents} == {"in", "b.movpkg"}
     names = {path.name for path in bundle.rglob("*") if path.is_file()}
