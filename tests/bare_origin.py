@@ -97,6 +97,11 @@ class Bare:
         writer.write(head("206 Partial Content", f"ETag: {self.etag}", told, f"Content-Length: {len(part)}") + part)
 
 
+async def gone(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> None:
+    """What ends a run for good."""
+    writer.write(head("451 No More", "Content-Length: 0"))
+
+
 @asynccontextmanager
 async def bare() -> AsyncIterator[Bare]:
     """A bare origin with the film on it."""

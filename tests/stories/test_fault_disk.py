@@ -7,6 +7,7 @@ The numbers are those of docs/faults.md.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -15,11 +16,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import Done, command, environment, hlsdl, start
-from faults import TRUTH, asked, finished, require_told, require_whole, serve
+from faults import TRUTH, asked, begun, finished, require_told, require_whole, serve
 from lan import system, until, wait
 
 import hlsdl.sync as blocking
@@ -104,18 +106,30 @@ FAILURES = {
     "89 no descriptor": (bent("EMFILE", "openat", 12, lasting=True), ""),
     "90 short writes": (bent("short", "write", 5, lasting=True), ""),
 }
-"""Which call on which file below the bundle (all of them: nothing) fails how, from when on."""
+"""Which call on which file below the bundle (all of them: nothing) fails how, from when on: in the middle."""
+FROM_THE_FIRST = [name for name, (injection, _) in FAILURES.items() if injection.lasting or "flushed" in name]
 
 
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [
+        *((name, "middle") for name in FAILURES),
+        *((name, phase) for phase in ("fresh", "resume") for name in FROM_THE_FIRST),
+    ],
+)
 def test_a_call_that_fails_is_told_and_costs_nothing_finished(
-    origin: ScriptedOrigin, tmp_path: Path, name: str
+    origin: ScriptedOrigin, tmp_path: Path, name: str, phase: str
 ) -> None:
     reason = why_no_tracer()
     if reason is not None:
         pytest.skip(reason)
     bundle, url = tmp_path / "b.movpkg", serve(origin)
     injection, inside = FAILURES[name]
+    before: set[int] = set()
+    if phase == "resume":
+        before = asyncio.run(begun(origin, url, bundle))
+    if phase != "middle":
+        injection = replace(injection, at=1)
     words = command("fetch", url, "-o", bundle, "-N", "2", "--json")
     ended = run_traced(words, injection, inside=bundle / inside if inside else bundle, scratch=tmp_path)
     assert ended.fired, "nothing was injected"
@@ -127,17 +141,44 @@ def test_a_call_that_fails_is_told_and_costs_nothing_finished(
     else:
         assert injection.action == "short" or not injection.lasting
         require_whole(bundle, TRUTH)
+    assert not before & asked(origin)
+    assert before <= finished(bundle)
     require_goes_on(origin, url, bundle, finished(bundle))
 
 
-def test_a_disk_without_inodes_is_told_and_can_be_resumed(origin: ScriptedOrigin, disk: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(("inodes", "phase"), [(4, "fresh"), (14, "middle"), (14, "resume")])
+def test_a_disk_without_inodes_is_told_and_can_be_resumed(
+    origin: ScriptedOrigin, disk: Callable[..., Path], inodes: int, phase: str
+) -> None:
     """Row 83."""
-    place = disk("mount", "-t", "tmpfs", "-o", "size=512m,nr_inodes=14", "tmpfs")
+    place = disk("mount", "-t", "tmpfs", "-o", f"size=512m,nr_inodes={inodes}", "tmpfs")
     url, bundle = serve(origin), place / "b.movpkg"
+    before: set[int] = set()
+    if phase == "resume":
+        before = asyncio.run(begun(origin, url, bundle))
     told = require_told(fetch(url, bundle), 9)
     assert told["resumable"] is True
-    before = finished(bundle)
-    subprocess.run(["mount", "-o", "remount,nr_inodes=10000", str(place)], check=True)
+    assert not before & asked(origin)
+    before |= finished(bundle)
+    assert bool(before) is (phase != "fresh")
+    system("mount", "-o", "remount,nr_inodes=10000", str(place))
+    require_goes_on(origin, url, bundle, before)
+
+
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+def test_a_disk_that_somebody_else_has_filled_is_told(
+    origin: ScriptedOrigin, disk: Callable[..., Path], phase: str
+) -> None:
+    """Row 80: not a byte is left, and later there is room again."""
+    place = disk("mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs")
+    url, bundle = serve(origin), place / "b.movpkg"
+    before = asyncio.run(begun(origin, url, bundle)) if phase == "resume" else set()
+    with (place / "theirs").open("wb") as theirs:
+        os.posix_fallocate(theirs.fileno(), 0, shutil.disk_usage(place).free)
+    told = require_told(fetch(url, bundle), 9)
+    assert told["resumable"] is True
+    assert asked(origin) == set()
+    (place / "theirs").unlink()
     require_goes_on(origin, url, bundle, before)
 
 
@@ -187,20 +228,26 @@ def test_few_descriptors_are_enough(origin: ScriptedOrigin, tmp_path: Path) -> N
     assert told["resumable"] is True
 
 
-def test_a_file_that_may_not_grow_is_told(origin: ScriptedOrigin, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+def test_a_file_that_may_not_grow_is_told(origin: ScriptedOrigin, tmp_path: Path, phase: str) -> None:
     """Row 90: the kernel cuts the write short and refuses the rest (EFBIG); nothing half written gets a name."""
     bundle, url = tmp_path / "b.movpkg", serve(origin)
+    before = asyncio.run(begun(origin, url, bundle)) if phase == "resume" else set()
     told = require_told(limited(resource.RLIMIT_FSIZE, 6000, "fetch", url, "-o", bundle, "--json"), 9)
     assert told["resumable"] is True
-    assert finished(bundle) == set()
-    require_goes_on(origin, url, bundle, set())
+    assert finished(bundle) == before
+    assert not before & asked(origin)
+    require_goes_on(origin, url, bundle, before)
 
 
+@pytest.mark.parametrize("phase", ["middle", "resume"])
 def test_files_that_somebody_else_touches_are_found_and_only_they_come_again(
-    origin: ScriptedOrigin, tmp_path: Path
+    origin: ScriptedOrigin, tmp_path: Path, phase: str
 ) -> None:
     """Row 91: one is deleted, one cut and one replaced while the download goes on."""
     bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
+    if phase == "resume":
+        asyncio.run(begun(origin, url, bundle))
     origin.script(f"/v/{HELD}.ts", Hold(go))
     process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
     until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
@@ -216,9 +263,14 @@ def test_files_that_somebody_else_touches_are_found_and_only_they_come_again(
     assert asked(origin) == {0, 1, 2}
 
 
-def test_a_bundle_that_is_moved_in_the_middle_stays_whole_where_it_is(origin: ScriptedOrigin, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+def test_a_bundle_that_is_moved_in_the_middle_stays_whole_where_it_is(
+    origin: ScriptedOrigin, tmp_path: Path, phase: str
+) -> None:
     """Row 92: work goes on in the folder itself, not at its old name, and nothing appears there."""
     bundle, moved, url, go = tmp_path / "b.movpkg", tmp_path / "moved.movpkg", serve(origin), threading.Event()
+    if phase == "resume":
+        asyncio.run(begun(origin, url, bundle))
     origin.script(f"/v/{HELD}.ts", Hold(go))
     process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
     until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")

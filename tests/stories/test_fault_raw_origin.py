@@ -16,9 +16,9 @@ from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
-from bare_origin import Asked, Bare, Fault, bare, head, hlsdl
+from bare_origin import Asked, Bare, Fault, bare, gone, head, hlsdl
 from commands import Done
-from faults import SEGMENTS, TRUTH, finished, playlist, require_told, require_whole
+from faults import PHASES, SEGMENTS, TRUTH, finished, require_told, require_whole, stopped
 
 import hlsdl as library
 
@@ -200,80 +200,18 @@ async def test_a_third_of_all_answers_may_be_errors(tmp_path: Path) -> None:
     require_whole(tmp_path / "b.movpkg", TRUTH)
 
 
-BIG = b"".join(b"\x47" + random.Random(number).randbytes(187) for number in range(60_000))
-HALF = 9_000_000
-"""Of 11 MB: above what is worth resuming."""
+async def begun_at(origin: Bare, bundle: Path) -> None:
+    """A first run that ends at the third segment."""
+    origin.faults["/v/2.ts"] = gone
+    await stopped(origin.url("/v/index.m3u8"), bundle)
+    del origin.faults["/v/2.ts"]
+    origin.log.clear()
 
 
-async def other_etag(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool:
-    origin.etag = '"two"'
-    return True
-
-
-async def range_ignored(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool:
-    request.headers.pop("range", None)
-    return True
-
-
-async def range_shifted(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
-    span = request.span(len(BIG))
-    if span is None:
-        return True
-    part = BIG[span[0] + 188 :]
-    told = f"Content-Range: bytes {span[0] + 188}-{len(BIG) - 1}/{len(BIG)}"
-    fields = (f"ETag: {origin.etag}", told, f"Content-Length: {len(part)}")
-    writer.write(head("206 Partial Content", *fields) + part)
-    await writer.drain()
-    return None
-
-
-async def range_refused(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
-    if request.span(len(BIG)) is None:
-        return True
-    writer.write(head("416 Range Not Satisfiable", f"Content-Range: bytes */{len(BIG)}", "Content-Length: 0"))
-    return None
-
-
-async def in_order(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool:
-    return True
-
-
-SECOND: dict[str, Fault] = {
-    "29 another ETag": other_etag,
-    "22 range ignored": range_ignored,
-    "23 another range": range_shifted,
-    "28 416": range_refused,
-    "the rest": in_order,
-}
-
-
-@pytest.mark.parametrize("name", SECOND)
-async def test_the_rest_of_a_large_segment_is_never_spliced_wrongly(tmp_path: Path, name: str) -> None:
-    """The first answer breaks off behind the middle, so that the rest is asked for by range."""
-    bundle = tmp_path / "b.movpkg"
-    tries: list[str] = []
-
-    async def broken(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
-        tries.append(request.headers.get("range", ""))
-        if len(tries) > 1:
-            return await SECOND[name](origin, request, writer)
-        writer.write(head("200 OK", f"ETag: {origin.etag}", f"Content-Length: {len(BIG)}") + BIG[:HALF])
-        await writer.drain()
-        return None
-
-    async with bare() as origin:
-        origin.files["/v/big.ts"] = BIG
-        origin.files["/v/index.m3u8"] = playlist(["big.ts"])
-        origin.faults["/v/big.ts"] = broken
-        words = ("-N", "1", "--retries", "3", "--stall-timeout", "5", "--json")
-        done = await hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle, *words)
-    assert done.code == 0, (done.out, done.err)
-    assert tries[1].startswith("bytes=8") or tries[1].startswith("bytes=9"), tries
-    require_whole(bundle, [BIG])
-
-
-async def test_a_redirect_to_another_host_takes_no_cookie_and_no_header_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", PHASES)
+async def test_a_redirect_to_another_host_takes_no_cookie_and_no_header_along(tmp_path: Path, phase: str) -> None:
     """Row 41: and what the first host sets comes back to it alone."""
+    moves = range({"fresh": 0, "middle": 3, "resume": 2}[phase], SEGMENTS)
 
     async def moved(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
         if request.headers["host"].startswith("localhost"):
@@ -285,16 +223,19 @@ async def test_a_redirect_to_another_host_takes_no_cookie_and_no_header_along(tm
     jar = tmp_path / "cookies.txt"
     jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tsesame\n")
     async with bare() as origin:
-        for number in range(SEGMENTS):
+        if phase == "resume":
+            await begun_at(origin, tmp_path / "b.movpkg")
+        for number in moves:
             origin.faults[f"/v/{number}.ts"] = moved
-        words = ("-H", "X-Key: sesame", "--cookies", jar, "--allow-private", *QUICK)
+        words = ("-H", "X-Key: sesame", "--cookies", jar, "--allow-private", *QUICK, "-N", "1")
         done = await hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", tmp_path / "b.movpkg", *words)
         at_home = [one for one in origin.log if one.headers["host"].startswith("127.")]
         away = [one for one in origin.log if one.headers["host"].startswith("localhost")]
     assert done.code == 0, (done.out, done.err)
     assert all("session=sesame" in one.headers["cookie"] and one.headers["x-key"] == "sesame" for one in at_home)
     assert "visit=7" in at_home[-1].headers["cookie"]
-    assert len(away) == SEGMENTS
+    assert len(away) == len(moves)
+    assert [one.target for one in at_home].count("/v/0.ts") == (phase != "resume")
     assert "sesame" not in str([one.headers for one in away])
     assert not any("cookie" in one.headers for one in away)
     assert "sesame" not in done.out + done.err
@@ -309,36 +250,40 @@ async def through(proxy: Bare, origin: Bare, bundle: Path) -> Done:
     return await hlsdl("fetch", origin.url("/v/index.m3u8", host="films.test"), "-o", bundle, *words)
 
 
-async def test_a_proxy_that_wants_a_sign_in_is_told_at_once(tmp_path: Path) -> None:
-    """Row 59."""
-
-    async def sign_in(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(head("407 Who Are You", 'Proxy-Authenticate: Basic realm="x"', "Content-Length: 0"))
-
-    async with bare() as proxy, bare() as origin:
-        proxy.faults["*"] = sign_in
-        told = require_told(await through(proxy, origin, tmp_path / "b.movpkg"), 4)
-        assert "--proxy" in told["hint"]
-        assert (len(proxy.log), origin.log) == (1, [])
+async def sign_in(origin: Bare, request: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(head("407 Who Are You", 'Proxy-Authenticate: Basic realm="x"', "Content-Length: 0"))
 
 
-async def test_a_proxy_that_dies_is_a_network_that_failed(tmp_path: Path) -> None:
-    """Row 59: it hangs up on everything in the middle, and later it is back."""
+PROXIES = {"wants a sign-in": (sign_in, 4), "dies": (goodbye, 3)}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("name", PROXIES)
+async def test_a_proxy_that_fails_is_told_and_can_be_outlived(tmp_path: Path, name: str, phase: str) -> None:
+    """Row 59: from the first request, from the middle, or in the run that goes on; and later it works."""
     bundle = tmp_path / "b.movpkg"
-    dead: list[str] = []
+    fault, code = PROXIES[name]
+    failing = phase != "middle"
 
-    async def serve_then_die(proxy: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
-        if dead or request.target.endswith("/3.ts"):
-            dead.append(request.target)
-            return None
-        return True
+    async def serve_then_fail(proxy: Bare, request: Asked, writer: asyncio.StreamWriter) -> bool | None:
+        nonlocal failing
+        failing = failing or request.target.endswith("/3.ts")
+        return await fault(proxy, request, writer) if failing else True
 
     async with bare() as proxy, bare() as origin:
         proxy.files |= {origin.url(path, host="films.test"): data for path, data in proxy.files.items()}
-        proxy.faults["*"] = serve_then_die
-        told = require_told(await through(proxy, origin, bundle), 3)
-        assert told["resumable"] is True
+        if phase == "resume":
+            proxy.faults[origin.url("/v/2.ts", host="films.test")] = gone
+            require_told(await through(proxy, origin, bundle), 4)
+            proxy.log.clear()
+        proxy.faults = {"*": serve_then_fail}
+        told = require_told(await through(proxy, origin, bundle), code)
+        assert told["resumable"] is (code == 3)
+        if code == 4:
+            assert "--proxy" in told["hint"]
+            assert phase == "middle" or len(proxy.log) == 1
         before = finished(bundle)
+        assert bool(before) is (phase != "fresh")
         proxy.faults.clear()
         proxy.log.clear()
         done = await through(proxy, origin, bundle)
