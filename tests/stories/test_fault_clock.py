@@ -6,6 +6,7 @@ The numbers are those of docs/faults.md.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import pytest
 from commands import command, environment
-from faults import TRUTH, finished, playlist, require_told, require_whole, serve
+from faults import TRUTH, asked, begun, finished, playlist, require_told, require_whole, serve
 from lan import end, until, wait
 
 from hlsdl.testing import Answer, Hold, LocalAuthority, Request, ScriptedOrigin, Status
@@ -139,30 +140,39 @@ def test_a_clock_that_jumps_in_the_middle_changes_nothing(
 
 
 @pytest.mark.parametrize("wrong", [-YEAR, 10 * YEAR], ids=["a year slow", "ten years fast"])
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
 def test_a_wrong_clock_does_not_change_how_long_a_server_is_left_alone(
-    tmp_path: Path, clock: BentClock, wrong: int
+    tmp_path: Path, clock: BentClock, wrong: int, phase: str
 ) -> None:
-    """Row 61: a Retry-After date counts from the server's own date."""
+    """Rows 60 and 61: a Retry-After date counts from the server's own date; the run before may have had the true time."""
     bundle = tmp_path / "b.movpkg"
     clock.jump(wrong)
     with ScriptedOrigin() as origin:
         assert abs(shown(clock) - float(subprocess.check_output(["date", "+%s"])) - wrong) < 60
         url = serve(origin)
+        before = asyncio.run(begun(origin, url, bundle)) if phase == "resume" else set()
         origin.script("/v/2.ts", Status(503, headers={"Retry-After": formatdate(usegmt=True)}))
         with running("fetch", url, "-o", bundle, *QUICK, **clock.variables) as process:
             done = wait(process)
         assert origin.count("/v/2.ts") == 2
+        assert not before & asked(origin)
     assert done.code == 0, (done.out, done.err)
     require_whole(bundle, TRUTH)
 
 
 @pytest.mark.parametrize("wrong", [-YEAR, 10 * YEAR], ids=["a year slow", "ten years fast"])
-def test_a_wrong_clock_makes_certificates_wrong_and_says_so(tmp_path: Path, clock: BentClock, wrong: int) -> None:
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+def test_a_wrong_clock_makes_certificates_wrong_and_says_so(
+    tmp_path: Path, clock: BentClock, wrong: int, phase: str
+) -> None:
     """Row 61: nothing is downgraded, and with the right time the same command works."""
     bundle, authority = tmp_path / "b.movpkg", LocalAuthority(tmp_path)
     clock.jump(wrong)
     with ScriptedOrigin(tls=authority.server_context()) as origin:
         url = serve(origin)
+        before: set[int] = set()
+        if phase == "resume":
+            before = asyncio.run(begun(origin, url, bundle, cacert=authority.ca_file))
         words = ("fetch", url, "-o", bundle, "--cacert", authority.ca_file, *QUICK)
         with running(*words, **clock.variables) as process:
             told = require_told(wait(process), 4)
@@ -171,4 +181,5 @@ def test_a_wrong_clock_makes_certificates_wrong_and_says_so(tmp_path: Path, cloc
         assert origin.requests == []
         with running(*words) as process:
             assert wait(process).code == 0
+        assert not before & asked(origin)
     require_whole(bundle, TRUTH)

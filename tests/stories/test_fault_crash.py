@@ -5,6 +5,7 @@ The numbers are those of docs/faults.md.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -19,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import command, environment, hlsdl, start
-from faults import TRUTH, asked, body, finished, playlist, require_told, require_whole, serve
-from lan import end, until
+from commands import Done, command, environment, hlsdl, start
+from faults import TRUTH, asked, begun, body, finished, playlist, require_told, require_whole, serve
+from lan import end, until, wait
 
 import hlsdl.sync as blocking
 from hlsdl.testing import Hold, ScriptedOrigin
@@ -66,11 +67,14 @@ def join(group: Path, process: subprocess.Popen[str]) -> None:
     (group / "cgroup.procs").write_text(str(process.pid))
 
 
+@pytest.mark.parametrize("phase", ["middle", "resume"])
 def test_a_process_that_the_kernel_kills_for_memory_resumes(
-    origin: ScriptedOrigin, tmp_path: Path, memory_group: Path
+    origin: ScriptedOrigin, tmp_path: Path, memory_group: Path, phase: str
 ) -> None:
     """Row 104: another process takes all the memory, and the download is what the kernel kills."""
     bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
+    if phase == "resume":
+        asyncio.run(begun(origin, url, bundle))
     origin.script(f"/v/{HELD}.ts", Hold(go, after=3000))
     process = start("fetch", url, "-o", bundle, "-N", "1")
     hog = subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE, text=True)
@@ -143,6 +147,54 @@ def test_a_manifest_that_is_damaged_is_told_and_left_alone(origin: ScriptedOrigi
     assert again.code == 0, again.err
     require_whole(Path(again.document["path"]), TRUTH)
     assert (bundle / "manifest.json").read_bytes() == bytes(data)
+
+
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGKILL", -signal.SIGKILL), ("SIGINT", 130), ("SIGTERM", 130)],
+    ids=["95 SIGKILL", "101 SIGINT", "101 SIGTERM"],
+)
+def test_an_end_before_the_first_segment_of_a_run_costs_nothing(
+    origin: ScriptedOrigin, tmp_path: Path, name: str, code: int, phase: str
+) -> None:
+    """Rows 95 and 101: while the playlist is on its way, for the first time or for the run that goes on."""
+    bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
+    before = asyncio.run(begun(origin, url, bundle)) if phase == "resume" else set()
+    origin.script("/v/index.m3u8", Hold(go, after=30))
+    process = start("fetch", url, "-o", bundle, "--json")
+    until(lambda: origin.count("/v/index.m3u8"), "the playlist")
+    process.send_signal(getattr(signal, name))
+    out, err = process.communicate(timeout=30)
+    go.set()
+    done = Done(process.returncode, out, err)
+    assert done.code == code, err
+    if code > 0:
+        require_told(done, code)
+    assert finished(bundle) == before
+    origin.clear_requests()
+    blocking.fetch(url, output=bundle, proxy="")
+    assert not before & asked(origin)
+    require_whole(bundle, TRUTH)
+
+
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+def test_a_second_process_is_told_before_the_first_has_its_first_segment(
+    origin: ScriptedOrigin, tmp_path: Path, phase: str
+) -> None:
+    """Row 102: on a fresh start, and in the run that goes on."""
+    bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
+    before = asyncio.run(begun(origin, url, bundle)) if phase == "resume" else set()
+    held = f"/v/{len(before)}.ts"
+    origin.script(held, Hold(go))
+    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
+    until(lambda: origin.count(held), "its first segment")
+    require_told(hlsdl("fetch", url, "-o", bundle, "--json"), 11)
+    go.set()
+    assert wait(process).code == 0
+    assert {origin.count(f"/v/{number}.ts") for number in range(len(TRUTH)) if number not in before} == {1}
+    assert not before & asked(origin)
+    require_whole(bundle, TRUTH)
 
 
 def test_a_closed_terminal_saves_and_the_same_command_goes_on(origin: ScriptedOrigin, tmp_path: Path) -> None:

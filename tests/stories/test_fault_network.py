@@ -6,6 +6,7 @@ The numbers are those of docs/faults.md.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import subprocess
 import threading
@@ -17,8 +18,8 @@ from pathlib import Path
 
 import pytest
 from commands import Done
-from faults import SEGMENTS, TRUTH, asked, body, finished, playlist, require_told, require_whole, serve
-from lan import FAR, NEAR, Lan, until, wait, why_not
+from faults import SEGMENTS, TRUTH, asked, begun, body, finished, playlist, require_told, require_whole, serve
+from lan import FAR, NEAR, Lan, inside, until, wait, why_not
 
 from hlsdl.testing import Answer, Close, Hold, Request, ScriptedOrigin
 
@@ -61,10 +62,18 @@ def lan() -> Iterator[Lan]:
     cable.close()
 
 
+def begin(lan: Lan, origin: ScriptedOrigin, url: str, bundle: Path) -> set[int]:
+    """A first run on the near machine that the origin ends at its third segment; what was finished."""
+    return inside(lan.near, lambda: asyncio.run(begun(origin, url, bundle)))
+
+
 @contextmanager
-def under_way(lan: Lan, bundle: Path, *flags: str) -> Iterator[UnderWay]:
+def under_way(lan: Lan, bundle: Path, *flags: str, phase: str = "middle") -> Iterator[UnderWay]:
+    """In the middle of a first run, or of the one that goes on."""
     with lan.origin() as origin:
         url, go = serve(origin), threading.Event()
+        if phase == "resume":
+            begin(lan, origin, url, bundle)
         origin.script(f"/v/{HELD}.ts", Hold(go, after=3000))
         process = lan.start("fetch", url, "-o", bundle, "-N", "1", *QUICK, *flags)
         until(lambda: finished(bundle) == {0, 1, 2} and origin.count(f"/v/{HELD}.ts"), "three segments and a half")
@@ -80,7 +89,7 @@ def require_done(done: Done, bundle: Path) -> None:
 def nothing_twice(story: UnderWay) -> None:
     """No finished segment was asked for again, counted from the beginning."""
     counts = Counter(request.path for request in story.origin.requests)
-    assert {number: counts[f"/v/{number}.ts"] for number in story.before} == dict.fromkeys(story.before, 1)
+    assert {counts[f"/v/{number}.ts"] for number in story.before} <= {0, 1}, counts
 
 
 def sent_again(lan: Lan) -> int:
@@ -119,7 +128,7 @@ def test_resets_of_every_connection_end_resumably(lan: Lan, tmp_path: Path) -> N
     """Row 53: a firewall that answers everything with RST, until it no longer does."""
     bundle = tmp_path / "b.movpkg"
     with under_way(lan, bundle, "--retries", "2") as story:
-        lan.firewall("-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+        reset_everything(lan)
         lan.firewall("-p", "tcp", "--tcp-flags", "RST", "NONE", "-j", "DROP", chain="OUTPUT")
         story.go.set()
         told = require_told(wait(story.process), 3)
@@ -128,6 +137,31 @@ def test_resets_of_every_connection_end_resumably(lan: Lan, tmp_path: Path) -> N
         lan.heal()
         require_done(lan.hlsdl("fetch", story.url, "-o", bundle, *QUICK), bundle)
         nothing_twice(story)
+
+
+def reset_everything(lan: Lan) -> None:
+    """Answer each attempt to connect with RST."""
+    lan.firewall("-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
+
+
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+@pytest.mark.parametrize("name", ["52 black hole", "53 resets"])
+def test_a_network_that_fails_from_the_first_request_ends_resumably(
+    lan: Lan, tmp_path: Path, name: str, phase: str
+) -> None:
+    """Rows 52 and 53: for the source itself, on a fresh start and in the run that goes on."""
+    bundle = tmp_path / "b.movpkg"
+    with lan.origin() as origin:
+        url = serve(origin)
+        before = begin(lan, origin, url, bundle) if phase == "resume" else set()
+        lan.black_hole() if name.startswith("52") else reset_everything(lan)
+        told = require_told(lan.hlsdl("fetch", url, "-o", bundle, "--retries", "0", *QUICK), 3)
+        assert told["resumable"] is True
+        assert lan.met(1) >= 1
+        assert bundle.exists() is (phase == "resume")
+        lan.heal()
+        require_done(lan.hlsdl("fetch", url, "-o", bundle, *QUICK), bundle)
+        assert not before & asked(origin)
 
 
 def test_a_link_that_is_down_for_a_moment_costs_no_request(lan: Lan, tmp_path: Path) -> None:
@@ -142,10 +176,11 @@ def test_a_link_that_is_down_for_a_moment_costs_no_request(lan: Lan, tmp_path: P
         assert not story.is_asked_again()
 
 
-def test_a_link_that_is_down_for_long_is_outlasted(lan: Lan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+def test_a_link_that_is_down_for_long_is_outlasted(lan: Lan, tmp_path: Path, phase: str) -> None:
     """Row 54: the near machine has no route meanwhile, and every attempt fails at once."""
     bundle = tmp_path / "b.movpkg"
-    with under_way(lan, bundle) as story:
+    with under_way(lan, bundle, phase=phase) as story:
         lan.link("down")
         until(lambda: lan.connections() == 0, "the end of the old connection")
         lan.link("up")
@@ -154,10 +189,11 @@ def test_a_link_that_is_down_for_long_is_outlasted(lan: Lan, tmp_path: Path) -> 
         nothing_twice(story)
 
 
-def test_a_machine_that_changes_its_address_goes_on(lan: Lan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+def test_a_machine_that_changes_its_address_goes_on(lan: Lan, tmp_path: Path, phase: str) -> None:
     """Row 54a: another network in the middle of a body, as with a laptop that is carried home."""
     bundle = tmp_path / "b.movpkg"
-    with under_way(lan, bundle) as story:
+    with under_way(lan, bundle, phase=phase) as story:
         lan.on(lan.near, "ip", "addr", "del", f"{NEAR}/24", "dev", "eth0")
         lan.on(lan.near, "ip", "addr", "add", "10.77.0.9/24", "dev", "eth0")
         story.go.set()
@@ -166,10 +202,11 @@ def test_a_machine_that_changes_its_address_goes_on(lan: Lan, tmp_path: Path) ->
         nothing_twice(story)
 
 
-def test_large_packets_that_no_longer_fit_are_a_stall_like_any_other(lan: Lan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+def test_large_packets_that_no_longer_fit_are_a_stall_like_any_other(lan: Lan, tmp_path: Path, phase: str) -> None:
     """Row 54b: the path takes shorter packets than before, and nobody says so."""
     bundle = tmp_path / "b.movpkg"
-    with under_way(lan, bundle) as story:
+    with under_way(lan, bundle, phase=phase) as story:
         lan.on(lan.near, "ip", "link", "set", "eth0", "mtu", "600")
         story.go.set()
         require_done(wait(story.process), bundle)
@@ -177,32 +214,36 @@ def test_large_packets_that_no_longer_fit_are_a_stall_like_any_other(lan: Lan, t
         nothing_twice(story)
 
 
-@pytest.mark.parametrize("share", ["0.05", "0.20"])
-def test_lost_packets_lose_no_byte(lan: Lan, tmp_path: Path, share: str) -> None:
+@pytest.mark.parametrize(("share", "phase"), [("0.05", "fresh"), ("0.20", "fresh"), ("0.05", "resume")])
+def test_lost_packets_lose_no_byte(lan: Lan, tmp_path: Path, share: str, phase: str) -> None:
     """Row 55."""
     bundle, truth = tmp_path / "b.movpkg", [body(number, packets=100) for number in range(8)]
     with lan.origin() as origin:
         url = serve(origin, truth)
+        before = begin(lan, origin, url, bundle) if phase == "resume" else set()
         for chain in ("INPUT", "OUTPUT"):
             lan.firewall("-m", "statistic", "--mode", "random", "--probability", share, "-j", "DROP", chain=chain)
         done = lan.hlsdl("fetch", url, "-o", bundle, "--json")
         assert done.code == 0, (done.out, done.err)
         assert lan.met(1) + lan.met(1, chain="OUTPUT") > 0
+        assert not before & asked(origin)
     require_whole(bundle, truth)
 
 
-@pytest.mark.parametrize("rate", ["1mbit", "64kbit"])
-def test_a_slow_line_is_no_stall(lan: Lan, tmp_path: Path, rate: str) -> None:
+@pytest.mark.parametrize(("rate", "phase"), [("1mbit", "fresh"), ("64kbit", "fresh"), ("1mbit", "resume")])
+def test_a_slow_line_is_no_stall(lan: Lan, tmp_path: Path, rate: str, phase: str) -> None:
     """Row 56: eight connections share it, and none is given up while bytes come."""
     bundle, truth = tmp_path / "b.movpkg", [body(number, packets=12) for number in range(10)]
     with lan.origin() as origin:
         url = serve(origin, truth)
+        before = begin(lan, origin, url, bundle) if phase == "resume" else set()
         shape = ("tbf", "rate", rate, "burst", "4kb", "latency", "2s")
         lan.on(lan.far, "tc", "qdisc", "add", "dev", "eth0", "root", *shape)
         done = lan.hlsdl("fetch", url, "-o", bundle, "--stall-timeout", "4", "--json")
         assert done.code == 0, (done.out, done.err)
         counts = Counter(request.path for request in origin.requests)
         assert set(counts.values()) == {1}, counts
+        assert not before & asked(origin)
     require_whole(bundle, truth)
 
 
@@ -232,8 +273,8 @@ def test_a_broken_ipv6_is_passed_over(lan: Lan, tmp_path: Path) -> None:
 
     with lan.origin() as origin, lan.names(answer) as looked_up:
         serve(origin)
-        lan.firewall("-p", "tcp", "-j", "DROP", six=True)
         url = origin.url("/v/index.m3u8", host="films.test")
+        lan.firewall("-p", "tcp", "-j", "DROP", six=True)
         require_done(lan.hlsdl("fetch", url, "-o", bundle, "--retries", "0", "--timeout", "20", "--json"), bundle)
         assert ("films.test", AAAA) in looked_up
         assert lan.met(1, six=True) >= 1, "IPv6 was never tried"
