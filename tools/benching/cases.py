@@ -49,6 +49,10 @@ CASES = {
         Case(name="ranges", input="ranges", way="plain", about="byte ranges of a single file"),
         Case(name="far-large", input="far-large", way="far", about="25 ms each way, 200 Mbit/s", curl=(4, 8, 16, 20)),
         Case(name="far-small", input="far-small", way="far", about="25 ms each way, 200 Mbit/s", curl=(8, 16, 32, 64)),
+        Case(name="far-large-tls", input="far-large", way="far-tls", about="far away, TLS with HTTP/1.1", curl=(20,)),
+        Case(name="far-large-http2", input="far-large", way="far-http2", about="far away, TLS with HTTP/2", curl=(20,)),
+        Case(name="far-small-tls", input="far-small", way="far-tls", about="far away, TLS with HTTP/1.1", curl=(64,)),
+        Case(name="far-small-http2", input="far-small", way="far-http2", about="far away, TLS with HTTP/2", curl=(64,)),
     )
 }
 
@@ -71,7 +75,8 @@ class Stage:
     """What all runs of a case share."""
 
     server: Server
-    distance: Distance
+    distances: dict[Way, Distance]
+    """The ways that are long."""
     programs: Programs
     work: Path
     rounds: int
@@ -132,7 +137,7 @@ def _run_once(one: Contestant, case: Case, made: Made, stage: Stage, *, is_first
     try:
         job = Job(
             made=made,
-            base=stage.distance.base if case.way == "far" else stage.server.base(case.way),
+            base=stage.distances[case.way].base if case.way in stage.distances else stage.server.base(case.way),
             output=output,
             way=case.way,
             ca_file=stage.server.ca_file,

@@ -29,7 +29,7 @@ from benching.page import (
     profile_table,
     write_page,
 )
-from benching.peers import PEERS
+from benching.peers import FAR, PEERS
 from benching.playlists import measure_playlists
 from benching.profiling import measure_profile
 from benching.programs import ROOT, Programs, find_programs, install_missing
@@ -127,7 +127,7 @@ def _measure(asked: argparse.Namespace, programs: Programs, figures: Figures) ->
         server = stack.enter_context(serving(programs["nginx"], work / "www", work))
         stage = Stage(
             server=server,
-            distance=stack.enter_context(distant(server, work)),
+            distances={way: stack.enter_context(distant(server, work, way=near)) for way, near in FAR.items()},
             programs=programs,
             work=work,
             rounds=asked.rounds,

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from benching.inputs import Kind, Made
 from benching.programs import Programs
 
-Way = Literal["plain", "tls", "http2", "far"]
-"""How the server is reached."""
+Way = Literal["plain", "tls", "http2", "far", "far-tls", "far-http2"]
+"""How the server is reached: over loopback, or far away."""
+FAR: dict[Way, str] = {"far": "plain", "far-tls": "tls", "far-http2": "http2"}
+"""The long ways, and how the server is reached at their end."""
+EVERY_WAY: frozenset[Way] = frozenset(get_args(Way))
 NEARBY = 8
 """Connections that curl gets on loopback; more of them gain nothing there."""
 
@@ -33,7 +36,7 @@ class Job:
     @property
     def is_secure(self) -> bool:
         """Whether certificates matter."""
-        return self.way in {"tls", "http2"}
+        return self.way.endswith(("tls", "http2"))
 
     def url(self, path: str) -> str:
         """The URL of something below the root."""
@@ -59,7 +62,7 @@ def _hlsdl(job: Job) -> list[str]:
     command = [job.programs["hlsdl"], "fetch", job.url(job.made.playlist), "-o", str(job.output / "film.movpkg")]
     command += ["--progress", "none", "--no-config"]
     command += ["--cacert", str(job.ca_file)] if job.is_secure else []
-    return [*command, *(["--http2"] if job.way == "http2" else [])]
+    return [*command, *(["--http2"] if job.way.endswith("http2") else [])]
 
 
 def _curl(job: Job) -> list[str]:
@@ -68,7 +71,7 @@ def _curl(job: Job) -> list[str]:
     names.write_text("".join(lines))
     command = [job.programs["curl"], "-q", "-sS", "--fail", "--parallel", "--parallel-max", str(job.connections)]
     command += ["--cacert", str(job.ca_file)] if job.is_secure else []
-    return [*command, "--http2" if job.way == "http2" else "--http1.1", "--config", str(names)]
+    return [*command, "--http2" if job.way.endswith("http2") else "--http1.1", "--config", str(names)]
 
 
 def _aria2c(job: Job) -> list[str]:
@@ -110,14 +113,14 @@ PEERS = {
             said="hlsdl fetch",
             leaves_out="nothing: playlists, SHA-256 of every object, journal, flushes to the device, a playable bundle",
             command=_hlsdl,
-            ways=frozenset({"plain", "tls", "http2", "far"}),
+            ways=EVERY_WAY,
         ),
         Peer(
             name="curl",
             said="curl --parallel --parallel-max N",
             leaves_out="playlists (it is given the URLs), hash, journal, flush, resuming; a single file is one request",
             command=_curl,
-            ways=frozenset({"plain", "tls", "http2", "far"}),
+            ways=EVERY_WAY,
         ),
         Peer(
             name="aria2c",

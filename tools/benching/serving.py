@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hlsdl.testing import LocalAuthority
 
@@ -117,11 +118,12 @@ class Distance:
 
     port: int
     log: Path
+    scheme: str = "http"
 
     @property
     def base(self) -> str:
         """The URL of the server's root over it."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def samples(self, since: float) -> list[Sample]:
         """What happened on it from a moment on; the state before that is not included."""
@@ -130,16 +132,17 @@ class Distance:
 
 
 @contextmanager
-def distant(server: Server, folder: Path, *, limit: int | None = None) -> Iterator[Distance]:
+def distant(server: Server, folder: Path, *, way: str = "plain", limit: int | None = None) -> Iterator[Distance]:
     """Run the link of `link.py` in front of `server`; with `limit`, further connections are answered 429."""
+    at_its_end = urlsplit(server.base(way))
     (port,) = free_ports(1)
     log = folder / f"link-{port}.log"
-    command = [sys.executable, str(LINK), str(port), str(server.plain), str(log), *([str(limit)] if limit else [])]
+    command = [sys.executable, str(LINK), str(port), str(at_its_end.port), str(log), *([str(limit)] if limit else [])]
     process = subprocess.Popen(command)
     try:
         wait_for_port(port, process)
         time.sleep(0.2)  # until the log has seen the end of the connection that looked for the port
-        yield Distance(port, log)
+        yield Distance(port, log, at_its_end.scheme)
     finally:
         process.kill()
         process.wait()
