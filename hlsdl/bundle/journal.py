@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
+from itertools import islice
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 from zlib import crc32
 
-from hlsdl.bundle.layout import is_object_path
+from hlsdl.bundle.layout import USUAL_MEDIA, is_object_path
 
 VERSION = 1
 LONGEST_LINE = 64 * 1024
@@ -27,12 +28,14 @@ LONGEST_VALIDATOR = 1024
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-_TEXT = rb'(?:null|"([ !#-\[\]-~]*(?:\\"[ !#-\[\]-~]*)*)")'
+_TEXT = r'(?:null|"([ !#-\[\]-~]*(?:\\"[ !#-\[\]-~]*)*)")'
 """A validator as JSON: printable ASCII, in which nothing but the quotation mark is escaped."""
 _SEG = re.compile(
-    rb'([0-9a-f]{8}) \{"t":"seg","path":"([0-9A-Za-z_./-]+)","size":([0-9]{1,19}),"sha256":"([0-9a-f]{64})"'
-    rb',"etag":' + _TEXT + rb',"modified":' + _TEXT + rb',"verified":(true|false)\}'
+    rf'([0-9a-f]{{8}}) \{{"t":"seg","path":"(?:({USUAL_MEDIA})|([0-9A-Za-z_./-]+))","size":([0-9]{{1,19}})'
+    rf',"sha256":"([0-9a-f]{{64}})","etag":{_TEXT},"modified":{_TEXT},"verified":(true|false)\}}(?=\n|\Z)'
 )
+_PIECE = 256 * 1024
+"""Bytes of the journal, and the rest of a line, that are looked at as text at a time."""
 _HEADER = 9
 """Bytes of the CRC and the space after it."""
 
@@ -161,7 +164,11 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
     if known is not None and known.sha256 == digest:
         return known
     entries: dict[str, Entry] = {}
-    recent: deque[tuple[int, str]] = deque()  # (end of line, path), since the last checkpoint
+    # Where each entry's line ends and its path, and how many of them a checkpoint covers. Two lists, since a tuple for
+    # each would be one more object for the garbage collector to look at.
+    ends: list[int] = []
+    paths: list[str] = []
+    covered = 0
     opening: Opening | None = None
     is_clean = False
     damaged = 0
@@ -169,7 +176,8 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
         if isinstance(said, Entry):
             is_clean = False
             entries[said.path] = said
-            recent.append((end, said.path))
+            ends.append(end)
+            paths.append(said.path)
             continue
         if said is None:
             damaged += 1
@@ -181,12 +189,10 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
         elif kind == "drop":
             entries.pop(str(said.get("path")), None)
         elif kind == "ckpt":
-            upto = _number(said.get("upto")) or 0
-            while recent and recent[0][0] <= upto:
-                recent.popleft()
+            covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
         elif kind == "open":
             opening = _read_opening(said) or opening
-    unsynced = frozenset(path for _, path in recent if path in entries)
+    unsynced = frozenset(path for path in islice(paths, covered, None) if path in entries)
     is_torn = bool(data) and not data.endswith(b"\n")
     return JournalState(
         entries=entries,
@@ -214,43 +220,67 @@ def _said(data: bytes) -> Iterator[tuple[int, Entry | dict[str, Any] | None]]:
     That is the entry of a `seg` line, the record of any other (and of a `seg` line without a readable entry), or None
     for a line that cannot be believed.
     """
-    end = 0
-    for line in BytesIO(data):
-        end += len(line)
-        text = line[:-1] if line.endswith(b"\n") else line
-        if not text:
-            continue
-        if (entry := _usual_entry(text)) is not None:
-            yield end, entry
-            continue
-        record = decode_line(text)
-        entry = _read_entry(record) if record is not None and record.get("t") == "seg" else None
-        yield end, entry or record
+    for start, text in _pieces(data):
+        at, size = 0, len(text)
+        while at < size:
+            found = _SEG.match(text, at)
+            stop = text.find("\n", at) if found is None else found.end()
+            if stop < 0:
+                stop = size
+            begins, ends = start + at, start + stop
+            at = stop + 1
+            after = ends if stop == size else ends + 1
+            if found is not None and (entry := _usual_entry(found, data[begins + _HEADER : ends])) is not None:
+                yield after, entry
+            elif begins < ends:
+                record = decode_line(data[begins:ends])
+                entry = _read_entry(record) if record is not None and record.get("t") == "seg" else None
+                yield after, entry or record
 
 
-def _usual_entry(line: bytes) -> Entry | None:
-    """The entry of a `seg` line as `entry_line` writes it, in a quarter of the time; None: look more closely."""
-    found = _SEG.fullmatch(line)
-    if found is None:
+def _pieces(data: bytes) -> Iterator[tuple[int, str]]:
+    """Whole lines: (where they begin, the text in which each character stands for one byte).
+
+    The groups of a match in text are texts already: a sixth of the time, and a piece at a time it takes no memory.
+    """
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + _PIECE) + 1 or len(data)
+        yield start, data[start:end].decode("latin-1")
+        start = end
+
+
+class _Draft:
+    """An Entry while it is written: it has the same slots, and becomes one when its class is set.
+
+    `Entry(...)` calls `object.__setattr__` for each of its six fields, since it is frozen: 0.9 µs where this takes
+    0.2 µs, and there may be 50,000.
+    """
+
+    __slots__ = Entry.__slots__
+
+
+def _usual_entry(found: re.Match[str], body: bytes) -> Entry | None:
+    """The entry of a `seg` line as `entry_line` writes it, in a quarter of the time; None: look more closely.
+
+    `body` is what stands behind the CRC, as bytes.
+    """
+    crc, usual, other, size, digest, etag, modified, verified = found.groups()
+    number = int(size)
+    if int(crc, 16) != crc32(body) or len(body) > LONGEST_LINE - _HEADER or number > LARGEST_NUMBER:
         return None
-    crc, path, size, digest, etag, modified, verified = found.groups()
-    if int(crc, 16) != crc32(line[_HEADER:]) or len(line) > LONGEST_LINE or int(size) > LARGEST_NUMBER:
+    if usual is None and not is_object_path(other):
         return None
-    name = path.decode("ascii")
-    if not is_object_path(name):
-        return None
-    return Entry(
-        path=name,
-        size=int(size),
-        sha256=digest.decode("ascii"),
-        etag=None if etag is None else _unquoted(etag),
-        last_modified=None if modified is None else _unquoted(modified),
-        length_verified=verified == b"true",
-    )
-
-
-def _unquoted(text: bytes) -> str:
-    return text.replace(b'\\"', b'"').decode("ascii")
+    draft: Any = _Draft()
+    draft.path = usual or other
+    draft.size = number
+    draft.sha256 = digest
+    draft.etag = None if etag is None else etag.replace('\\"', '"')
+    draft.last_modified = None if modified is None else modified.replace('\\"', '"')
+    draft.length_verified = verified == "true"
+    draft.__class__ = Entry
+    entry: Entry = draft
+    return entry
 
 
 def _number(value: object) -> int | None:

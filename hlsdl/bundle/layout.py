@@ -30,6 +30,9 @@ LONGEST_PATH = 900
 LONGEST_PART = 200
 DEEPEST_PATH = 8
 
+USUAL_MEDIA = r"[0-9]{1,9}-[A-Z2-7]{32}-[0-9]{1,20}/[0-9]{9,20}\.(?:init\.)?[A-Za-z0-9]{1,8}"
+"""The path of a media file as the planner names it, as a regular expression: each such path may name an object."""
+
 _RESERVED = frozenset({MANIFEST, JOURNAL, LOCK})
 _DERIVED_AT_ROOT = frozenset({INDEX, ROOT_XML, BOOT_XML})
 _DERIVED_IN_STREAM = frozenset({INDEX, STREAM_INFO})
@@ -40,7 +43,7 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 _STREAM_FOLDER = re.compile(r"[0-9]+-[A-Z2-7]{32}-[0-9]+")
 _SEGMENT = re.compile(r"[0-9]{9,20}\.[A-Za-z0-9]{1,8}")
 _INIT = re.compile(r"[0-9]{9,20}\.init\.[A-Za-z0-9]{1,8}")
-_USUAL = re.compile(r"[0-9]{1,9}-[A-Z2-7]{32}-[0-9]{1,20}/[0-9]{9,20}\.(?:init\.)?[A-Za-z0-9]{1,8}")
+_USUAL = re.compile(USUAL_MEDIA)
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from dataclasses import FrozenInstanceError, replace
 from zlib import crc32
 
 import pytest
@@ -45,6 +47,15 @@ def test_what_is_written_is_read_back() -> None:
     assert state.damaged == 0
 
 
+def test_an_entry_that_was_read_is_whole_and_frozen() -> None:
+    """Entries are written field by field and become entries at the end: none is forgotten, and none stays open."""
+    (found,) = replay(entry_line(entry(1))).entries.values()
+    assert type(found) is Entry
+    assert replace(found) == found == entry(1)
+    with pytest.raises(FrozenInstanceError):
+        found.size = 0  # type: ignore[misc]
+
+
 @given(
     path=st.text(max_size=60),
     size=st.integers(min_value=0, max_value=2**63 - 1),
@@ -78,11 +89,50 @@ def test_the_quick_way_to_read_an_entry_agrees_with_the_slow_one(
     if not is_whole:
         body[at % len(body)] = byte
     line = b"%08x %b" % (crc32(body), bytes(body))
-    quick = journal._usual_entry(line)
+    found = journal._SEG.match(line.decode("latin-1"))
+    quick = journal._usual_entry(found, bytes(body)) if found is not None else None
     record = decode_line(line)
     assert quick is None or (record is not None and journal._read_entry(record) == quick)
     if is_whole and size < 2**63 and (etag or "").isascii() and not set(etag or "") & set("\\/\t"):
         assert quick == one
+
+
+@given(
+    lines=st.lists(
+        st.sampled_from(
+            [
+                entry_line(entry(1)),
+                entry_line(entry(2)),
+                entry_line(entry_for("keys/A.key", b"k")),
+                entry_line(entry_for("../x", b"k")),
+                drop_line(segment_path(1)),
+                checkpoint_line(400),
+                b"\n",
+                b"damaged \xe9\n",
+                entry_line(entry(3))[:-1] + b"\r\n",
+                entry_line(entry(3))[:-9],
+            ]
+        ),
+        max_size=12,
+    ),
+    piece=st.integers(min_value=1, max_value=600),
+    cut=st.integers(min_value=0, max_value=20),
+)
+def test_it_does_not_matter_where_a_piece_of_the_journal_ends(*, lines: list[bytes], piece: int, cut: int) -> None:
+    """The journal is looked at in pieces; it says what its lines say when each is looked at slowly, one by one."""
+    data = b"".join(lines)
+    data = data[: len(data) - cut]
+    told: list[tuple[int, object]] = []
+    end = 0
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", data):
+        end += len(line)
+        record = decode_line(line.removesuffix(b"\n"))
+        if line != b"\n":
+            is_entry = record is not None and record["t"] == "seg"
+            told.append((end, (journal._read_entry(record) if record is not None and is_entry else None) or record))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "_PIECE", piece)
+        assert list(journal._said(data)) == told
 
 
 def test_a_checkpoint_covers_what_ends_before_it_says() -> None:
