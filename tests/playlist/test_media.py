@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 
 import pytest
@@ -49,6 +50,16 @@ def test_a_whole_playlist_is_read() -> None:
     )
     assert found.duration == Decimal("10.006")
     assert found.warnings == ()
+
+
+def test_a_segment_that_was_read_is_whole_and_frozen() -> None:
+    """Segments are written field by field and become segments at the end: none is forgotten, and none stays open."""
+    (segment,) = media(*A).segments
+    assert type(segment) is Segment
+    assert replace(segment) == segment
+    assert hash(replace(segment)) == hash(segment)
+    with pytest.raises(FrozenInstanceError):
+        segment.gap = True  # type: ignore[misc]
 
 
 def test_line_numbers_point_at_the_source_lines() -> None:
