@@ -65,7 +65,8 @@ def extension_of(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme in ("http", "https") and "[" not in rest:
         # What `urlsplit` and `splitext` would say, in a quarter of the time: this is asked for each segment.
-        _, slash, name = rest.partition("#")[0].partition("?")[0].rpartition("/")
+        path = rest.partition("#")[0].partition("?")[0] if "#" in rest or "?" in rest else rest
+        _, slash, name = path.rpartition("/")
         _, dot, extension = name.lstrip(".").rpartition(".")
         return extension.lower() if slash and dot else ""
     try:

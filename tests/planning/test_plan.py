@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 from posixpath import splitext
 from urllib.parse import urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hlsdl.planning import naming
-from hlsdl.planning.plan import LEAST_SEGMENT_LIMIT, MOST_SEGMENT_BYTES, DownloadPlan, make_plan
+from hlsdl.planning.plan import LEAST_SEGMENT_LIMIT, MOST_SEGMENT_BYTES, DownloadPlan, Resource, make_plan
 from hlsdl.planning.selection import TYPICAL_BANDWIDTH, StreamSource, select_media
 from hlsdl.playlist.models import ByteRange, MediaPlaylist
 from hlsdl.playlist.parsing import parse_playlist
@@ -33,6 +35,23 @@ def plan_of(body: str, **source: object) -> DownloadPlan:
 def test_segments_are_named_by_media_sequence_with_a_true_extension() -> None:
     plan = plan_of("#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:4,\na.ts?x=1\n#EXTINF:4,\nb.php?y=../../etc")
     assert [one.path for one in plan.resources] == ["0-X-1/000000007.ts", "0-X-1/000000008.ts"]
+
+
+def test_a_planned_segment_is_a_whole_and_frozen_resource() -> None:
+    """Resources are written field by field and become resources at the end: none is forgotten, and none stays open."""
+    (planned,) = plan_of("#EXTINF:4,\na.ts").resources
+    assert type(planned) is Resource
+    assert replace(planned) == planned
+    with pytest.raises(FrozenInstanceError):
+        planned.path = "b"  # type: ignore[misc]
+
+
+def test_neighbours_with_other_keys_have_blocks_of_their_own() -> None:
+    """What is encrypted whole comes in blocks of 16 bytes, and only that, in whatever order the keys change."""
+    whole, samples, clear = (f"#EXT-X-KEY:METHOD={key}\n" for key in ('AES-128,URI="k"', 'SAMPLE-AES,URI="k"', "NONE"))
+    one = "#EXTINF:4,\n"
+    body = f"{one}a.ts\n{whole}{one}b.ts\n{one}c.ts\n{samples}{one}d.ts\n{whole}{one}e.ts\n{clear}{one}f.ts"
+    assert [planned.block for planned in plan_of(body).resources] == [1, 16, 16, 1, 16, 1]
 
 
 def test_an_init_section_is_stored_once_and_named_after_the_first_segment_it_applies_to() -> None:
