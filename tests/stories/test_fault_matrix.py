@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import SEGMENTS, TRUTH, asked, begun, body, finished, require_whole, side_by_side
+from faults import SEGMENTS, TRUTH, asked, begun, body, finished, playlist, require_whole, side_by_side
 from faults import serve as serve_film
 
 import hlsdl as library
@@ -280,4 +280,31 @@ async def distrust(fault: str, authority: LocalAuthority, phase: str, folder: Pa
         origin.clear_requests()
         await fetch(url, bundle, **flags)
         assert not before & asked(origin)
+    require_whole(bundle, TRUTH)
+
+
+class Expiring:
+    """Each segment needs the token of the last playlist, and what the first one gave has expired already."""
+
+    given = 0
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        if request.path.endswith(".m3u8"):
+            self.given += 1
+            return replace(answer, body=playlist(f"{number}.ts?token={self.given}" for number in range(SEGMENTS)))
+        return answer if request.target.endswith("?token=2") else Status(403).apply(request, answer)
+
+
+async def test_a_signed_url_that_has_expired_before_the_first_segment_is_renewed(tmp_path: Path) -> None:
+    """Row 36, on a fresh start."""
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve_film(origin)
+        origin.always("*", Expiring())
+        await fetch(url, bundle)
+        assert origin.count("/v/index.m3u8") == 2
+        whole = Counter(
+            request.path for request in origin.requests if request.status == 200 and "token" in request.target
+        )
+    assert set(whole.values()) == {1}
     require_whole(bundle, TRUTH)

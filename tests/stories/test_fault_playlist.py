@@ -204,6 +204,29 @@ async def test_a_playlist_that_cannot_be_stored_is_told_and_is_no_substitute(
     await require_goes_on(phase, origin, url, bundle)
 
 
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+async def test_other_bytes_at_another_place_are_never_mixed_in(
+    origin: ScriptedOrigin, tmp_path: Path, phase: str
+) -> None:
+    """Row 70: a finished segment is the proof, and the only one that is asked for there."""
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    for number in range(len(TRUTH)):
+        origin.add(f"/v/other/{number}.ts", body(number + 100))
+    await arrange(phase, origin, url, bundle, Body(playlist(f"other/{number}.ts" for number in range(len(TRUTH)))))
+    assert (await refused(url, bundle)).code == 8
+    assert [one.path for one in origin.requests if "other" in one.path] == ["/v/other/0.ts"]
+    await require_goes_on(phase, origin, url, bundle)
+
+
+async def test_a_playlist_that_lost_its_end_is_still_the_same_stream(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Row 69, in the run that goes on: the segments are those that were planned."""
+    bundle, url = tmp_path / "b.movpkg", serve(origin)
+    await arrange("resume", origin, url, bundle, Body(playlist(end="")))
+    await library.fetch(url, output=bundle, **QUICK)
+    assert asked(origin) == {2, 3, 4, 5}
+    require_whole(bundle, TRUTH)
+
+
 SPELLINGS = [
     pytest.param(lambda text: b"\xef\xbb\xbf" + text, id="byte order mark"),
     pytest.param(lambda text: text.replace(b"\n", b"\r\n"), id="CRLF"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,12 +19,15 @@ import h2.events
 
 
 class Http2Origin:
-    """Serves one body; `faults` are used up one for each request: `short`, `reset`, `goaway`."""
+    """Serves one body, or one for each path; `faults` are used up one for each request: `short`, `reset`, `goaway`, or a status."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | Mapping[str, bytes]) -> None:
         self.body = body
         self.faults: deque[str] = deque()
+        self.fault_of: dict[str, deque[str]] = {}
+        """Faults of single paths, which come first."""
         self.requests = 0
+        self.asked: list[str] = []
         self.url = ""
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,33 +43,39 @@ class Http2Origin:
                 for event in connection.receive_data(data):
                     if isinstance(event, h2.events.RequestReceived):
                         self.requests += 1
-                        if not self.answer(connection, event.stream_id):
+                        self.asked.append(dict(event.headers)[b":path"].decode())
+                        if not self.answer(connection, event.stream_id, self.asked[-1]):
                             writer.write(connection.data_to_send())
                             await writer.drain()
                             return
         finally:
             writer.close()
 
-    def answer(self, connection: Any, stream: int) -> bool:
-        fault = self.faults.popleft() if self.faults else ""
-        connection.send_headers(stream, [(":status", "200"), ("content-length", str(len(self.body)))])
+    def answer(self, connection: Any, stream: int, path: str) -> bool:
+        faults = self.fault_of.get(path) or self.faults
+        fault = faults.popleft() if faults else ""
+        body = self.body if isinstance(self.body, bytes) else self.body[path]
+        if fault.isdecimal():
+            connection.send_headers(stream, [(":status", fault), ("content-length", "0")], end_stream=True)
+            return True
+        connection.send_headers(stream, [(":status", "200"), ("content-length", str(len(body)))])
         if fault == "short":
             connection.config.validate_outbound_headers = False
-            connection.send_data(stream, self.body[:-5], end_stream=True)
+            connection.send_data(stream, body[:-5], end_stream=True)
         elif fault == "reset":
-            connection.send_data(stream, self.body[:100])
+            connection.send_data(stream, body[:100])
             connection.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
         elif fault == "goaway":
-            connection.send_data(stream, self.body[:100])
+            connection.send_data(stream, body[:100])
             connection.close_connection(last_stream_id=0)
             return False
         else:
-            connection.send_data(stream, self.body, end_stream=True)
+            connection.send_data(stream, body, end_stream=True)
         return True
 
 
 @asynccontextmanager
-async def http2_origin(body: bytes, context: ssl.SSLContext) -> AsyncIterator[Http2Origin]:
+async def http2_origin(body: bytes | Mapping[str, bytes], context: ssl.SSLContext) -> AsyncIterator[Http2Origin]:
     """Run one on 127.0.0.1."""
     context.set_alpn_protocols(["h2"])
     origin = Http2Origin(body)
