@@ -164,8 +164,8 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
     if known is not None and known.sha256 == digest:
         return known
     entries: dict[str, Entry] = {}
-    # Where each entry's line ends and its path, and how many of them a checkpoint covers. Two lists, since a tuple for
-    # each would be one more object for the garbage collector to look at.
+    # Where the line of each of the latest entries ends, its path, and how many of them a checkpoint covers. Two lists,
+    # since a tuple for each would be one more object for the garbage collector to look at.
     ends: list[int] = []
     paths: list[str] = []
     covered = 0
@@ -190,17 +190,19 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
             entries.pop(str(said.get("path")), None)
         elif kind == "ckpt":
             covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
+            if covered > len(ends) // 2:  # forgotten when they are most of it: each is moved about once
+                del ends[:covered], paths[:covered]
+                covered = 0
         elif kind == "open":
             opening = _read_opening(said) or opening
     unsynced = frozenset(path for path in islice(paths, covered, None) if path in entries)
-    is_torn = bool(data) and not data.endswith(b"\n")
     return JournalState(
         entries=entries,
         unsynced=unsynced,
         opening=opening,
         is_clean=is_clean,
         damaged=damaged,
-        is_torn=is_torn,
+        is_torn=bool(data) and not data.endswith(b"\n"),
         sha256=digest,
     )
 
