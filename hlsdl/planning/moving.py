@@ -132,7 +132,7 @@ def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) ->
     chosen: list[Resource] = []
     for old, new in zip(plan.streams, now.streams, strict=True):
         pairs = [(one, other) for one, other in zip(old.resources, new.resources, strict=True) if one.kind == "segment"]
-        if any(_place_of(one.url) != _place_of(other.url) for one, other in pairs):
+        if any(one.url != other.url and _place_of(one.url) != _place_of(other.url) for one, other in pairs):
             finished = [other for one, other in pairs if one.path in stored]
             chosen += sorted(finished, key=lambda one: stored[one.path])[:1]
     return tuple(chosen)
