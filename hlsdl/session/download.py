@@ -16,7 +16,6 @@ from typing import Any
 
 import anyio
 
-from hlsdl.bundle.layout import is_media
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HttpError, LockedError
@@ -40,7 +39,7 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, find_bundle, is_for, place_for, title_of
-from hlsdl.session.wishes import asked_in, asked_so_far, same_wishes
+from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
 LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
@@ -162,11 +161,7 @@ def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | Non
     if existing is None or options.force:
         return None
     bundle = Bundle.open(existing)
-    if bundle.state == "complete":
-        return bundle
-    # Where no media is stored yet, beginning anew loses nothing, and a stream that has changed since is no obstacle.
-    is_empty = not any(map(is_media, bundle.entries)) and asked_in(bundle.manifest).wishes == options.wishes
-    return bundle if options.resume and not is_empty else None
+    return bundle if options.resume or bundle.state == "complete" else None
 
 
 def _sealed(writer: BundleWriter) -> Bundle:

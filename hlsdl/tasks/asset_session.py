@@ -72,7 +72,6 @@ class AssetDownloadSession:
         self._is_closed = self._is_restored = self._has_told_all = self._is_over = False
         self._library = Path(self._configuration.library or library_folder())
         self._stored = StoredTasks(self._configuration)
-        self._store = self._stored.store
 
     @property
     def configuration(self) -> SessionConfiguration:
@@ -165,7 +164,7 @@ class AssetDownloadSession:
         """
         self._must_be_valid()
         wanted = wanted_file(url, destination, resume_data)
-        row = self._store.add(
+        row = self._stored.store.add(
             session=self.identifier or "",
             kind="file",
             phase=Phase.SUSPENDED.value,
@@ -176,7 +175,7 @@ class AssetDownloadSession:
 
     def _add_asset_task(self, asset: Asset, wanted: WantedAsset) -> AssetDownloadTask:
         self._must_be_valid()
-        row = self._store.add(
+        row = self._stored.store.add(
             session=self.identifier or "",
             kind="asset",
             phase=Phase.SUSPENDED.value,
@@ -209,7 +208,7 @@ class AssetDownloadSession:
 
         Source: creating a background session with the same identifier, then getAllTasks.
         """
-        for row in self._store.all(self.identifier or ""):
+        for row in self._stored.store.all(self.identifier or ""):
             if row.id not in self._tasks and not row.acknowledged:
                 self._restore(row)
         self._is_restored = True
@@ -297,12 +296,12 @@ class AssetDownloadSession:
 
     def save(self, row: TaskRow) -> None:
         """Write a task's row down."""
-        self._store.save(row)
+        self._stored.store.save(row)
 
     def forget(self, task: Task[Any]) -> None:
         """Drop a task whose end was told, and its row, whose headers may be secrets."""
         self._tasks.pop(task.task_identifier, None)
-        self._store.remove(task.task_identifier)
+        self._stored.store.remove(task.task_identifier)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

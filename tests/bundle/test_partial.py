@@ -102,8 +102,9 @@ async def test_a_discarded_object_leaves_nothing(writer: BundleWriter) -> None:
         sink.discard()
     again = writer.sink(segment_path(1), limit=10 * SMALL)
     await again.write(body(1))
-    await again.finish()
+    entry = await again.finish()
     writer.close()
+    assert (dict(writer.entries), entry.size) == ({segment_path(1): entry}, len(body(1)))
     require_true(writer.path)
 
 

@@ -56,11 +56,13 @@ def test_a_refused_connection(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     told(hlsdl("fetch", f"http://127.0.0.1:{port}/m.m3u8", "-P", tmp_path, *QUICK), 3)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_language_that_is_not_there(origin: ScriptedOrigin, tmp_path: Path, film: Path) -> None:
     origin.add_folder(film)
     told(hlsdl("fetch", origin.url("/master.m3u8"), "-P", tmp_path, "--audio", "ja"), 6)
+    assert [one.path for one in origin.requests] == ["/master.m3u8"]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +84,13 @@ def test_a_segment_that_points_where_we_may_not_go(origin: ScriptedOrigin, tmp_p
 def test_a_live_playlist(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", MEDIA.format("a.ts").replace("#EXT-X-ENDLIST\n", "").encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path), 13)
+    assert origin.count("/a.ts") == 0
 
 
 def test_no_segments(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-ENDLIST\n")
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path), 5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_segment_of_next_to_no_time(origin: ScriptedOrigin, tmp_path: Path) -> None:
@@ -111,6 +115,7 @@ def test_the_largest_bitrate(origin: ScriptedOrigin, tmp_path: Path) -> None:
 def test_a_segment_that_is_gone(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", MEDIA.format("gone.ts").encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 4)
+    assert origin.count("/gone.ts") >= 1
 
 
 @pytest.mark.parametrize("key", [b"short", b"<html>not a key</html>", b""])
@@ -216,6 +221,7 @@ def test_a_read_only_folder(origin: ScriptedOrigin, small_disk: Callable[[str], 
     place = small_disk("size=8m,ro")
     origin.add_folder(film)
     told(hlsdl("fetch", origin.url("/master.m3u8"), "-P", place), 9)
+    assert list(place.iterdir()) == []
 
 
 def test_a_folder_without_permission(origin: ScriptedOrigin, tmp_path: Path, film: Path) -> None:

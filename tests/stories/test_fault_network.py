@@ -342,13 +342,14 @@ def test_a_name_server_that_dies_in_the_middle_costs_nothing(lan: Lan, tmp_path:
             return SERVFAIL
         return [] if kind == AAAA else [FAR]
 
-    with lan.origin() as origin, lan.names(answer):
+    with lan.origin() as origin, lan.names(answer) as looked_up:
         serve(origin)
         url, go = origin.url("/v/index.m3u8", host="films.test"), threading.Event()
         origin.always("*", Close())
         origin.script("/v/2.ts", Hold(go))
         process = lan.start("fetch", url, "-o", bundle, "-N", "1", "--retries", "0", *QUICK)
         until(lambda: origin.count("/v/2.ts"), "the third segment")
-        works[0] = False
+        works[0], so_far = False, len(looked_up)
         go.set()
         require_done(wait(process), bundle)
+        assert (so_far > 0, len(looked_up)) == (True, so_far)

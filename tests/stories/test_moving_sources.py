@@ -257,26 +257,20 @@ async def test_a_change_in_the_middle_of_a_download_stops_it(tmp_path: Path) -> 
             await library.fetch(url, output=tmp_path, connections=1, retries=1)
 
 
-async def test_a_stream_that_changed_before_its_first_segment_came_is_begun_anew(tmp_path: Path) -> None:
-    """Nothing is stored that could be mixed with it, and nothing is lost."""
+async def test_a_run_that_ended_before_its_first_segment_is_gone_on_with_too(tmp_path: Path) -> None:
+    """Its title is remembered, and a source that has expired since is asked for where it is now."""
+    renewed: list[str] = []
+
+    async def renew(url: str) -> str:
+        renewed.append(url)
+        return url.replace("/v/", "/now/")
+
     with ScriptedOrigin() as origin:
         url = serve(origin)
         origin.script("/v/0.ts", Status(404))
         with pytest.raises(HttpError):
-            await library.fetch(url, output=tmp_path / "a.movpkg", connections=1)
-        origin.add("/v/index.m3u8", playlist(segments=SEGMENTS - 1))
-        bundle = await library.fetch(url, output=tmp_path / "a.movpkg")
-    assert stored(bundle.path) == [body(number) for number in range(SEGMENTS - 1)]
-    assert bundle.verify().ok
-
-
-async def test_what_an_earlier_run_asked_for_is_not_forgotten_before_its_first_segment_came(tmp_path: Path) -> None:
-    """A run with another wish goes on with both, also where nothing is stored yet; there, a changed stream is refused."""
-    with ScriptedOrigin() as origin:
-        url = serve(origin)
-        origin.script("/v/0.ts", Status(404))
-        with pytest.raises(HttpError):
-            await library.fetch(url, output=tmp_path / "a.movpkg", connections=1, audio=["fr"])
-        origin.add("/v/index.m3u8", playlist(segments=SEGMENTS - 1))
-        with pytest.raises(IntegrityError, match="changed"):
-            await library.fetch(url, output=tmp_path / "a.movpkg")
+            await library.fetch(url, output=tmp_path / "a.movpkg", connections=1, title="The Film")
+        serve(origin, at="/now")
+        origin.always("/v/index.m3u8", Status(403))
+        bundle = await library.fetch(url, output=tmp_path / "a.movpkg", renew=renew)
+    assert (bundle.title, renewed, stored(bundle.path)) == ("The Film", [url], TRUTH)
