@@ -26,15 +26,19 @@ class CheckedUrls:
         self._policy = policy
         self._passed: dict[str, CheckedUrl] = {}
 
-    def check(self, url: str) -> CheckedUrl:
-        """As `UrlPolicy.check_url`, with the same errors."""
+    def known(self, url: str) -> CheckedUrl | None:
+        """The URL when the gate need not be asked about it; None when it must be."""
         end = url.find("/", 8)
         known = self._passed.get(url[:end]) if end > 0 else None
         if known is None or len(url) > self._policy.longest_url or not _TARGET.fullmatch(url, end):
-            return self._ask(url)
+            return None
         return CheckedUrl(text=url, origin=known.origin, target=url[end:])
 
-    def _ask(self, url: str) -> CheckedUrl:
+    def check(self, url: str) -> CheckedUrl:
+        """As `UrlPolicy.check_url`, with the same errors."""
+        known = self.known(url)
+        if known is not None:
+            return known
         checked = self._policy.check_url(url)
         if len(self._passed) >= KNOWN:
             self._passed.clear()

@@ -186,10 +186,11 @@ class Client:
             HlsdlError: whatever the sink raises; the disk is never tried again.
         """
         tap = Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total)
-        if is_file_url(resource.url):
+        checked = self._urls.known(resource.url)
+        if checked is None and is_file_url(resource.url):
             await self._files.copy(resource, sink, tap, block=self._limits.block)
             return
-        checked = self._urls.check(resource.url)
+        checked = checked or self._urls.check(resource.url)
         tap.pace = self._exchange.patience.host(checked.host)
         fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap)
         await self._exchange.patience.persist(checked.host, fetch.attempt)

@@ -68,7 +68,10 @@ def is_webvtt(*paths: str, content_type: str | None) -> bool:
 
 def _leading_text(beginning: bytes) -> bytes | None:
     """The first bytes, without byte order mark and white space, when they are text; None when they are binary."""
-    sample = beginning[:SAMPLE].removeprefix(b"\xef\xbb\xbf")
+    sample = beginning[:SAMPLE]
+    if b"\0" in sample:  # as in every MPEG-TS packet and MP4 box: a look that costs nothing
+        return None
+    sample = sample.removeprefix(b"\xef\xbb\xbf")
     if not _TEXT.fullmatch(sample):
         return None
     try:

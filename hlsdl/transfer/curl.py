@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 
 import pycurl
 
@@ -51,11 +52,11 @@ _FORBIDDEN = ("\r", "\n", "\0")
 class CurlReply:
     """A response under way on libcurl."""
 
-    __slots__ = ("_door", "_handle", "_transfer", "head")
+    __slots__ = ("_door", "_transfer", "head")
 
-    def __init__(self, door: CurlDoor, handle: Handle, transfer: Transfer, head: Head) -> None:
+    def __init__(self, door: CurlDoor, transfer: Transfer, head: Head) -> None:
         self.head = head
-        self._door, self._handle, self._transfer = door, handle, transfer
+        self._door, self._transfer = door, transfer
 
     async def read_block(self) -> bytes:
         """All that has come since; waits for a whole block, the end, or a quarter of a second's worth."""
@@ -72,13 +73,18 @@ class CurlReply:
                 return b""
 
     @property
+    def ready(self) -> int:
+        """Bytes of the whole body when they can be read at once; else 0."""
+        return self._transfer.ready
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing is left, here or on the wire."""
         return self._transfer.is_over
 
     async def close(self) -> None:
         """Let go; a body that was not read to its end takes its connection with it."""
-        self._door.abandon(self._handle, self._transfer)
+        self._door.abandon(self._transfer)
 
 
 class CurlDoor:
@@ -104,6 +110,8 @@ class CurlDoor:
         self._pins: dict[tuple[str, int, bool], Pin] = {}
         self._looking_up: dict[tuple[str, int, bool], asyncio.Lock] = {}
         self._lines_of: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
+        self._last_lines: tuple[object, list[bytes]] = (None, [])
+        """Those of the last question, found without comparing headers."""
         self._proxy_of: dict[SourceOrigin, Proxy | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = 0.0
@@ -113,15 +121,15 @@ class CurlDoor:
         headers = self._header_lines(question)
         proxy = self._proxy_for(question.url.origin)
         pin = self._pins.get(_pinned(question.url, proxy))
-        if pin is None or asyncio.get_running_loop().time() >= pin.until:
+        if pin is None or monotonic() >= pin.until:
             pin = await self._look_up(question.url, proxy, question.timeouts.connect)
         handle = self._idle.pop() if self._idle else self._new_handle()
-        transfer = Transfer(question, partial(self._resume, handle))
+        transfer = Transfer(question, handle, self)
         self._set_up(handle, transfer, headers, proxy, pin)
         self._busy[transfer] = handle
         driver = self._driver
         assert driver is not None  # noqa: S101 - a handle was made with it
-        driver.start(handle.curl, partial(self._finished, transfer))
+        driver.start(handle.curl, transfer.finished)
         if self._timer is None:
             self._keep_time(question.timeouts)
         try:
@@ -132,20 +140,20 @@ class CurlDoor:
                     if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
                         raise unreadable_length(question)
                     transfer.is_open = True
-                    return CurlReply(self, handle, transfer, head)
+                    return CurlReply(self, transfer, head)
                 if transfer.is_done:
                     raise transfer.failure or head_cut(question)
         except BaseException:
-            self.abandon(handle, transfer)
+            self.abandon(transfer)
             raise
 
-    def abandon(self, handle: Handle, transfer: Transfer) -> None:
+    def abandon(self, transfer: Transfer) -> None:
         """Stop a transfer that is still under way."""
         if self._busy.pop(transfer, None) is None or self._driver is None:
             return
-        self._driver.cancel(handle.curl)
+        self._driver.cancel(transfer.handle.curl)
         transfer.end(None)
-        self._idle.append(handle)
+        self._idle.append(transfer.handle)
 
     async def close(self) -> None:
         """Cancel what is under way and close all connections."""
@@ -188,11 +196,15 @@ class CurlDoor:
 
     def _header_lines(self, question: Question) -> list[bytes]:
         """The header lines; those of the last question are mostly those of the next."""
-        lines = self._lines_of.get(question.headers)
-        if lines is None:
-            if len(self._lines_of) >= KNOWN:
-                self._lines_of.clear()
-            lines = self._lines_of[question.headers] = header_lines(question)
+        headers, lines = self._last_lines
+        if headers is not question.headers:
+            known = self._lines_of.get(question.headers)
+            if known is None:
+                if len(self._lines_of) >= KNOWN:
+                    self._lines_of.clear()
+                known = self._lines_of[question.headers] = header_lines(question)
+            lines = known
+            self._last_lines = (question.headers, lines)
         return lines
 
     def _proxy_for(self, origin: SourceOrigin) -> Proxy | None:
@@ -214,11 +226,13 @@ class CurlDoor:
         set_proxy(handle.curl, None)
         return handle
 
-    def _resume(self, handle: Handle) -> None:
+    def resume(self, transfer: Transfer) -> None:
+        """Let a paused transfer go on."""
         if self._driver is not None:
-            self._driver.resume(handle.curl)
+            self._driver.resume(transfer.handle.curl)
 
-    def _finished(self, transfer: Transfer, code: int, message: str) -> None:
+    def ended(self, transfer: Transfer, code: int, message: str) -> None:
+        """Libcurl is done with a transfer."""
         handle = self._busy.pop(transfer, None)
         if handle is None:
             return
@@ -248,7 +262,7 @@ class CurlDoor:
         for transfer, handle in tuple(self._busy.items()):
             failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
             if failure is not None:
-                self.abandon(handle, transfer)
+                self.abandon(transfer)
                 transfer.end(failure)
             else:
                 transfer.hand_over_what_is_old()
@@ -264,7 +278,7 @@ class CurlDoor:
         """
         key = host, port, _ = _pinned(url, proxy)
         async with self._looking_up.setdefault(key, asyncio.Lock()):
-            now = asyncio.get_running_loop().time()
+            now = monotonic()
             pin = self._pins.get(key)  # perhaps somebody else has looked it up by now
             if pin is None or now >= pin.until:
                 if proxy is None:

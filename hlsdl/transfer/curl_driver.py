@@ -251,7 +251,6 @@ class Driver:
         self._interest: Interest = kind(self._loop, self._look)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, idle)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, per_host)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if multiplex else pycurl.PIPE_NOTHING)
@@ -269,11 +268,13 @@ class Driver:
             return
         if self._starting.pop(curl, None) is None:
             self._multi.remove_handle(curl)
+            self._heed_time()
 
     def resume(self, curl: pycurl.Curl) -> None:
         """Let a paused transfer go on; its callback may be called before this returns."""
         if curl in self._finished:
             curl.pause(pycurl.PAUSE_CONT)
+            self._heed_time()
 
     def adopted(self, descriptor: int, *, is_stream: bool) -> None:
         """A new socket has this descriptor. May be called from a libcurl callback.
@@ -311,6 +312,7 @@ class Driver:
                 self._spoke(descriptor)
         if acted:
             self._tell()
+            self._heed_time()
 
     def _spoke(self, descriptor: int) -> None:
         """Cut off a connection that spoke without being asked; that of a paused transfer waits to be read."""
@@ -324,9 +326,9 @@ class Driver:
         """Hand over all that was started, after one look."""
         if self._is_closed:
             return
+        self._is_acting_soon = True  # below: libcurl need not ask for it
         self._look()  # idle connections that spoke must not get these requests
         starting, self._starting = self._starting, {}
-        self._is_acting_soon = True  # below: libcurl need not ask for it
         for curl in starting:
             try:
                 self._multi.add_handle(curl)
@@ -340,6 +342,7 @@ class Driver:
         if not self._is_closed:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
             self._tell()
+            self._heed_time()
 
     def _tell(self) -> None:
         """Tell those whose transfers have finished."""
@@ -365,18 +368,21 @@ class Driver:
         else:
             self._interest.want(descriptor, what)
 
-    def _on_timer(self, milliseconds: int) -> None:
-        """Libcurl wants to be called then, and not when it last said; -1: not at all."""
-        # Never from here: libcurl must not be entered from its own callback.
+    def _heed_time(self) -> None:
+        """Ask when libcurl wants to be called next: once after whatever was done, where its own callback for this would
+        come twice for each transfer."""
+        if self._is_closed:
+            return
+        milliseconds = self._multi.timeout()
         if milliseconds == 0:
             self._due = _NEVER
-            if not self._is_acting_soon and not self._is_closed:
+            if not self._is_acting_soon:
                 self._is_acting_soon = True
                 self._loop.call_soon(self._act)
             return
         self._due = self._loop.time() + milliseconds / 1000 if milliseconds > 0 else _NEVER
         # A timer that rings too early is left alone, since nearly every transfer ends long before its time-outs.
-        if self._due < self._rings and not self._is_closed:
+        if self._due < self._rings:
             self._ring_at(self._due)
 
     def _ring_at(self, due: float) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import pycurl
 
 from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
+from hlsdl.transfer.curl_handle import Handle
 from hlsdl.transfer.doors import Head, PaceWatch, Question, Setback
 
 OLD = 0.25
@@ -26,6 +27,8 @@ _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
 _FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")
 """A line break inside a field (RFC 9112 §5.2)."""
+_BLANK = frozenset({b" ", b"\t"})
+_CONTINUED = ("", "")
 
 
 def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
@@ -33,13 +36,12 @@ def read_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
 
     Interim responses come before it and trailers after it. LimitError when there are too many interim ones.
     """
-    block = b"".join(lines)
-    if block.find(b"\n\r\n") == len(block) - 3 and b"\n\n" not in block:  # one head and no trailers, as nearly always
+    if lines and lines[-1] == b"\r\n" and lines.count(b"\r\n") == 1 and b"\n" not in lines:
+        # One head and no trailers, as nearly always.
         status, version = _read_status(lines[0])
-        if status >= 200:
-            fields = lines[1:-1]
-            received = len(block) - len(lines[0]) - 2
-            return _head(status, version, fields, received, is_folded=b"\n " in block or b"\n\t" in block)
+        fields = [*map(_read_field, lines[1:-1])]
+        if status >= 200 and _CONTINUED not in fields:
+            return Head(status=status, fields=fields, http_version=version, received=sum(map(len, lines[1:-1])))
     return _final_head(lines, limits)
 
 
@@ -51,8 +53,7 @@ def _final_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
         if not status or end is None:
             return None
         if status >= 200:
-            fields = lines[start + 1 : end]
-            return _head(status, version, fields, sum(map(len, fields)), is_folded=True)
+            return _folded_head(status, version, lines[start + 1 : end])
         interim += 1
         if interim > limits.interim_responses:
             raise LimitError(f"more than {limits.interim_responses} interim responses came before the final one")
@@ -60,11 +61,10 @@ def _final_head(lines: Sequence[bytes], limits: Limits) -> Head | None:
     return None
 
 
-def _head(status: int, version: str, lines: Sequence[bytes], received: int, *, is_folded: bool) -> Head:
-    """A head out of the lines of its fields; `is_folded`: some of them may be continued."""
-    if is_folded:
-        lines = _FOLD.sub(b" ", b"".join(lines)).split(b"\n")[:-1]
-    return Head(status=status, fields=[_read_field(line) for line in lines], http_version=version, received=received)
+def _folded_head(status: int, version: str, lines: Sequence[bytes]) -> Head:
+    """A head out of the lines of its fields, of which some may be continued."""
+    whole = _FOLD.sub(b" ", b"".join(lines)).split(b"\n")[:-1]
+    return Head(status=status, fields=[*map(_field, whole)], http_version=version, received=sum(map(len, lines)))
 
 
 # Most lines of an answer are those of the one before it.
@@ -81,6 +81,13 @@ def _read_status(line: bytes) -> tuple[int, str]:
 
 @lru_cache(maxsize=64)
 def _read_field(line: bytes) -> tuple[str, str]:
+    """Name and value; `_CONTINUED` when the line goes on with the one before it, or is more than one."""
+    if line[:1] in _BLANK or line.find(b"\n") != len(line) - 1:
+        return _CONTINUED
+    return _field(line)
+
+
+def _field(line: bytes) -> tuple[str, str]:
     name, _, value = line.decode("latin-1").partition(":")
     return name.lower(), value.strip(" \t\r\n")
 
@@ -90,33 +97,46 @@ def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
     return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
 
 
+class Conducts(Protocol):
+    """What a transfer needs of its door."""
+
+    def resume(self, transfer: Transfer) -> None:
+        """Let a paused transfer go on."""
+        ...
+
+    def ended(self, transfer: Transfer, code: int, message: str) -> None:
+        """It ended, with libcurl's result code (0: well) and message."""
+        ...
+
+
 class Transfer:
     """One request under way. Lives on the event loop's thread, callbacks included."""
 
     __slots__ = (
         "_block",
-        "_blocks",
         "_chunks",
+        "_door",
+        "_full",
         "_held",
         "_is_paused",
-        "_last",
         "_pace",
-        "_resume",
+        "_room",
         "_seen",
         "_sent",
         "_since",
-        "_size",
         "_waiter",
         "failure",
+        "handle",
         "is_done",
         "is_open",
         "lines",
         "question",
     )
 
-    def __init__(self, question: Question, resume: Callable[[], None]) -> None:
-        """`resume` lets a paused transfer go on."""
+    def __init__(self, question: Question, handle: Handle, door: Conducts) -> None:
+        """`door` lets it go on when it was paused, and is told of its end."""
         self.question = question
+        self.handle = handle
         self.lines: list[bytes] = []
         """Header lines of all responses, then trailers."""
         self.is_done = False
@@ -124,14 +144,15 @@ class Transfer:
         """Whether the head was taken."""
         self.failure: HlsdlError | Setback | None = None
         """Why it ended, when not well; what had come by then is still there to be taken."""
-        self._resume = resume
-        self._blocks: deque[list[bytes]] = deque()
-        """Whole blocks, in the pieces that they came in."""
+        self._door = door
+        self._full: list[bytes] | None = None
+        """A whole block, in the pieces that it came in."""
         self._chunks: list[bytes] = []
-        """The pieces of the block after them."""
-        self._last = self._size = self._held = self._seen = 0
-        """Bytes in `_chunks`, in both, taken so far, and had at the last tick."""
-        self._block = question.block
+        """The pieces of the block after it."""
+        self._block = self._room = question.block
+        """Bytes of a whole block, and those that `_chunks` lack to be one."""
+        self._held = self._seen = 0
+        """Bytes taken so far, and had at the last tick."""
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._pace: PaceWatch | None = None
@@ -144,22 +165,24 @@ class Transfer:
 
     def on_body(self, data: bytes) -> int | None:
         """Take at most 16 KiB of the body; paused data is given again."""
-        if self._size >= self._block:
+        room = self._room - len(data)
+        if room > 0 and self._full is None:
+            self._chunks.append(data)
+            self._room = room
+            return None
+        if self._is_full:
             self._is_paused = True
             return int(pycurl.WRITEFUNC_PAUSE)
-        room = self._block - self._last
-        size = len(data)
-        self._size += size
-        if size < room:
-            self._chunks.append(data)
-            self._last += size
-            return None
         # Cut here, so that a whole block is joined once and never cut again.
-        self._chunks.append(data[:room])
-        self._blocks.append(self._chunks)
-        self._chunks, self._last = [data[room:]], size - room
+        self._chunks.append(data[: self._room])
+        self._full, self._chunks = self._chunks, [data[self._room :]]
+        self._room = room + self._block
         self._wake()
         return None
+
+    def finished(self, code: int, message: str) -> None:
+        """The end, as the driver tells it."""
+        self._door.ended(self, code, message)
 
     def end(self, failure: HlsdlError | Setback | None) -> None:
         """Nothing more will come."""
@@ -171,7 +194,7 @@ class Transfer:
 
     async def wait(self) -> None:
         """Until there is a block, or the end, or something that has waited long enough."""
-        if self.is_done or self._size >= self._block:
+        if self.is_done or self._is_full:
             return
         self._since = 0.0
         waiter = self._waiter = asyncio.get_running_loop().create_future()
@@ -182,19 +205,33 @@ class Transfer:
 
     def take(self) -> bytes:
         """The next whole block, or else what has come of it."""
-        if self._blocks:
-            data = b"".join(self._blocks.popleft())
-        elif self._last:
-            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-            self._chunks, self._last = [], 0
+        if self._full is not None:
+            pieces, self._full = self._full, None
         else:
-            return b""
-        self._size -= len(data)
+            pieces, self._chunks, self._room = self._chunks, [], self._block
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._held += len(data)
         if self._is_paused:
             self._is_paused = False
-            self._resume()
+            self._door.resume(self)
         return data
+
+    @property
+    def ready(self) -> int:
+        """Bytes of the body when all of it is there, is less than a block and was not touched yet; else 0."""
+        if not self.is_done or self.failure is not None or self._held or self._full is not None or self._room <= 0:
+            return 0
+        return self._block - self._room
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether a block is there to be taken, whole or, in a piece that is more than one, larger still."""
+        return self._full is not None or self._room <= 0
+
+    @property
+    def _size(self) -> int:
+        """Bytes that wait to be taken."""
+        return self._block - self._room + (0 if self._full is None else self._block)
 
     @property
     def is_over(self) -> bool:

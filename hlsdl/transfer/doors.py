@@ -130,6 +130,11 @@ class Reply(Protocol):
         """Status and headers."""
         ...
 
+    @property
+    def ready(self) -> int:
+        """Bytes of the whole body when it came with the head and can be read as one block at once; else 0."""
+        ...
+
     async def read_block(self) -> bytes:
         """The next bytes of the raw body, or b"" at its end; Setback when it was cut, stalled or is too slow."""
         ...

@@ -17,6 +17,8 @@ from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts,
 from hlsdl.transfer.patience import Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
+Headers = tuple[tuple[str, str], ...]
+
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
 
@@ -45,10 +47,11 @@ class Exchange:
     timeouts: Timeouts
     block: int = MIB
     """Bytes that the door may gather."""
-    standing: dict[SourceOrigin, tuple[tuple[str, str], ...]] = field(default_factory=dict, init=False, repr=False)
-    """The headers of every request to an origin where no cookies are about."""
+    standing: dict[SourceOrigin, tuple[Headers, Headers]] = field(default_factory=dict, init=False, repr=False)
+    """What was asked last of an origin where no cookies are about, and all headers of that request: thousands of
+    segments are asked for by the very same ones."""
 
-    async def open(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], *, block: int | None = None) -> Opened:
+    async def open(self, url: CheckedUrl, headers: Headers, *, block: int | None = None) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
 
         `block`: bytes that the door may gather, when they are fewer than usual.
@@ -73,26 +76,26 @@ class Exchange:
             here = self.policy.check_redirect(here, location)
         raise PolicyError(f"the server redirects more than {self.limits.redirects} times", url=url.text)
 
-    def _question(self, url: CheckedUrl, headers: tuple[tuple[str, str], ...], block: int | None) -> Question:
+    def _question(self, url: CheckedUrl, headers: Headers, block: int | None) -> Question:
         block = self.block if block is None else min(block, self.block)
-        return Question(url=url, headers=(*self._given(url), *headers), timeouts=self.timeouts, block=block)
+        return Question(url=url, headers=self._all_headers(url, headers), timeouts=self.timeouts, block=block)
 
-    def _given(self, url: CheckedUrl) -> tuple[tuple[str, str], ...]:
-        """The headers for `url` whatever is asked of it; only cookies look at more of it than its origin."""
+    def _all_headers(self, url: CheckedUrl, asked: Headers) -> Headers:
+        """What is always sent to `url`, and what is asked of it; only cookies look at more of it than its origin."""
         kept = self.jar.cookies_of(url)
         is_standing = not kept and not self.credentials.cookies
-        if is_standing and url.origin in self.standing:
-            return self.standing[url.origin]
+        if is_standing and (standing := self.standing.get(url.origin)) is not None and standing[0] is asked:
+            return standing[1]
         given = self.credentials.headers_for(url, now=self.patience.clock.wall(), kept=kept)
         names = {name.lower() for name, _ in given}
-        headers = (*given, *(() if "accept" in names else (("Accept", "*/*"),)))
+        headers = (*given, *(() if "accept" in names else (("Accept", "*/*"),)), *asked)
         if is_standing:
             if len(self.standing) >= KNOWN:
                 self.standing.clear()
-            self.standing[url.origin] = headers
+            self.standing[url.origin] = (asked, headers)
         return headers
 
-    def _judge(self, url: CheckedUrl, head: Head, asked: tuple[tuple[str, str], ...]) -> str | None:
+    def _judge(self, url: CheckedUrl, head: Head, asked: Headers) -> str | None:
         """Return the Location to follow, or None when the body is what was asked for; raises for anything else."""
         if head.size > self.limits.head_bytes or len(head.fields) > self.limits.head_fields:
             raise LimitError(

@@ -61,9 +61,13 @@ class Fetch:
 
     async def _ask(self) -> bool:
         """Ask for what is missing and take the answer; returns whether the resource is whole now."""
-        wanted = await self._wanted()
-        headers = (*PLAIN, *wanted.headers()) if wanted is not WHOLE else PLAIN
+        is_begun = self.total is not None or self.sink.size or self.resource.byte_range is not None or not self.by_range
+        wanted, self._taken = (await self._wanted() if is_begun else WHOLE), 0
+        headers = (*PLAIN, *wanted.headers()) if is_begun else PLAIN
         opened = await self.exchange.open(self.url, headers, block=self.block)
+        if not is_begun and self._is_plain(opened):
+            await self._take_at_once(opened)
+            return True
         try:
             if self.hear is not None:
                 wanted = await self._widened(wanted, await self.hear(opened.head))
@@ -109,9 +113,6 @@ class Fetch:
         least = min(self.exchange.limits.resume_from, self._taken or self.exchange.limits.resume_from)
         if sink.size and not (self.by_range and ranges.may_resume(sink.size, sink.validator, least=least)):
             await sink.restart()
-        self._taken = 0
-        if self.total is None and self.resource.byte_range is None and not sink.size and self.by_range:
-            return WHOLE
         return Wanted(
             byte_range=self.resource.byte_range,
             held=sink.size,
@@ -132,29 +133,32 @@ class Fetch:
             raise LimitError(
                 f"the server announces {take.body_length} bytes, more than the {limit} allowed", url=self._url
             )
-        early = await opened.reply.read_block()
-        if self._is_ordinary(take, early, opened.reply):
-            await self._take_at_once(early, opened)
-            return
-        body = _Body(fetch=self, take=take, opened=opened, early=early)
+        body = _Body(fetch=self, take=take, opened=opened)
         await body.move()
         body.check_end()
         if not body.has_known_length:
             await self._confirm(body.taken, opened)
         self._taken = body.taken
 
-    def _is_ordinary(self, take: Take, early: bytes, reply: Reply) -> bool:
-        """Whether `early`, the first block, is all that was announced, wanted and sent."""
+    def _is_plain(self, opened: Opened) -> bool:
+        """Whether an answer to WHOLE leaves nothing to decide, cut, join or doubt: 200, and all that was announced, no
+        more than a block, is there. As nearly always with small segments, of which thousands may come a second."""
+        head = opened.head
         return (
-            0 < len(early) <= self.exchange.limits.block
-            and len(early) == take.body_length
-            and (take.restart and take.skip == 0 and take.length is None)
+            head.status == 200
+            and 0 < opened.reply.ready <= self.exchange.limits.block
+            and opened.reply.ready == head.content_length
+            and opened.reply.ready <= self.resource.limit
+            and "content-encoding" not in head.headers
             and self.hear is None
-            and reply.is_over
         )
 
-    async def _take_at_once(self, body: bytes, opened: Opened) -> None:
-        """Do what `_Body` does with such a body, which leaves it nothing to cut, to join or to doubt."""
+    async def _take_at_once(self, opened: Opened) -> None:
+        """Do what `_obey` would do with such an answer."""
+        body = await opened.reply.read_block()
+        self.total = len(body)
+        if self.tap.on_total is not None:
+            self.tap.on_total(self.total)
         if self.tap.rate is None:
             self.tap.count(len(body))
         else:
@@ -233,8 +237,6 @@ class _Body:
     opened: Opened
     received: int = 0
     taken: int = 0
-    early: bytes = b""
-    """The first block, which was read to see whether there is more to do."""
     _described: bool = False
     _pending: list[bytes] = field(default_factory=list)
     _pending_size: int = 0
@@ -254,10 +256,9 @@ class _Body:
         least = content.SAMPLE if in_parts else self.fetch.exchange.limits.block
         reply = self.opened.reply
         stop = None if self.take.length is None else self.take.skip + self.take.length
-        block = self.early
-        while (stop is None or self.received < stop) and (block := block or await self._read(reply)):
+        while (stop is None or self.received < stop) and (block := await self._read(reply)):
             await self.fetch.tap.pass_on(len(block))
-            part, block = self._cut_to_slice(block), b""
+            part = self._cut_to_slice(block)
             if not part:
                 continue
             self.taken += len(part)

@@ -318,6 +318,11 @@ class GenericReply:
         """Whether the transport has said that nothing follows."""
         return self._is_done
 
+    @property
+    def ready(self) -> int:
+        """Never known of a transport that may be any."""
+        return 0
+
     async def read_block(self) -> bytes:
         """The next bytes of the raw body, or b"" at its end."""
         while not self._is_done:

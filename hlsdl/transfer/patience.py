@@ -120,8 +120,24 @@ class HostPace:
         if self._waiting:
             self._wake()
 
+    async def within(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make an attempt in a place of its own."""
+        if self.busy >= self.allowed:
+            await self.enter()
+        else:
+            self.busy += 1
+        try:
+            return await attempt()
+        finally:
+            self.leave()
+
     def _wake(self) -> None:
         free = self.allowed - self.busy
+        if free == 1:  # as after each answer
+            place = self._waiting[0]
+            if not place.done():
+                place.set_result(None)
+            return
         for place in tuple(islice(self._waiting, max(0, free))):
             if not place.done():
                 place.set_result(None)
@@ -201,7 +217,10 @@ class Patience:
     @property
     def places(self) -> int:
         """Requests that the busiest host may get at once."""
-        return max((pace.allowed for pace in self._hosts.values()), default=self._connections or START)
+        most = 0
+        for pace in self._hosts.values():  # asked for each resource, and there is one host: a generator costs more
+            most = max(most, pace.allowed)
+        return most or self._connections or START
 
     def is_paused(self, name: str) -> bool:
         """Whether `wait_for` would wait."""
@@ -243,7 +262,7 @@ class Patience:
         pace = self.host(host)
         while True:
             try:
-                result = await (self._slowly(pace, attempt) if slow else _paced(pace, attempt))
+                result = await (self._slowly(pace, attempt) if slow else pace.within(attempt))
             except Setback as setback:
                 failures += not setback.progressed
                 if setback.timed_out:
@@ -264,15 +283,4 @@ class Patience:
         """One retry at a time, far apart."""
         async with self._slow_lane:
             await self._clock.sleep(self._clock.chance() * self._policy.slow_delay)
-            return await _paced(pace, attempt)
-
-
-async def _paced(pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
-    if pace.busy >= pace.allowed:
-        await pace.enter()
-    else:
-        pace.busy += 1
-    try:
-        return await attempt()
-    finally:
-        pace.leave()
+            return await pace.within(attempt)
