@@ -171,8 +171,11 @@ class CookieJar:
         while len(self._origins) > self._limits.cookie_origins:
             self._origins.popitem(last=False)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether an origin has set a cookie."""
+        return bool(self._origins)
+
     def cookies_of(self, url: CheckedUrl) -> tuple[Cookie, ...]:
         """What the origin of `url` has set."""
-        if not self._origins:
-            return ()
         return tuple(self._origins.get(url.origin, {}).values())

@@ -34,13 +34,13 @@ class PartialFile:
         "_gatherer",
         "_length_verified",
         "_limit",
-        "_size",
         "_store",
         "_temporary",
-        "_validator",
         "_worker",
         "_workers",
         "path",
+        "size",
+        "validator",
     )
 
     def __init__(
@@ -55,35 +55,27 @@ class PartialFile:
         self._worker: Worker | None = None
         """Whose it is, from its first visit to the disk on; a small object never has one."""
         self._blocks: list[bytes] = []
-        self._size = 0
         self._temporary: Temporary | None = None
-        self._validator: Any = None
         self._length_verified = True
-
-    @property
-    def size(self) -> int:
+        self.size = 0
         """Bytes held so far."""
-        return self._size
-
-    @property
-    def validator(self) -> Any:
+        self.validator: Any = None
         """What `describe` was given, or None: the transfer's own value, which it gets back unchanged."""
-        return self._validator
 
     def describe(self, *, validator: HasValidators | None, length_verified: bool) -> None:
         """Keep what the response head says about the bytes to come."""
-        self._validator = validator
+        self.validator = validator
         self._length_verified = length_verified
 
     async def write(self, block: bytes) -> None:
         """Append; LimitError beyond the limit; when the disk refuses, DiskError, and all bytes are forgotten."""
-        if self._size + len(block) > self._limit:
+        if self.size + len(block) > self._limit:
             raise LimitError(
                 f"`{self.path}` grows beyond {self._limit} bytes", hint="the server sends more than this object can be"
             )
-        if self._worker is None and self._size + len(block) <= SMALL:
+        if self._worker is None and self.size + len(block) <= SMALL:
             self._blocks.append(bytes(block))  # a copy only of what its owner may change
-            self._size += len(block)
+            self.size += len(block)
         else:
             await self._run(lambda: self._append(block))
 
@@ -97,7 +89,7 @@ class PartialFile:
 
     async def finish(self) -> Entry:
         """The object is whole: hash, journal, rename. It survives the death of the process from here on."""
-        if self._worker is not None or self._size > TINY:
+        if self._worker is not None or self.size > TINY:
             return await self._run(self._commit)
         return await self._gatherer.put(self._whole())
 
@@ -124,26 +116,26 @@ class PartialFile:
         except HlsdlError:
             self._forget()
             raise
-        self._size = self._temporary.size
+        self.size = self._temporary.size
 
     def _whole(self) -> Whole:
         """All of it, and nothing is held any more."""
         data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
         self._blocks.clear()
-        return Whole(path=self.path, data=data, validator=self._validator, length_verified=self._length_verified)
+        return Whole(path=self.path, data=data, validator=self.validator, length_verified=self._length_verified)
 
     def _commit(self) -> Entry:
         temporary, self._temporary = self._temporary, None
         if temporary is None:
             return self._store.store(self._whole())
         try:
-            return self._store.accept(temporary, self._validator, length_verified=self._length_verified)
+            return self._store.accept(temporary, self.validator, length_verified=self._length_verified)
         finally:
             self._store.discard(temporary)
 
     def _forget(self) -> None:
         self._blocks.clear()
-        self._size = 0
+        self.size = 0
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
             self._store.discard(temporary)

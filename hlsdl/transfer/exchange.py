@@ -82,7 +82,7 @@ class Exchange:
 
     def _all_headers(self, url: CheckedUrl, asked: Headers) -> Headers:
         """What is always sent to `url`, and what is asked of it; only cookies look at more of it than its origin."""
-        kept = self.jar.cookies_of(url)
+        kept = self.jar.cookies_of(url) if self.jar.has_any else ()
         is_standing = not kept and not self.credentials.cookies
         if is_standing and (standing := self.standing.get(url.origin)) is not None and standing[0] is asked:
             return standing[1]
@@ -105,6 +105,8 @@ class Exchange:
         if "set-cookie" in head.headers:
             set_cookies = [value for name, value in head.fields if name == "set-cookie"]
             self.jar.store(url, set_cookies, now=self.patience.clock.wall())
+        if head.status == 200:  # as nearly always
+            return None
         kind = class_of_status(head.status)
         if kind is StatusClass.SUCCESS:
             return None

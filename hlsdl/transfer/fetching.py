@@ -143,12 +143,11 @@ class Fetch:
     def _is_plain(self, opened: Opened) -> bool:
         """Whether an answer to WHOLE leaves nothing to decide, cut, join or doubt: 200, and all that was announced, no
         more than a block, is there. As nearly always with small segments, of which thousands may come a second."""
-        head = opened.head
+        head, length = opened.head, opened.reply.ready
         return (
             head.status == 200
-            and 0 < opened.reply.ready <= self.exchange.limits.block
-            and opened.reply.ready == head.content_length
-            and opened.reply.ready <= self.resource.limit
+            and 0 < length == head.content_length
+            and length <= min(self.exchange.limits.block, self.resource.limit)
             and "content-encoding" not in head.headers
             and self.hear is None
         )
