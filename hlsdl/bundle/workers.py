@@ -22,6 +22,7 @@ TOGETHER = 32
 T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Told = Callable[[Result | BaseException], None]
 Answer = tuple["asyncio.Future[object]", object, BaseException | None]
 
 
@@ -104,17 +105,30 @@ class Gatherer(Generic[Item, Result]):
         """`work` gives an answer for each item, in their order; an exception is raised to the one who waits for it."""
         self._name = name
         self._do = work
-        self._queue: SimpleQueue[tuple[Item, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Item, Told[Result], asyncio.AbstractEventLoop] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def put(self, item: Item) -> Result:
         """Have one item done. A cancelled caller does not stop it."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def told(answer: Result | BaseException) -> None:
+            if future.done():  # cancelled
+                return
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        self.post(item, told)
+        return await future
+
+    def post(self, item: Item, told: Told[Result]) -> None:
+        """Have one item done, and `told` called with what came of it, on this event loop; it must not raise."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
-        self._queue.put((item, future))
-        return await future
+        self._queue.put((item, told, asyncio.get_running_loop()))
 
     def stop(self) -> None:
         """Finish what waits, then end the thread. A later item would start it again."""
@@ -125,7 +139,7 @@ class Gatherer(Generic[Item, Result]):
 
     def _work(self) -> None:
         while True:
-            taken: list[tuple[Item, asyncio.Future[Result]]] = []
+            taken: list[tuple[Item, Told[Result], asyncio.AbstractEventLoop]] = []
             one = self._queue.get()
             while one is not None:
                 taken.append(one)
@@ -137,28 +151,23 @@ class Gatherer(Generic[Item, Result]):
             if one is None:
                 return
 
-    def _do_together(self, taken: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _do_together(self, taken: list[tuple[Item, Told[Result], asyncio.AbstractEventLoop]]) -> None:
         answers: Sequence[Result | BaseException]
         try:
-            answers = self._do([item for item, _ in taken])
+            answers = self._do([item for item, _, _ in taken])
         except BaseException as error:  # noqa: BLE001 - it is handed to those who wait, whatever it is
             answers = [error] * len(taken)
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | BaseException]]] = {}
-        for (_, future), answer in zip(taken, answers, strict=True):
-            by_loop.setdefault(future.get_loop(), []).append((future, answer))
-        for loop, told in by_loop.items():
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Told[Result], Result | BaseException]]] = {}
+        for (_, told, loop), answer in zip(taken, answers, strict=True):
+            by_loop.setdefault(loop, []).append((told, answer))
+        for loop, together in by_loop.items():
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_tell, told)
+                loop.call_soon_threadsafe(_tell, together)
 
 
-def _tell(told: list[tuple[asyncio.Future[Result], Result | BaseException]]) -> None:
-    for future, answer in told:
-        if future.done():  # cancelled
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def _tell(together: list[tuple[Told[Result], Result | BaseException]]) -> None:
+    for told, answer in together:
+        told(answer)
 
 
 class Workers:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +117,16 @@ class BundleWriter:
         """A place for the bytes of one object of at most `limit` bytes; its `finish` stores it."""
         _require(is_object_path(path), path)
         return PartialFile(self._store, path, limit=limit, workers=self._workers, gatherer=self._gatherer)
+
+    def put_soon(
+        self, path: str, data: bytes, *, validator: HasValidators | None, told: Callable[[Entry | BaseException], None]
+    ) -> None:
+        """Store a whole object of at most `TINY` bytes beside the event loop.
+
+        `told` is called on the loop in the end: with its entry, or with why it is not stored.
+        """
+        _require(is_object_path(path), path)
+        self._gatherer.post(Whole(path=path, data=data, validator=validator), told)
 
     def write_text_file(self, path: str, data: bytes) -> None:
         """Replace a derived file (local playlist, XML) durably. It is not journalled; `seal` lists and hashes it."""

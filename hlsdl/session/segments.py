@@ -12,9 +12,11 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hlsdl.bundle.durable import require_space
-from hlsdl.bundle.partial import PartialFile
+from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, NetworkError
 from hlsdl.planning.moving import moved_stream, other_bytes, same_urls, samples
@@ -25,7 +27,8 @@ from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.sink import MemorySink, Sink
+from hlsdl.transfer.lane import Done
+from hlsdl.transfer.sink import MemorySink, Sink, Validator
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
@@ -60,6 +63,8 @@ class SegmentWork:
         proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
+        self.most_bytes = TINY
+        """Of a body that is stored the short way."""
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
@@ -105,6 +110,7 @@ class SegmentWork:
                 self._sink,
                 self._finished,
                 on_bytes=self._on_bytes,
+                keeper=self,
                 forgive=self._forgive,
                 stopped=lambda: self._failure is not None,
             )
@@ -169,9 +175,27 @@ class SegmentWork:
     def _sink(self, resource: Resource) -> Sink:
         return self._writer.sink(resource.path, limit=resource.limit)
 
+    def keep(self, resource: Resource, body: bytes, validator: Validator, done: Done) -> None:
+        """Store a small whole body that came the short way."""
+        self._writer.put_soon(resource.path, body, validator=validator, told=partial(self._kept, resource, done))
+
+    def _kept(self, resource: Resource, done: Done, answer: Entry | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            done(answer)
+            return
+        try:
+            self._accept(resource, answer)
+        except Exception as error:  # noqa: BLE001 - handed to who waits for the job
+            done(error)
+        else:
+            done(None)
+
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
-        entry = await sink.finish()
+        self._accept(resource, await sink.finish())
+
+    def _accept(self, resource: Resource, entry: Entry) -> None:
+        """Count an object that is stored; IntegrityError when it should not have been."""
         if entry.size % resource.block:
             self._writer.forget(entry.path)
             message = (

@@ -26,10 +26,11 @@ from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
-from hlsdl.transfer.doors import Door, Timeouts
-from hlsdl.transfer.exchange import Exchange
+from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
+from hlsdl.transfer.exchange import Begun, Exchange
 from hlsdl.transfer.fetching import Fetch, not_what_was_asked
 from hlsdl.transfer.joining import Run, fair_share, is_part, join
+from hlsdl.transfer.lane import Keeper, Lane
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.parts import Cutter, Forgive, PartsFetch, entities_of
@@ -185,15 +186,18 @@ class Client:
             IntegrityError: what comes stays something else than media, or contradicts itself.
             HlsdlError: whatever the sink raises; the disk is never tried again.
         """
-        tap = Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total)
+        await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total))
+
+    async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Begun | None = None) -> None:
+        """As `fetch`; with `begun`, its first question was sent already and has a place at its host."""
         checked = self._urls.known(resource.url)
         if checked is None and is_file_url(resource.url):
             await self._files.copy(resource, sink, tap, block=self._limits.block)
             return
         checked = checked or self._urls.check(resource.url)
         tap.pace = self._exchange.patience.host(checked.host)
-        fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap)
-        await self._exchange.patience.persist(checked.host, fetch.attempt)
+        fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap, begun=begun)
+        await self._exchange.patience.persist(checked.host, fetch.attempt, has_place=begun is not None)
 
     async def fetch_all(
         self,
@@ -202,6 +206,7 @@ class Client:
         finished: Callable[[Resource, Sink], Awaitable[None]],
         *,
         on_bytes: Callable[[int], None] | None = None,
+        keeper: Keeper | None = None,
         forgive: Forgive | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -209,13 +214,15 @@ class Client:
 
         A sequence is looked at ahead, and byte ranges of one URL that follow each other are asked for together
         (`joining`); what else is iterable is taken one by one. `finished` is awaited for each resource that is whole in
-        its sink. The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's
-        error is no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
+        its sink. A `keeper` is given what is small and comes as it mostly does; no sink is made for it (`lane`).
+
+        The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's error is
+        no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
         """
         queue = self._joined(work)
         entities = entities_of(queue) if isinstance(queue, list) else {}
 
-        async def bring(resource: Resource | Run) -> None:
+        async def bring(resource: Resource | Run, begun: Begun | None = None) -> None:
             if isinstance(resource, Run):
                 parts = PartsFetch(
                     exchange=self._exchange,
@@ -228,7 +235,7 @@ class Client:
                 return
             sink = make_sink(resource)
             try:
-                await self.fetch(resource, sink, on_bytes=on_bytes)
+                await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate), begun)
             except HlsdlError as error:
                 if forgive is None or not forgive(resource, error):
                     raise
@@ -237,7 +244,20 @@ class Client:
 
         try:
             async with asyncio.TaskGroup() as group:
-                Crew(group, _until(stopped, queue), bring, wanted=self._wanted_workers).fill()
+                crew = Crew(group, _until(stopped, queue), bring, wanted=self._wanted_workers)
+                if keeper is not None and self._rate is None and isinstance(self._door, QuickDoor):
+                    lane = Lane(
+                        door=self._door,
+                        exchange=self._exchange,
+                        urls=self._urls,
+                        keeper=keeper,
+                        on_bytes=on_bytes or _unheard,
+                        crew=crew,
+                        usually=bring,
+                    )
+                    crew.quick = lane.begin
+                    group.create_task(lane.attend())
+                crew.fill()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
@@ -276,6 +296,10 @@ class Client:
             ),
             limits=self._limits,
         )
+
+
+def _unheard(_size: int) -> None:
+    """Where nobody wants to hear of bytes."""
 
 
 def _until(stopped: Callable[[], bool], queue: Iterable[T]) -> Iterator[T]:

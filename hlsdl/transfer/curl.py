@@ -29,7 +29,7 @@ from hlsdl.transfer.curl_handle import (
     set_constants,
     set_proxy,
 )
-from hlsdl.transfer.curl_transfer import Transfer, read_head
+from hlsdl.transfer.curl_transfer import Transfer
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.proxying import proxy_addresses
@@ -118,24 +118,39 @@ class CurlDoor:
 
     async def ask(self, question: Question) -> CurlReply:
         """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
-        headers = self._header_lines(question)
+        transfer = self.begin(question)
+        if transfer is None:
+            proxy = self._proxy_for(question.url.origin)
+            pin = await self._look_up(question.url, proxy, question.timeouts.connect)
+            transfer = self._send(question, proxy, pin)
+        return await self.answer(transfer)
+
+    def begin(self, question: Question) -> Transfer | None:
+        """Send a GET, unless its host must be looked up first: then None."""
+        self._header_lines(question)  # before any look-up: what must not be sent is refused
         proxy = self._proxy_for(question.url.origin)
         pin = self._pins.get(_pinned(question.url, proxy))
-        if pin is None or monotonic() >= pin.until:
-            pin = await self._look_up(question.url, proxy, question.timeouts.connect)
+        return None if pin is None or monotonic() >= pin.until else self._send(question, proxy, pin)
+
+    def _send(self, question: Question, proxy: Proxy | None, pin: Pin) -> Transfer:
         handle = self._idle.pop() if self._idle else self._new_handle()
         transfer = Transfer(question, handle, self)
-        self._set_up(handle, transfer, headers, proxy, pin)
+        self._set_up(handle, transfer, self._header_lines(question), proxy, pin)
         self._busy[transfer] = handle
         driver = self._driver
         assert driver is not None  # noqa: S101 - a handle was made with it
         driver.start(handle.curl, transfer.finished)
         if self._timer is None:
             self._keep_time(question.timeouts)
+        return transfer
+
+    async def answer(self, request: Transfer) -> CurlReply:
+        """Wait for the head of what was begun, and for the first block of the body when it comes at once."""
+        transfer, question = request, request.question
         try:
             while True:
                 await transfer.wait()
-                head = read_head(transfer.lines, self._limits)
+                head = transfer.head(self._limits)
                 if head is not None:
                     if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
                         raise unreadable_length(question)
@@ -147,13 +162,13 @@ class CurlDoor:
             self.abandon(transfer)
             raise
 
-    def abandon(self, transfer: Transfer) -> None:
-        """Stop a transfer that is still under way."""
-        if self._busy.pop(transfer, None) is None or self._driver is None:
+    def abandon(self, request: Transfer, failure: Setback | None = None) -> None:
+        """Stop a transfer that is still under way; `failure` says why, to whoever waits for it."""
+        if self._busy.pop(request, None) is None or self._driver is None:
             return
-        self._driver.cancel(transfer.handle.curl)
-        transfer.end(None)
-        self._idle.append(transfer.handle)
+        self._driver.cancel(request.handle.curl)
+        self._idle.append(request.handle)
+        request.end(failure)
 
     async def close(self) -> None:
         """Cancel what is under way and close all connections."""
@@ -244,8 +259,8 @@ class CurlDoor:
             )
             if not transfer.lines:
                 self._pins.pop(_pinned(transfer.question.url, handle.proxy), None)  # look up anew
-        transfer.end(failure)
         self._idle.append(handle)
+        transfer.end(failure)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -262,8 +277,7 @@ class CurlDoor:
         for transfer, handle in tuple(self._busy.items()):
             failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
             if failure is not None:
-                self.abandon(transfer)
-                transfer.end(failure)
+                self.abandon(transfer, failure)
             else:
                 transfer.hand_over_what_is_old()
         if self._busy:

@@ -124,6 +124,7 @@ class Transfer:
         "_seen",
         "_sent",
         "_since",
+        "_told",
         "_waiter",
         "failure",
         "handle",
@@ -155,6 +156,8 @@ class Transfer:
         """Bytes taken so far, and had at the last tick."""
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self._told: Callable[[Transfer], None] | None = None
+        """Called once, instead, while nobody waits."""
         self._pace: PaceWatch | None = None
         self._sent: float | None = None
         """When the request was seen to be on its way, and waiting for the head began."""
@@ -188,9 +191,21 @@ class Transfer:
         """Nothing more will come."""
         self.is_done = True
         self.failure = failure
-        self._wake()
+        if self._told is not None:
+            told, self._told = self._told, None
+            told(self)
+        else:
+            self._wake()
 
     # -- the reader's side -----------------------------------------------------------------------------------------
+
+    def tell(self, told: Callable[[Transfer], None]) -> None:
+        """Call `told` when somebody who waits would be woken."""
+        self._told = told
+
+    def head(self, limits: Limits) -> Head | None:
+        """The final response head; see `read_head`."""
+        return read_head(self.lines, limits)
 
     async def wait(self) -> None:
         """Until there is a block, or the end, or something that has waited long enough."""
@@ -224,6 +239,11 @@ class Transfer:
         return self._block - self._room
 
     @property
+    def beginning(self) -> bytes:
+        """The first piece of the body that is there."""
+        return self._chunks[0] if self._chunks else b""
+
+    @property
     def _is_full(self) -> bool:
         """Whether a block is there to be taken, whole or, in a piece that is more than one, larger still."""
         return self._full is not None or self._room <= 0
@@ -242,7 +262,7 @@ class Transfer:
 
     def tick(self, now: float, passed: float, is_sent: Callable[[], bool]) -> Setback | None:
         """Called a few times for each time-out: why to give up, or None. Waiting counts only while somebody waits."""
-        if self._waiter is None or self.is_done:
+        if (self._waiter is None and self._told is None) or self.is_done:
             return None
         if self._pace is None and (not self.lines or self.lines[-1] not in _ENDS) and not self._size:
             return self._tick_head(now, is_sent)
@@ -287,3 +307,7 @@ class Transfer:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        elif self._told is not None:
+            # Not at once: this may be a callback of libcurl, which must not be entered from there.
+            told, self._told = self._told, None
+            asyncio.get_running_loop().call_soon(told, self)

@@ -8,9 +8,9 @@ conformance tests run against each door.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl
@@ -164,6 +164,52 @@ class Door(Protocol):
 
     async def close(self) -> None:
         """Close all connections."""
+        ...
+
+
+class UnderWay(Protocol):
+    """A request that was begun, and that nobody waits for yet."""
+
+    @property
+    def ready(self) -> int:
+        """Bytes of the body when all of it is there and fits a block; else 0."""
+        ...
+
+    @property
+    def beginning(self) -> bytes:
+        """The first bytes of the body, as they came."""
+        ...
+
+    def tell(self, told: Callable[[Any], None]) -> None:
+        """Call `told` with this request, once, when all of it is there, or something to go on with."""
+        ...
+
+    def head(self, limits: Limits) -> Head | None:
+        """The final response head, or None when it is not there as a whole; LimitError as for `Door.ask`."""
+        ...
+
+    def take(self) -> bytes:
+        """The body that is ready."""
+        ...
+
+
+@runtime_checkable
+class QuickDoor(Door, Protocol):
+    """A door that can also begin with a request without waiting for it."""
+
+    def begin(self, question: Question) -> UnderWay | None:
+        """Send a GET; None, and nothing sent, when something must be waited for before that, such as a look-up.
+
+        PolicyError as for `ask`.
+        """
+        ...
+
+    async def answer(self, request: Any) -> Reply:
+        """Go on as `ask` does after sending."""
+        ...
+
+    def abandon(self, request: Any) -> None:
+        """Stop a request that nobody waits for."""
         ...
 
 

@@ -6,6 +6,7 @@ Our own redirect loop, since credentials, the URL gate and the host's pause are 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from hlsdl.access.credentials import CookieJar, Credentials
@@ -18,6 +19,7 @@ from hlsdl.transfer.patience import Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
 Headers = tuple[tuple[str, str], ...]
+Begun = Callable[[], Awaitable[Reply]]
 
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
@@ -51,19 +53,25 @@ class Exchange:
     """What was asked last of an origin where no cookies are about, and all headers of that request: thousands of
     segments are asked for by the very same ones."""
 
-    async def open(self, url: CheckedUrl, headers: Headers, *, block: int | None = None) -> Opened:
+    async def open(
+        self, url: CheckedUrl, headers: Headers, *, block: int | None = None, begun: Begun | None = None
+    ) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
 
-        `block`: bytes that the door may gather, when they are fewer than usual.
+        `block`: bytes that the door may gather, when they are fewer than usual. `begun`: what waits for the answer to
+        just this question, which was sent already.
 
         Setback for a status or failure that another try may heal, HttpError for a refusal, PolicyError for a hop that
         must not be made, LimitError for a head that is too large.
         """
         here = url
         for _ in range(self.limits.redirects + 1):
-            if self.patience.is_paused(here.host):
-                await self.patience.wait_for(here.host)
-            reply = await self.door.ask(self._question(here, headers, block))
+            if begun is not None:
+                reply, begun = await begun(), None
+            else:
+                if self.patience.is_paused(here.host):
+                    await self.patience.wait_for(here.host)
+                reply = await self.door.ask(self.question(here, headers, block))
             head = reply.head
             try:
                 location = self._judge(here, head, headers)
@@ -76,7 +84,8 @@ class Exchange:
             here = self.policy.check_redirect(here, location)
         raise PolicyError(f"the server redirects more than {self.limits.redirects} times", url=url.text)
 
-    def _question(self, url: CheckedUrl, headers: Headers, block: int | None) -> Question:
+    def question(self, url: CheckedUrl, headers: Headers, block: int | None = None) -> Question:
+        """What `open` asks first."""
         block = self.block if block is None else min(block, self.block)
         return Question(url=url, headers=self._all_headers(url, headers), timeouts=self.timeouts, block=block)
 

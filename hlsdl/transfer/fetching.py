@@ -15,7 +15,7 @@ from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.doors import Head, Reply, Setback, discard
-from hlsdl.transfer.exchange import Exchange, Opened
+from hlsdl.transfer.exchange import Begun, Exchange, Opened
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
@@ -44,6 +44,8 @@ class Fetch:
     so it is given what there is, also of a body that is cut."""
     block: int | None = None
     """Bytes that the door may gather; None: as many as the exchange lets it."""
+    begun: Begun | None = None
+    """Waits for the answer to the first question, which was sent already."""
     _taken: int = field(default=0, init=False)
     """Bytes of a sound body that this try took."""
 
@@ -64,7 +66,8 @@ class Fetch:
         is_begun = self.total is not None or self.sink.size or self.resource.byte_range is not None or not self.by_range
         wanted, self._taken = (await self._wanted() if is_begun else WHOLE), 0
         headers = (*PLAIN, *wanted.headers()) if is_begun else PLAIN
-        opened = await self.exchange.open(self.url, headers, block=self.block)
+        begun, self.begun = self.begun, None
+        opened = await self.exchange.open(self.url, headers, block=self.block, begun=begun)
         if not is_begun and self._is_plain(opened):
             await self._take_at_once(opened)
             return True

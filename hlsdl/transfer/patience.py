@@ -120,12 +120,13 @@ class HostPace:
         if self._waiting:
             self._wake()
 
-    async def within(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make an attempt in a place of its own."""
-        if self.busy >= self.allowed:
-            await self.enter()
-        else:
-            self.busy += 1
+    async def within(self, attempt: Callable[[], Awaitable[T]], *, has_place: bool = False) -> T:
+        """Make an attempt in a place of its own, which it may have already, and give the place back."""
+        if not has_place:
+            if self.busy >= self.allowed:
+                await self.enter()
+            else:
+                self.busy += 1
         try:
             return await attempt()
         finally:
@@ -255,14 +256,26 @@ class Patience:
         pace.throttle(now=now, until=now + retry_after)
         return retry_after
 
-    async def persist(self, host: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Make attempts until one succeeds; raises the last Setback's error when patience is spent."""
+    def succeeded(self, pace: HostPace) -> None:
+        """Count a success at the host with this pace."""
+        self._tokens = min(self._policy.tokens, self._tokens + self._policy.refund)
+        pace.succeed(self._clock.now())
+
+    async def persist(self, host: str, attempt: Callable[[], Awaitable[T]], *, has_place: bool = False) -> T:
+        """Make attempts until one succeeds; raises the last Setback's error when patience is spent.
+
+        `has_place`: the first one has its place at the host already.
+        """
         failures = 0
         slow = False
         pace = self.host(host)
         while True:
             try:
-                result = await (self._slowly(pace, attempt) if slow else pace.within(attempt))
+                if slow:
+                    result = await self._slowly(pace, attempt)
+                else:
+                    had_place, has_place = has_place, False
+                    result = await pace.within(attempt, has_place=had_place)
             except Setback as setback:
                 failures += not setback.progressed
                 if setback.timed_out:
@@ -275,8 +288,7 @@ class Patience:
                 if setback.wait is None and failures:
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
             else:
-                self._tokens = min(self._policy.tokens, self._tokens + self._policy.refund)
-                pace.succeed(self._clock.now())
+                self.succeeded(pace)
                 return result
 
     async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
