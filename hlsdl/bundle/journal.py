@@ -262,6 +262,22 @@ class _Draft:
     __slots__ = Entry.__slots__
 
 
+def new_entry(
+    path: str, size: int, digest: str, *, etag: str | None, last_modified: str | None, length_verified: bool
+) -> Entry:
+    """`Entry(...)`, in a quarter of the time."""
+    draft: Any = _Draft()
+    draft.path = path
+    draft.size = size
+    draft.sha256 = digest
+    draft.etag = etag
+    draft.last_modified = last_modified
+    draft.length_verified = length_verified
+    draft.__class__ = Entry
+    entry: Entry = draft
+    return entry
+
+
 def _usual_entry(found: re.Match[str], body: bytes) -> Entry | None:
     """The entry of a `seg` line as `entry_line` writes it, in a quarter of the time; None: look more closely.
 
@@ -273,16 +289,11 @@ def _usual_entry(found: re.Match[str], body: bytes) -> Entry | None:
         return None
     if usual is None and not is_object_path(other):
         return None
-    draft: Any = _Draft()
-    draft.path = usual or other
-    draft.size = number
-    draft.sha256 = digest
-    draft.etag = None if etag is None else etag.replace('\\"', '"')
-    draft.last_modified = None if modified is None else modified.replace('\\"', '"')
-    draft.length_verified = verified == "true"
-    draft.__class__ = Entry
-    entry: Entry = draft
-    return entry
+    etag = None if etag is None else etag.replace('\\"', '"')
+    modified = None if modified is None else modified.replace('\\"', '"')
+    return new_entry(
+        usual or other, number, digest, etag=etag, last_modified=modified, length_verified=verified == "true"
+    )
 
 
 def _number(value: object) -> int | None:

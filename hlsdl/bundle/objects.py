@@ -19,7 +19,7 @@ from typing import Protocol
 
 from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import BLOCK, Folder, disk_error, kick_writeback, translating, write_all
-from hlsdl.bundle.journal import LONGEST_VALIDATOR, Entry
+from hlsdl.bundle.journal import LONGEST_VALIDATOR, Entry, new_entry
 from hlsdl.bundle.layout import split_path, temporary_name
 from hlsdl.bundle.ledger import Ledger, Ready
 from hlsdl.errors import HlsdlError
@@ -138,7 +138,8 @@ class ObjectStore:
                 answers[place] = refused or written.entry
         finally:
             for written in ready.values():
-                _remove_left_over(written.folder, written.temporary)
+                if written.temporary:
+                    _remove_left_over(written.folder, written.temporary)
             for folder in apart:
                 folder.close()
         try:
@@ -231,21 +232,16 @@ class Temporary:
 
 def _remove_left_over(folder: Folder, temporary: str) -> None:
     """Remove a temporary that got no name; one that cannot be removed now is removed by the next recovery."""
-    if temporary:
-        with suppress(OSError):
-            folder.unlink(temporary)
+    with suppress(OSError):
+        folder.unlink(temporary)
 
 
 def _entry(path: str, size: int, digest: str, validator: HasValidators | None, *, length_verified: bool) -> Entry:
-    return Entry(
-        path=path,
-        size=size,
-        sha256=digest,
-        etag=_kept(validator.etag) if validator else None,
-        last_modified=_kept(validator.last_modified) if validator else None,
-        length_verified=length_verified,
-    )
-
-
-def _kept(validator: str | None) -> str | None:
-    return validator if validator is not None and len(validator) <= LONGEST_VALIDATOR else None
+    etag = last_modified = None
+    if validator is not None:
+        etag, last_modified = validator.etag, validator.last_modified
+        if etag is not None and len(etag) > LONGEST_VALIDATOR:
+            etag = None
+        if last_modified is not None and len(last_modified) > LONGEST_VALIDATOR:
+            last_modified = None
+    return new_entry(path, size, digest, etag=etag, last_modified=last_modified, length_verified=length_verified)
