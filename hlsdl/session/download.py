@@ -6,6 +6,7 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -13,8 +14,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import anyio
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
@@ -204,15 +203,15 @@ async def _writing(
                 break
             while opened:
                 await in_thread(opened.pop().close)
-            await anyio.sleep(LOOK_INTERVAL if looks else 0)
+            await asyncio.sleep(LOOK_INTERVAL if looks else 0)
         else:
             raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
     finally:
-        # Also while the task is being cancelled: closing is what makes the last seconds' work survive a power cut.
-        with anyio.CancelScope(shield=True):
-            for writer in opened:
-                await in_thread(writer.close)
+        # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
+        # seconds' work survive a power cut. There is at most one writer here.
+        for writer in opened:
+            await in_thread(writer.close)
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:

@@ -63,11 +63,10 @@ async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> R
 
 async def drop(path: Path, ids: Sequence[str]) -> None:
     """Remove stored streams from a bundle, and keep the rest playable."""
-    from anyio.to_thread import run_sync
-
+    from hlsdl.bundle.threads import in_thread
     from hlsdl.session import dropping
 
-    await run_sync(dropping.drop, path, ids)
+    await in_thread(dropping.drop, path, ids)
 
 
 async def add(path: Path, options: FetchOptions, named: Collection[str], *, emit: Emit = ignore) -> Downloaded:
