@@ -32,10 +32,14 @@ async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> D
     Raises:
         HlsdlError: with the exit code that says what stopped it.
     """
-    from hlsdl.session.download import download
+    from hlsdl.session.ahead import asked_ahead
     from hlsdl.session.sources import parse_source
 
-    return await download(parse_source(source, base_url=options.base_url), options, emit)
+    named = parse_source(source, base_url=options.base_url)
+    async with asked_ahead(named, options) as client:
+        from hlsdl.session.download import download  # with `client`, it was loaded while the source was asked for
+
+        return await download(named, options, emit, opened=client)
 
 
 async def plan(source: str, options: FetchOptions) -> PlanOutcome:

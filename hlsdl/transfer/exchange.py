@@ -17,6 +17,9 @@ from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts,
 from hlsdl.transfer.patience import Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
+PLAIN = (("Accept-Encoding", "identity"),)
+"""Asks for a body as it is."""
+HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
 

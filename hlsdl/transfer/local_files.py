@@ -12,13 +12,16 @@ import base64
 import binascii
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from hlsdl.access.limits import MIB
 from hlsdl.errors import DiskError, LimitError, PolicyError
-from hlsdl.planning.plan import Resource
 from hlsdl.transfer.sink import Sink, Validator
 from hlsdl.transfer.tap import Tap
+
+if TYPE_CHECKING:
+    from hlsdl.planning.plan import Resource
 
 
 def is_file_url(url: str) -> bool:
