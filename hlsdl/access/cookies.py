@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 
 from hlsdl.access.urls import CheckedUrl
@@ -126,6 +125,8 @@ def _expiry(told: dict[str, str], now: float) -> float | None:
     if re.fullmatch(r"-?[0-9]{1,12}", age):
         return now + int(age) if int(age) > 0 else 0.0
     if "expires" in told:
+        from email.utils import parsedate_to_datetime  # few servers set cookies, and fewer with a date
+
         try:
             return parsedate_to_datetime(told["expires"]).timestamp()
         except (ValueError, TypeError, IndexError, OverflowError):

@@ -1,18 +1,18 @@
 """Blocking work in a thread, for coroutines that may be cancelled: the thread is always waited for.
 
-anyio's `run_sync` waits in anyio's own cancel scopes only. Cancelled as asyncio does it (`Task.cancel()`, a timeout, a
-`TaskGroup` that fails) it leaves at once, the thread goes on behind it, and whoever closes the file or the bundle next
-does that under its hands: a descriptor may be closed while it is written to, a lock held by a writer that nobody has.
+Nothing is left behind under whose hands a descriptor is closed, and no lock is held by a writer that nobody has. Each
+piece of work has a thread of its own: in the event loop's pool, work of the program around us could stand before ours,
+and a cancelled download would have to wait for that as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
-
-from anyio.to_thread import run_sync
 
 T = TypeVar("T")
 
@@ -20,16 +20,29 @@ T = TypeVar("T")
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
     """Run `work` in a thread and return what it returns.
 
-    Cancelled meanwhile, it waits for the end of the thread before it raises; what the thread returned or raised is then
+    Cancelled meanwhile, it waits for the end of the work before it raises; what the work returned or raised is then
     nobody's, so work that opens something should put it where the caller finds it.
     """
-    running = asyncio.ensure_future(run_sync(work, *arguments))
+    loop, context, ended = asyncio.get_running_loop(), copy_context(), asyncio.Event()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(context.run(work, *arguments))
+        except BaseException as error:  # noqa: BLE001 - it is handed to the caller, whatever it is
+            failures.append(error)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=run, name="hlsdl-work").start()
     try:
-        return await asyncio.shield(running)
+        await ended.wait()
     except asyncio.CancelledError:
-        while not running.done():
+        while not ended.is_set():
             with suppress(asyncio.CancelledError):  # once is enough; it is raised below
-                await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # looked at, so that asyncio does not log it
+                await ended.wait()
         raise
+    if failures:
+        raise failures[0]
+    return results[0]

@@ -6,15 +6,14 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import anyio
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
@@ -29,6 +28,7 @@ from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, sea
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
+from hlsdl.session.places import find_bundle, is_for, place_for
 from hlsdl.session.presentation import (
     Documents,
     choose,
@@ -38,7 +38,7 @@ from hlsdl.session.presentation import (
     refuse_unfinished,
 )
 from hlsdl.session.segments import Arrived, SegmentWork
-from hlsdl.session.sources import Source, find_bundle, is_for, place_for, title_of
+from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
@@ -77,6 +77,7 @@ async def download(
     proven: Mapping[str, str] | None = None,
     named: Collection[str] | None = None,
     watch: Watch = unwatched,
+    opened: Client | None = None,
 ) -> Downloaded:
     """Bring `source` into a sealed bundle, going on with what an earlier run left.
 
@@ -87,6 +88,7 @@ async def download(
         proven: for repair: the SHA-256 that objects had before they were damaged, by path.
         named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
         watch: is told everything that is known before the first segment.
+        opened: a client for this source, which stays open; None: one of its own.
 
     Raises:
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
@@ -99,7 +101,8 @@ async def download(
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
-    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
+    opening = nullcontext(opened) if opened else Client(options.transfer, source.url, base_url=source.base_url)
+    async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
             path = writer.path
@@ -204,15 +207,15 @@ async def _writing(
                 break
             while opened:
                 await in_thread(opened.pop().close)
-            await anyio.sleep(LOOK_INTERVAL if looks else 0)
+            await asyncio.sleep(LOOK_INTERVAL if looks else 0)
         else:
             raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
     finally:
-        # Also while the task is being cancelled: closing is what makes the last seconds' work survive a power cut.
-        with anyio.CancelScope(shield=True):
-            for writer in opened:
-                await in_thread(writer.close)
+        # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
+        # seconds' work survive a power cut. There is at most one writer here.
+        for writer in opened:
+            await in_thread(writer.close)
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:

@@ -32,10 +32,14 @@ async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> D
     Raises:
         HlsdlError: with the exit code that says what stopped it.
     """
-    from hlsdl.session.download import download
+    from hlsdl.session.ahead import asked_ahead
     from hlsdl.session.sources import parse_source
 
-    return await download(parse_source(source, base_url=options.base_url), options, emit)
+    named = parse_source(source, base_url=options.base_url)
+    async with asked_ahead(named, options) as client:
+        from hlsdl.session.download import download  # with `client`, it was loaded while the source was asked for
+
+        return await download(named, options, emit, opened=client)
 
 
 async def plan(source: str, options: FetchOptions) -> PlanOutcome:
@@ -63,11 +67,10 @@ async def repair(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> R
 
 async def drop(path: Path, ids: Sequence[str]) -> None:
     """Remove stored streams from a bundle, and keep the rest playable."""
-    from anyio.to_thread import run_sync
-
+    from hlsdl.bundle.threads import in_thread
     from hlsdl.session import dropping
 
-    await run_sync(dropping.drop, path, ids)
+    await in_thread(dropping.drop, path, ids)
 
 
 async def add(path: Path, options: FetchOptions, named: Collection[str], *, emit: Emit = ignore) -> Downloaded:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-
-import anyio
 
 from hlsdl.errors import HttpError
 from hlsdl.planning.moving import moved, require_same_streams
@@ -85,7 +84,7 @@ class Addresses:
 
     def __init__(self, client: Client, source: Source, root: Root, asked: Asked, *, renew: Renew | None = None) -> None:
         self._client, self._source, self._root, self._asked, self._renew = client, source, root, asked, renew
-        self._lock = anyio.Lock()
+        self._lock = asyncio.Lock()
         self._now: dict[str, str] | None = None
 
     async def now(self, url: str) -> str | None:

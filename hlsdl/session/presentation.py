@@ -26,13 +26,13 @@ from hlsdl.planning.selection import Selection, StreamSource, select, select_med
 from hlsdl.playlist.lines import PlaylistLimits
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
 from hlsdl.playlist.parsing import parse_playlist
-from hlsdl.session.sources import Source
+from hlsdl.session.sources import MOST_BYTES, Source
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 
 logger = logging.getLogger(__name__)
 
-LIMITS = PlaylistLimits()
+LIMITS = PlaylistLimits(max_bytes=MOST_BYTES)
 MOST_SEGMENTS_OF_A_JOB = 4_000_000
 WEBVTT_SIGNATURE = b"WEBVTT"
 MAY_HAVE_MOVED = frozenset({401, 403, 404, 410})

@@ -11,9 +11,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from anyio.to_thread import run_sync as in_thread
-
 from hlsdl.bundle.reading import Bundle
+from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download

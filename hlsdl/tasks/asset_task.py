@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from anyio.to_thread import run_sync as in_thread
 from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
 
 from hlsdl.bundle.layout import SUFFIX
+from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, IntegrityError, UsageError
 from hlsdl.library.bundles import remember
 from hlsdl.library.tasks import TaskRow

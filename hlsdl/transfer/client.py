@@ -1,6 +1,7 @@
 """Client: one job's HTTP. It puts the pieces of this room together and is all that other rooms need of it.
 
 Rules are decided in `policy`, `credentials`, `ranges` and `content`; bytes are moved by `fetching` and `documents`.
+What only media needs is imported when media is asked for: the first playlist can be on its way before.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hlsdl.access.cookies import Cookie, read_cookies_txt
 from hlsdl.access.credentials import CookieJar, Credentials
@@ -20,26 +21,30 @@ from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError
-from hlsdl.planning.plan import Resource
 from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START
+from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
 from hlsdl.transfer.exchange import Begun, Exchange
-from hlsdl.transfer.fetching import Fetch, not_what_was_asked
-from hlsdl.transfer.joining import Run, fair_share, is_part, join
-from hlsdl.transfer.lane import Keeper, Lane
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.parts import Cutter, Forgive, PartsFetch, entities_of
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
-from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import RateLimit, Tap
 from hlsdl.transfer.transport import open_door
+
+if TYPE_CHECKING:
+    from hlsdl.planning.plan import Resource
+    from hlsdl.transfer.joining import Run
+    from hlsdl.transfer.lane import Keeper, Lane
+    from hlsdl.transfer.parts import Forgive
+    from hlsdl.transfer.sink import Sink
+
+    Bring = Callable[[Resource | Run, Begun], Awaitable[None]]
 
 T = TypeVar("T")
 
@@ -117,6 +122,8 @@ class Client:
             block=MIB if options.limit_rate is None else max(4 * KIB, min(MIB, int(options.limit_rate * AT_ONCE))),
         )
         self._rate = _rate_limit(options.limit_rate, self._clock)
+        self._begun: dict[tuple[str, DocumentKind, int], asyncio.Task[Body]] = {}
+        """Documents that are read ahead."""
 
     def __repr__(self) -> str:
         return f"Client({self._options!r})"
@@ -127,7 +134,18 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._door.close()
+        try:
+            if self._begun:
+                await _end(self._begun.values())
+        finally:
+            await self._door.close()
+
+    def read_ahead(self, url: str, *, kind: DocumentKind, limit: int) -> None:
+        """Begin to read a document: the next `read` of the same gets what comes of it, a body or an error.
+
+        What nobody has read by the end of the client is given up then.
+        """
+        self._begun[url, kind, limit] = asyncio.create_task(self._read(url, kind, limit))
 
     async def read(self, url: str, *, kind: DocumentKind, limit: int) -> Body:
         """Bring a small document whole; retries inside.
@@ -142,6 +160,10 @@ class Client:
             ContentKeyError: what came is no key.
             IntegrityError: the body stays encoded in a way that was not asked for.
         """
+        begun = self._begun.pop((url, kind, limit), None)
+        return await (begun or self._read(url, kind, limit))
+
+    async def _read(self, url: str, kind: DocumentKind, limit: int) -> Body:
         if is_file_url(url) or is_data_url(url):
             return await self._read_here(url, kind, limit)
         if kind == "playlist":
@@ -190,6 +212,8 @@ class Client:
 
     async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Begun | None = None) -> None:
         """As `fetch`; with `begun`, its first question was sent already and has a place at its host."""
+        from hlsdl.transfer.fetching import Fetch
+
         checked = self._urls.known(resource.url)
         if checked is None and is_file_url(resource.url):
             await self._files.copy(resource, sink, tap, block=self._limits.block)
@@ -219,6 +243,9 @@ class Client:
         The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's error is
         no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
         """
+        from hlsdl.transfer.joining import Run
+        from hlsdl.transfer.parts import Cutter, PartsFetch, entities_of
+
         queue = self._joined(work)
         entities = entities_of(queue) if isinstance(queue, list) else {}
 
@@ -246,22 +273,38 @@ class Client:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group, _until(stopped, queue), bring, wanted=self._wanted_workers)
                 if keeper is not None and self._rate is None and isinstance(self._door, QuickDoor):
-                    lane = Lane(
-                        door=self._door,
-                        exchange=self._exchange,
-                        urls=self._urls,
-                        keeper=keeper,
-                        on_bytes=on_bytes or _unheard,
-                        crew=crew,
-                        usually=bring,
-                    )
-                    crew.quick = lane.begin
+                    lane = self._lane(self._door, keeper, on_bytes or _unheard, crew, bring)
                     group.create_task(lane.attend())
                 crew.fill()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
+    def _lane(
+        self,
+        door: QuickDoor,
+        keeper: Keeper,
+        on_bytes: Callable[[int], None],
+        crew: Crew[Resource | Run],
+        usually: Bring,
+    ) -> Lane:
+        """The short way, joined to `crew`."""
+        from hlsdl.transfer.lane import Lane
+
+        lane = Lane(
+            door=door,
+            exchange=self._exchange,
+            urls=self._urls,
+            keeper=keeper,
+            on_bytes=on_bytes,
+            crew=crew,
+            usually=usually,
+        )
+        crew.quick = lane.begin
+        return lane
+
     def _joined(self, work: Iterable[Resource]) -> Iterable[Resource] | list[Resource | Run]:
+        from hlsdl.transfer.joining import fair_share, is_part, join
+
         if not (isinstance(work, Sequence) and any(map(is_part, work))):
             return work
         return join(work, most_bytes=fair_share(work, self._options.connections or START))
@@ -300,6 +343,13 @@ class Client:
 
 def _unheard(_size: int) -> None:
     """Where nobody wants to hear of bytes."""
+
+
+async def _end(tasks: Iterable[asyncio.Task[Body]]) -> None:
+    """Give up what nobody waits for; whatever comes of it is nobody's."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _until(stopped: Callable[[], bool], queue: Iterable[T]) -> Iterator[T]:

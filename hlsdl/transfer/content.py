@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from hlsdl.errors import ContentKeyError, IntegrityError
+
 KEY_BYTES = 16
 """Length of an AES-128 content key (RFC 8216 §5.2)."""
 
@@ -64,6 +66,21 @@ def is_webvtt(*paths: str, content_type: str | None) -> bool:
     """Whether a name or the type says WebVTT."""
     named = any(path.lower().endswith((".vtt", ".webvtt")) for path in paths)
     return named or (content_type or "").lower().startswith("text/vtt")
+
+
+def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | ContentKeyError:
+    """The error for a body that is something else; `reason` is what it is."""
+    if kind == "key":
+        return ContentKeyError(
+            f"the server sends {reason} where a key of {KEY_BYTES} bytes was asked for",
+            url=url,
+            hint="the key server may want a sign-in: give it with --cookies FILE or -H",
+        )
+    return IntegrityError(
+        f"the server sends {reason} where a media segment was asked for",
+        url=url,
+        hint="the server may want a sign-in, or the URL may have expired: open the page again for a fresh one",
+    )
 
 
 def _leading_text(beginning: bytes) -> bytes | None:

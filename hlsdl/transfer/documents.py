@@ -11,10 +11,10 @@ from typing import Literal
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import content
+from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.decoding import BoundedGunzip, TruncatedBody
 from hlsdl.transfer.doors import Setback, discard
-from hlsdl.transfer.exchange import Exchange, Opened
-from hlsdl.transfer.fetching import HINT_CUT, PLAIN, not_what_was_asked
+from hlsdl.transfer.exchange import HINT_CUT, PLAIN, Exchange, Opened
 from hlsdl.transfer.tap import Tap
 
 DocumentKind = Literal["playlist", "key", "data"]

@@ -21,6 +21,9 @@ from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status,
 Headers = tuple[tuple[str, str], ...]
 Begun = Callable[[], Awaitable[Reply]]
 
+PLAIN = (("Accept-Encoding", "identity"),)
+"""Asks for a body as it is."""
+HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
 

@@ -1,4 +1,4 @@
-"""Fetching: bring one resource from its origin into a sink, or one small document into memory.
+"""Fetching: bring one resource from its origin into a sink.
 
 What an answer means is decided in `ranges` and `content`; `exchange` brings it, `patience` waits between tries. Here
 the bytes are moved: counted, bounded, looked at before the first is written, and joined into blocks.
@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING
 
 from hlsdl.access.limits import MIB
 from hlsdl.access.urls import CheckedUrl
-from hlsdl.errors import ContentKeyError, HttpError, IntegrityError, LimitError, NetworkError
+from hlsdl.errors import HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
+from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.doors import Head, Reply, Setback, discard
-from hlsdl.transfer.exchange import Begun, Exchange, Opened
+from hlsdl.transfer.exchange import HINT_CUT, PLAIN, Begun, Exchange, Opened
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
-
-PLAIN = (("Accept-Encoding", "identity"),)
-
-HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -363,19 +360,4 @@ def cut_short(received: int, expected: int, url: str) -> NetworkError:
     """The error for a body that ended too early."""
     return NetworkError(
         f"the connection ended after {received} of {expected} bytes", url=url, hint=HINT_CUT, retryable=True
-    )
-
-
-def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | ContentKeyError:
-    """The error for a body that is something else; `reason` is what it is."""
-    if kind == "key":
-        return ContentKeyError(
-            f"the server sends {reason} where a key of {content.KEY_BYTES} bytes was asked for",
-            url=url,
-            hint="the key server may want a sign-in: give it with --cookies FILE or -H",
-        )
-    return IntegrityError(
-        f"the server sends {reason} where a media segment was asked for",
-        url=url,
-        hint="the server may want a sign-in, or the URL may have expired: open the page again for a fresh one",
     )

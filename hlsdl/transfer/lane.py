@@ -19,8 +19,7 @@ from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.crew import Crew
 from hlsdl.transfer.doors import Head, QuickDoor, UnderWay
-from hlsdl.transfer.exchange import Begun, Exchange
-from hlsdl.transfer.fetching import PLAIN
+from hlsdl.transfer.exchange import PLAIN, Begun, Exchange
 from hlsdl.transfer.joining import Run
 from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import read_validator

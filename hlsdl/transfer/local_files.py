@@ -1,24 +1,27 @@
 """Local sources: files beside a playlist on this machine, and `data:` URLs.
 
 Only a source that is itself a local playlist file has local children; nothing that came over the network can name a
-file here. Files are read in a worker thread.
+file here. Files are read in the event loop's own threads. A cancelled job may leave a read behind there: it has opened
+its file itself and closes it, so nobody but the end of the loop needs to wait for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
-
-from anyio.to_thread import run_sync as in_thread
 
 from hlsdl.access.limits import MIB
 from hlsdl.errors import DiskError, LimitError, PolicyError
-from hlsdl.planning.plan import Resource
 from hlsdl.transfer.sink import Sink, Validator
 from hlsdl.transfer.tap import Tap
+
+if TYPE_CHECKING:
+    from hlsdl.planning.plan import Resource
 
 
 def is_file_url(url: str) -> bool:
@@ -86,7 +89,7 @@ class LocalFiles:
     async def read(self, url: str, *, limit: int) -> bytes:
         """The whole of a small file."""
         path = self.permitted(url)
-        return await in_thread(_read, path, 0, None, limit, url)
+        return await asyncio.to_thread(_read, path, 0, None, limit, url)
 
     async def copy(self, resource: Resource, sink: Sink, tap: Tap, *, block: int = MIB) -> None:
         """Bring a file, or the part of it that a byte range names, into a sink."""
@@ -99,7 +102,7 @@ class LocalFiles:
         moved = 0
         while length is None or moved < length:
             wanted = block if length is None else min(block, length - moved)
-            data = await in_thread(_read, path, offset + moved, wanted, None, resource.url)
+            data = await asyncio.to_thread(_read, path, offset + moved, wanted, None, resource.url)
             if not data:
                 break
             moved += len(data)

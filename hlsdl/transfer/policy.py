@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 
@@ -103,6 +102,8 @@ def read_retry_after(value: str | None, *, date: str | None, now: float) -> floa
 
 
 def _read_date(value: str | None) -> float | None:
+    from email.utils import parsedate_to_datetime  # for those few answers that say how long to wait
+
     try:
         moment = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -55,7 +55,9 @@ class SystemResolver:
             addresses: list[str] | None = None
             failure: OSError | None = None
             try:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                # ASCII goes as bytes: for text, Python would load an IDNA codec with large tables first.
+                name = host.encode() if host.isascii() else host
+                found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
                 addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
             except OSError as error:
                 failure = error

@@ -1,20 +1,14 @@
-"""What a source is, what its bundle is called, and where it goes."""
+"""What a source is, and what its bundle is called."""
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ladders import master, stream_inf
 
-from hlsdl.bundle.manifest import Manifest
-from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, UsageError
-from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.sources import Source, find_bundle, parse_source, place_for, title_in_url, title_of
+from hlsdl.errors import UsageError
+from hlsdl.session.sources import Source, parse_source, title_in_url, title_of
 
 URL = "https://films.test/big-film/master.m3u8?token=1"
 
@@ -75,63 +69,3 @@ def test_a_playlist_file_is_a_source(tmp_path: Path) -> None:
 def test_a_source_shows_no_secret() -> None:
     assert "token=1" not in repr(Source(url=URL))
     assert "token=1" not in Source(url=URL).shown
-
-
-def bundle(path: Path, url: str) -> Path:
-    with BundleWriter.open(path) as writer:
-        writer.save_manifest(Manifest(title=path.stem, source_url=url, final_url=url))
-    return path
-
-
-def test_a_second_run_finds_the_bundle_of_the_same_source(tmp_path: Path) -> None:
-    place = bundle(tmp_path / "big-film.movpkg", URL)
-    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path)) == place
-
-
-def test_a_bundle_named_by_the_stream_itself_is_found_too(tmp_path: Path) -> None:
-    place = bundle(tmp_path / "A film.movpkg", URL)
-    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path)) == place
-
-
-def test_another_source_under_the_name_gets_a_number_appended(tmp_path: Path) -> None:
-    bundle(tmp_path / "big-film.movpkg", "https://other.test/x.m3u8")
-    options = FetchOptions(directory=tmp_path)
-    assert find_bundle(Source(url=URL), options) is None
-    assert place_for("big-film", options) == tmp_path / "big-film 2.movpkg"
-    second = bundle(tmp_path / "big-film 2.movpkg", URL)
-    assert find_bundle(Source(url=URL), options) == second
-
-
-def test_another_source_at_an_explicit_path_is_a_usage_error(tmp_path: Path) -> None:
-    place = bundle(tmp_path / "x.movpkg", "https://other.test/x.m3u8")
-    with pytest.raises(UsageError, match="another source"):
-        find_bundle(Source(url=URL), FetchOptions(output=place))
-
-
-def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "x.movpkg").mkdir()
-    (tmp_path / "x.movpkg" / "holiday.jpg").write_bytes(b"precious")
-    with pytest.raises(UsageError, match="no bundle"):
-        find_bundle(Source(url=URL), FetchOptions(output=tmp_path / "x.movpkg"))
-
-
-def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
-    (tmp_path / "x.movpkg").mkdir()
-    assert find_bundle(Source(url=URL), FetchOptions(output=tmp_path / "x.movpkg")) is None
-
-
-def test_a_disk_that_cannot_say_what_is_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Taken for a free place, the next step would start over on top of a bundle."""
-    bundle = tmp_path / "film.movpkg"
-    bundle.mkdir()
-    for name in ("stat", "lstat"):
-        real = getattr(os, name)
-
-        def broken(path: object, *arguments: object, real: Callable[..., object] = real, **named: object) -> object:
-            if path == bundle:
-                raise OSError(errno.EIO, "Input/output error")
-            return real(path, *arguments, **named)
-
-        monkeypatch.setattr(os, name, broken)
-    with pytest.raises(DiskError):
-        find_bundle(Source(url=URL), FetchOptions(output=bundle))

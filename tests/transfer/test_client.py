@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -303,6 +304,60 @@ async def test_an_integrity_error_says_what_came_instead(origin: ScriptedOrigin)
     async with client_for(origin) as client:
         with pytest.raises(IntegrityError, match="an HTML page"):
             await client.fetch(segment(origin.url("/a.ts")), MemorySink())
+
+
+PLAYLIST = b"#EXTM3U\n#EXT-X-ENDLIST\n"
+
+
+async def test_what_is_read_ahead_is_asked_for_once_and_then_anew(origin: ScriptedOrigin) -> None:
+    url = origin.add("/master.m3u8", PLAYLIST)
+    async with client_for(origin) as client:
+        client.read_ahead(url, kind="playlist", limit=100)
+        await asyncio.to_thread(origin.wait_for, "/master.m3u8")
+        assert (await client.read(url, kind="playlist", limit=100)).data == PLAYLIST
+        assert origin.count("/master.m3u8") == 1
+        await client.read(url, kind="playlist", limit=100)
+        assert origin.count("/master.m3u8") == 2
+
+
+async def test_what_is_read_ahead_in_vain_fails_whoever_reads_it(origin: ScriptedOrigin) -> None:
+    url = origin.url("/master.m3u8")
+    async with client_for(origin) as client:
+        client.read_ahead(url, kind="playlist", limit=100)
+        await asyncio.to_thread(origin.wait_for, "/master.m3u8")
+        with pytest.raises(HttpError, match="404"):
+            await client.read(url, kind="playlist", limit=100)
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_what_is_read_ahead_and_not_wanted_ends_with_the_client(
+    origin: ScriptedOrigin, held: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = asyncio.all_tasks()
+    release = threading.Event()
+    origin.always("/master.m3u8", *([Hold(release)] if held else []), Status(403))
+    async with client_for(origin) as client:
+        client.read_ahead(origin.url("/master.m3u8"), kind="playlist", limit=100)
+        await asyncio.to_thread(origin.wait_for, "/master.m3u8")
+        await asyncio.sleep(0 if held else 0.1)
+    assert asyncio.all_tasks() == before
+    release.set()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_whoever_stops_reading_stops_what_was_read_ahead(origin: ScriptedOrigin) -> None:
+    before = asyncio.all_tasks()
+    release = threading.Event()
+    origin.always("/master.m3u8", Hold(release))
+    url = origin.add("/master.m3u8", PLAYLIST)
+    async with client_for(origin) as client:
+        client.read_ahead(url, kind="playlist", limit=100)
+        await asyncio.to_thread(origin.wait_for, "/master.m3u8")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.read(url, kind="playlist", limit=100), 0.05)
+        assert asyncio.all_tasks() == before
+        release.set()
 
 
 def test_options_are_loaded_without_an_http_library() -> None:

@@ -54,6 +54,27 @@ async def test_the_system_resolver_knows_this_machine() -> None:
     assert set(await SystemResolver().resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
 
 
+async def test_only_international_names_need_pythons_idna_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of proxies only: a host of a URL is ASCII by now."""
+    asked: list[object] = []
+
+    def note(host: object, *_arguments: object, **_options: object) -> list[object]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", note)
+    for name in ("films.example", "bücher.example"):
+        await SystemResolver().resolve(name, 80)
+    assert asked == [b"films.example", "bücher.example"]
+
+
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", "a..example", ".example", "ü" * 64 + ".example"])
+async def test_a_name_that_cannot_be_is_not_known(name: str) -> None:
+    with pytest.raises(socket.gaierror) as caught:
+        await SystemResolver().resolve(name, 80)
+    assert caught.value.errno == socket.EAI_NONAME
+
+
 async def test_a_failing_look_up_raises_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> list[object]:
         raise socket.gaierror(socket.EAI_AGAIN, "later")

@@ -88,8 +88,8 @@ def owner_of(frames: list[str]) -> str:
 
 
 def _name_of(thread: str) -> str:
-    """`loop` for the thread with the event loop, `disk` and `checkpoint` for hlsdl's own, `worker` for anyio's."""
-    for part, name in (("hlsdl-disk", "disk"), ("hlsdl-checkpoint", "checkpoint"), ("AnyIO", "worker")):
+    """`loop` has the event loop, `disk` and `checkpoint` are hlsdl's own, `worker` does one piece of work each."""
+    for part, name in (("hlsdl-disk", "disk"), ("hlsdl-checkpoint", "checkpoint"), ("hlsdl-work", "worker")):
         if part in thread:
             return name
     return "loop"  # it has no name until `threading` is imported

@@ -1,0 +1,115 @@
+"""Where the bundle of a source is, and where a new one goes.
+
+Whether a folder may be used is decided here; creating and locking it is `bundle.writing`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hlsdl.bundle.durable import translating
+from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
+from hlsdl.bundle.reading import read_manifest
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.sources import Source, title_in_url
+
+MOST_NUMBERED_NAMES = 10_000
+
+
+def find_bundle(source: Source, options: FetchOptions) -> Path | None:
+    """The bundle of this very source that a second run goes on with, if there is one.
+
+    Raises:
+        UsageError: `-o` names something that is no bundle, or another source's.
+        IntegrityError: it names a bundle with a damaged manifest.
+    """
+    if options.output is not None:
+        return _named_bundle(options.output, source)
+    title = options.title or title_in_url(source.url)
+    for place in _numbered(options.directory, title):
+        if _is_free(place):
+            break
+        if _source_there(place) == source.url:
+            return place
+    if options.title is None and options.directory.is_dir():
+        # A stream that names itself in its session data has a bundle whose name the URL does not tell.
+        for place in sorted(options.directory.glob(f"*{SUFFIX}")):
+            if _source_there(place) == source.url:
+                return place
+    return None
+
+
+def place_for(title: str, options: FetchOptions) -> Path:
+    """Where a new bundle of this title goes; a number is appended while the name is taken."""
+    if options.output is not None:
+        return options.output
+    for place in _numbered(options.directory, title):
+        if _is_free(place):
+            return place
+    raise UsageError(f"there are too many bundles called `{bundle_name(title)}`", hint="give another --title or folder")
+
+
+def is_for(source: Source, place: Path) -> bool:
+    """Whether no bundle is at `place`, or that of this source."""
+    return _source_there(place) in (None, source.url)
+
+
+def _named_bundle(output: Path, source: Source) -> Path | None:
+    if _is_free(output):
+        return None
+    there = _source_there(output)
+    if there == source.url:
+        return output
+    if there is None:
+        _refuse_damaged(output)
+    what = "the bundle of another source" if there else "something that is no bundle"
+    raise UsageError(f"`{output}` holds {what}", hint="choose another -o path, or remove what is there yourself")
+
+
+def _refuse_damaged(output: Path) -> None:
+    """IntegrityError when a bundle is there whose manifest cannot be read: whose it is, nobody can say any more."""
+    try:
+        read_manifest(output)
+    except IntegrityError as error:
+        hint = "choose another -o path, or remove the damaged bundle yourself"
+        raise IntegrityError(error.message, hint=hint) from error
+    except HlsdlError:
+        return  # no bundle at all
+
+
+def _is_free(place: Path) -> bool:
+    """Nothing is there, or only what the first moment of an interrupted run left: the writer takes that over.
+
+    A disk that cannot say is no answer: taking it for a no would start over on top of what is there.
+    """
+    with translating(str(place)):
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except ValueError:
+            raise UsageError(f"`{str(place)!a}` cannot be a path") from None
+        try:
+            names = {one.name for one in place.iterdir()}
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
+    return MANIFEST not in names and all(name == JOURNAL or is_first_moment_name(name) for name in names)
+
+
+def _source_there(place: Path) -> str | None:
+    try:
+        return read_manifest(place).source_url
+    except DiskError as error:
+        if not isinstance(error.__cause__, PermissionError):
+            raise
+        return None
+    except HlsdlError:
+        # What cannot be read is not ours to resume; `_named_bundle` and `_numbered` then leave it alone.
+        return None
+
+
+def _numbered(directory: Path, title: str) -> Iterator[Path]:
+    """`<title>.movpkg`, `<title> 2.movpkg` and so on."""
+    return (directory / bundle_name(title, number) for number in range(1, MOST_NUMBERED_NAMES))
