@@ -32,8 +32,16 @@ LARGEST_READ = 64 * 1024 * 1024
 class Bundle:
     """A read-only view, taken when it was opened; only `shortfalls` and the readers look at the disk again."""
 
-    def __init__(self, path: Path, manifest: Manifest, state: JournalState, *, is_seal_intact: bool) -> None:
-        """For `open` only."""
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        state: JournalState,
+        *,
+        is_seal_intact: bool,
+        seen: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """For `open` and `as_written` only."""
         self.path = path
         """Where the bundle lies, as given."""
         self.manifest = manifest
@@ -45,12 +53,9 @@ class Bundle:
         """Journal lines that could not be believed."""
         self.is_seal_intact = is_seal_intact
         """Whether the journal still begins with what was sealed; True for a partial bundle."""
-        self._segments = count_segments(self.entries)
-        self._bytes: dict[str, int] = {}
-        for file, entry in self.entries.items():
-            if is_media(file):
-                folder = split_path(file)[0]
-                self._bytes[folder] = self._bytes.get(folder, 0) + entry.size
+        self.seen = seen
+        """Bytes of the files that were looked at on disk a moment ago, when this was sealed; empty after `open`."""
+        self._segments, self._bytes = (_claimed(manifest, self.entries) if seen else None) or _counted(self.entries)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -67,7 +72,10 @@ class Bundle:
     @classmethod
     def as_written(cls, path: Path, manifest: Manifest, entries: Mapping[str, Entry]) -> Self:
         """The view of a bundle that was sealed just now, for the one who did it and need not read it back."""
-        return cls(path, manifest, JournalState(entries=dict(entries), is_clean=True), is_seal_intact=True)
+        seen = {stored: entry.size for stored, entry in entries.items()}
+        seen |= {file.path: file.size for file in manifest.files}
+        state = JournalState(entries=dict(entries), is_clean=True)
+        return cls(path, manifest, state, is_seal_intact=True, seen=MappingProxyType(seen))
 
     @property
     def title(self) -> str:
@@ -117,7 +125,7 @@ class Bundle:
     def sizes(self) -> dict[str, int]:
         """Return the regular files on disk now: bytes by relative path, child bundles included."""
         with _open_bundle(self.path) as root:
-            return dict(contents.files_below(root))
+            return contents.sizes_below(root)
 
     def open_file(self, path: str) -> BinaryIO:
         """Open one file for reading by its relative path, no link followed.
@@ -178,6 +186,30 @@ class Bundle:
             "duration": stream.duration,
             "complete": stream.complete,
         }
+
+
+def _counted(entries: Mapping[str, Entry]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many segments are stored, and how many bytes of media, by stream folder."""
+    sizes: dict[str, int] = {}
+    for file, entry in entries.items():
+        if is_media(file):
+            folder = split_path(file)[0]
+            sizes[folder] = sizes.get(folder, 0) + entry.size
+    return count_segments(entries), sizes
+
+
+def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str, int], dict[str, int]] | None:
+    """What `_counted` would say of a bundle that was sealed just now, by its manifest; None: only counting can tell.
+
+    The seal has compared how many segments each stream has. So when the streams, documents and keys that the manifest
+    lists have all the bytes that are stored, no other media is there.
+    """
+    others = {item.path for items in (manifest.documents, manifest.keys) for item in items}
+    stored = sum(entry.size for entry in entries.values())
+    media = {stream.id: stream.bytes for stream in manifest.streams}
+    if stored != sum(media.values()) + sum(entries[path].size for path in others if path in entries):
+        return None
+    return {stream.id: stream.segments for stream in manifest.streams}, media
 
 
 def read_manifest(path: Path) -> Manifest:
