@@ -39,7 +39,7 @@ class Bundle:
         state: JournalState,
         *,
         is_seal_intact: bool,
-        seen: Mapping[str, int] = MappingProxyType({}),
+        is_fresh: bool = False,
     ) -> None:
         """For `open` and `as_written` only."""
         self.path = path
@@ -53,9 +53,9 @@ class Bundle:
         """Journal lines that could not be believed."""
         self.is_seal_intact = is_seal_intact
         """Whether the journal still begins with what was sealed; True for a partial bundle."""
-        self.seen = seen
-        """Bytes of the files that were looked at on disk a moment ago, when this was sealed; empty after `open`."""
-        self._segments, self._bytes = (_claimed(manifest, self.entries) if seen else None) or _counted(self.entries)
+        self._is_fresh = is_fresh
+        """Whether it was sealed just now: every file was compared with what is said here."""
+        self._segments, self._bytes = (_claimed(manifest, self.entries) if is_fresh else None) or _counted(self.entries)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -72,10 +72,8 @@ class Bundle:
     @classmethod
     def as_written(cls, path: Path, manifest: Manifest, entries: Mapping[str, Entry]) -> Self:
         """The view of a bundle that was sealed just now, for the one who did it and need not read it back."""
-        seen = {stored: entry.size for stored, entry in entries.items()}
-        seen |= {file.path: file.size for file in manifest.files}
         state = JournalState(entries=dict(entries), is_clean=True)
-        return cls(path, manifest, state, is_seal_intact=True, seen=MappingProxyType(seen))
+        return cls(path, manifest, state, is_seal_intact=True, is_fresh=True)
 
     @property
     def title(self) -> str:
@@ -106,6 +104,16 @@ class Bundle:
     def segments(self) -> int:
         """How many media segments are stored now."""
         return sum(self._segments.get(stream.id, 0) for stream in self.streams)
+
+    @property
+    def seen(self) -> dict[str, int]:
+        """Bytes, by path, of the files that were looked at on disk a moment ago, by `as_written`'s seal; else none."""
+        if not self._is_fresh:
+            return {}
+        return {
+            **{path: entry.size for path, entry in self.entries.items()},
+            **{file.path: file.size for file in self.manifest.files},
+        }
 
     @property
     def is_playable_offline(self) -> bool:
