@@ -5,9 +5,10 @@ What the found files mean is left to `recovery`, `writing` and `reading`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from stat import S_ISDIR
+from types import MappingProxyType
 
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.layout import final_name, split_path
@@ -49,21 +50,29 @@ def look(folder: Folder) -> Found:
     return found
 
 
-def files_below(root: Folder) -> Iterator[tuple[str, int]]:
-    """(relative path, bytes) of every regular file of a bundle; LimitError beyond 5 million names."""
-    waiting, seen = [""], 0
+def sizes_below(root: Folder, seen: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """Bytes of every regular file of a bundle by relative path; LimitError beyond 5 million names.
+
+    `seen` are those of files that were looked at a moment ago: that they are there is looked at again, how large they
+    are is not.
+    """
+    found: dict[str, int] = {}
+    waiting, names = [""], 0
     while waiting:
         relative = waiting.pop()
         before = f"{relative}/" if relative else ""
         with translating(relative or ROOT), root.descend(relative) as folder, folder.scan() as entries:
             for entry in entries:
-                seen += 1
-                if seen > MOST_FILES:
+                names += 1
+                if names > MOST_FILES:
                     raise LimitError(f"the bundle holds more than {MOST_FILES} files", hint="hlsdl did not make it")
+                path = before + entry.name
                 if entry.is_file(follow_symlinks=False):
-                    yield before + entry.name, entry.stat(follow_symlinks=False).st_size
+                    size = seen.get(path)
+                    found[path] = entry.stat(follow_symlinks=False).st_size if size is None else size
                 elif entry.is_dir(follow_symlinks=False) and relative.count("/") < DEEPEST_FOLDER:
-                    waiting.append(before + entry.name)
+                    waiting.append(path)
+    return found
 
 
 def remove_file(root: Folder, path: str) -> None:

@@ -150,7 +150,7 @@ def compact_journal(entries: Mapping[str, Entry], opening: Opening) -> bytes:
     # Written on and on into one buffer: lists of lines and sums of bytes would be the largest thing of a long job.
     text = BytesIO()
     text.write(opening_line(opening))
-    text.writelines(entry_line(entries[path]) for path in sorted(entries))
+    text.writelines(map(entry_line, map(entries.__getitem__, sorted(entries))))
     text.write(checkpoint_line(text.tell()) + close_line())
     return text.getvalue()
 

@@ -7,6 +7,7 @@ left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +21,8 @@ from hlsdl.bundle.layout import BOOT_XML, DATA, INDEX
 SCHEMAS = "http://apple.com/IMG/Schemas"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _PACKAGE_VERSION = "1.0"
+_PLAIN = re.compile(r"[!#-%'-;=?-~]*").fullmatch
+"""What an attribute's value may hold as it is: printable ASCII less space and `"&<>`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +170,17 @@ def _listed(segments: Iterable[PackageSegment]) -> tuple[bytes, int]:
     text = BytesIO()
     empty = text.write(b"  <MediaSegments>\n")
     stored = 0
+    duration, lasting = None, ""
     for one in segments:
         stored += one.length
+        if one.duration is not duration:  # as one object it is, nearly always, that of the segment before
+            duration, lasting = one.duration, _seconds(one.duration)
+        path, url = one.path, one.url
+        if not _PLAIN(path + url):
+            path, url = _escaped(path), _escaped(url)
         text.write(
-            f'    <SEG Dur="{_seconds(one.duration)}" Len="{one.length}" Off="{one.offset}" PATH="{_escaped(one.path)}"'
-            f' SeqNum="{one.sequence}" Tim="{_seconds(one.start)}" URL="{_escaped(_legal(one.url))}" />\n'.encode()
+            f'    <SEG Dur="{lasting}" Len="{one.length}" Off="{one.offset}" PATH="{path}"'
+            f' SeqNum="{one.sequence}" Tim="{_seconds(one.start)}" URL="{url}" />\n'.encode()
         )
     if text.tell() == empty:
         return b"", 0
@@ -181,7 +190,7 @@ def _listed(segments: Iterable[PackageSegment]) -> tuple[bytes, int]:
 
 def _escaped(text: str) -> str:
     """An attribute's value between its quotes."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return _legal(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _stored(item: PackageInit) -> dict[str, str]:
@@ -211,7 +220,9 @@ def _yes(value: bool) -> str:
 
 def _seconds(value: Decimal) -> str:
     """A plain decimal number, never an exponent, always with a fraction."""
-    text = f"{value:f}"
+    text = str(value)  # a third of the time that the format takes, and the same where it has no exponent
+    if "E" in text or "e" in text:
+        text = f"{value:f}"
     return text if "." in text else text + ".0"
 
 

@@ -32,8 +32,16 @@ LARGEST_READ = 64 * 1024 * 1024
 class Bundle:
     """A read-only view, taken when it was opened; only `shortfalls` and the readers look at the disk again."""
 
-    def __init__(self, path: Path, manifest: Manifest, state: JournalState, *, is_seal_intact: bool) -> None:
-        """For `open` only."""
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        state: JournalState,
+        *,
+        is_seal_intact: bool,
+        is_fresh: bool = False,
+    ) -> None:
+        """For `open` and `as_written` only."""
         self.path = path
         """Where the bundle lies, as given."""
         self.manifest = manifest
@@ -45,12 +53,9 @@ class Bundle:
         """Journal lines that could not be believed."""
         self.is_seal_intact = is_seal_intact
         """Whether the journal still begins with what was sealed; True for a partial bundle."""
-        self._segments = count_segments(self.entries)
-        self._bytes: dict[str, int] = {}
-        for file, entry in self.entries.items():
-            if is_media(file):
-                folder = split_path(file)[0]
-                self._bytes[folder] = self._bytes.get(folder, 0) + entry.size
+        self._is_fresh = is_fresh
+        """Whether it was sealed just now: every file was compared with what is said here."""
+        self._segments, self._bytes = (_claimed(manifest, self.entries) if is_fresh else None) or _counted(self.entries)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -67,7 +72,8 @@ class Bundle:
     @classmethod
     def as_written(cls, path: Path, manifest: Manifest, entries: Mapping[str, Entry]) -> Self:
         """The view of a bundle that was sealed just now, for the one who did it and need not read it back."""
-        return cls(path, manifest, JournalState(entries=dict(entries), is_clean=True), is_seal_intact=True)
+        state = JournalState(entries=dict(entries), is_clean=True)
+        return cls(path, manifest, state, is_seal_intact=True, is_fresh=True)
 
     @property
     def title(self) -> str:
@@ -100,6 +106,16 @@ class Bundle:
         return sum(self._segments.get(stream.id, 0) for stream in self.streams)
 
     @property
+    def seen(self) -> dict[str, int]:
+        """Bytes, by path, of the files that were looked at on disk a moment ago, by `as_written`'s seal; else none."""
+        if not self._is_fresh:
+            return {}
+        return {
+            **{path: entry.size for path, entry in self.entries.items()},
+            **{file.path: file.size for file in self.manifest.files},
+        }
+
+    @property
     def is_playable_offline(self) -> bool:
         """Whether everything is here: sealed, every file there with its size, keys included, nothing `protected`."""
         if self.state != "complete" or any(stream.protected for stream in self.streams):
@@ -117,7 +133,7 @@ class Bundle:
     def sizes(self) -> dict[str, int]:
         """Return the regular files on disk now: bytes by relative path, child bundles included."""
         with _open_bundle(self.path) as root:
-            return dict(contents.files_below(root))
+            return contents.sizes_below(root)
 
     def open_file(self, path: str) -> BinaryIO:
         """Open one file for reading by its relative path, no link followed.
@@ -178,6 +194,30 @@ class Bundle:
             "duration": stream.duration,
             "complete": stream.complete,
         }
+
+
+def _counted(entries: Mapping[str, Entry]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many segments are stored, and how many bytes of media, by stream folder."""
+    sizes: dict[str, int] = {}
+    for file, entry in entries.items():
+        if is_media(file):
+            folder = split_path(file)[0]
+            sizes[folder] = sizes.get(folder, 0) + entry.size
+    return count_segments(entries), sizes
+
+
+def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str, int], dict[str, int]] | None:
+    """What `_counted` would say of a bundle that was sealed just now, by its manifest; None: only counting can tell.
+
+    The seal has compared how many segments each stream has. So when the streams, documents and keys that the manifest
+    lists have all the bytes that are stored, no other media is there.
+    """
+    others = {item.path for items in (manifest.documents, manifest.keys) for item in items}
+    stored = sum(entry.size for entry in entries.values())
+    media = {stream.id: stream.bytes for stream in manifest.streams}
+    if stored != sum(media.values()) + sum(entries[path].size for path in others if path in entries):
+        return None
+    return {stream.id: stream.segments for stream in manifest.streams}, media
 
 
 def read_manifest(path: Path) -> Manifest:

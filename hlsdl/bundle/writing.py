@@ -229,7 +229,7 @@ class BundleWriter:
 
     def _look(self, manifest: Manifest) -> tuple[tuple[DerivedFile, ...], tuple[str, ...]]:
         """The derived files that are there, and what keeps the bundle from being whole: one look at the disk."""
-        sizes = dict(contents.files_below(self._root))
+        sizes = contents.sizes_below(self._root)
         files = tuple(self._derived_files(sizes))
         return files, shortfalls(replace(manifest, files=files), self.entries, sizes)
 
@@ -265,7 +265,7 @@ def start_over(root: Folder) -> None:
     listed = _paths_of_manifest(root) | set(state.entries)
     contents.remove_file(root, MANIFEST)
     with translating(contents.ROOT):
-        found = [path for path, _ in contents.files_below(root)]
+        found = contents.sizes_below(root)
     for path in found:
         if path in listed or _is_ours_by_name(path):
             contents.remove_file(root, path)

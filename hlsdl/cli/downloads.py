@@ -242,7 +242,7 @@ def _remember(bundle: Bundle, terminal: Terminal) -> None:
     from hlsdl.library.bundles import remember  # `session.storage` brings more than a download needs
 
     try:
-        remember(bundle.path, now=time(), manifest=bundle.manifest)
+        remember(bundle, now=time())
     except HlsdlError as error:
         terminal.warn(f"the library does not learn of this bundle: {error.message}")
 

@@ -7,14 +7,14 @@ bundle has changed. Only the times and the policy live here alone. What goes whe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX
 from hlsdl.bundle.manifest import Manifest
-from hlsdl.bundle.reading import read_manifest
+from hlsdl.bundle.reading import Bundle, read_manifest
 from hlsdl.bundle.removal import size_on_disk
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
 from hlsdl.library.database import Database, Row, Schema, Tables
@@ -81,7 +81,15 @@ class BundleIndex(Tables):
         """Open the index; the file and its folder are made when they are not there."""
         return cls(Database.open(path, SCHEMA))
 
-    def record(self, path: Path, *, now: float, used: float | None = None, manifest: Manifest | None = None) -> None:
+    def record(
+        self,
+        path: Path,
+        *,
+        now: float,
+        used: float | None = None,
+        manifest: Manifest | None = None,
+        seen: Mapping[str, int] | None = None,
+    ) -> None:
         """Take a bundle in, or measure it anew; its policy stays.
 
         Args:
@@ -89,12 +97,14 @@ class BundleIndex(Tables):
             now: the time; a bundle that is new here was added then.
             used: when it was used last; None: a new one `now`, a known one as before.
             manifest: what the bundle's manifest says, for who has just written it; None: it is read.
+            seen: bytes of the files that were looked at just now (`Bundle.seen`); the others are looked at.
 
         Raises:
             UsageError: there is no bundle.
         """
         place = path.resolve()
-        facts = {**_measure(place, manifest), "path": str(place), "now": now, "used": now if used is None else used}
+        facts = {**_measure(place, manifest, seen), "path": str(place), "now": now}
+        facts["used"] = now if used is None else used
         changes: list[tuple[str, dict[str, Any]]] = [(_INSERT, facts)]
         if used is not None:
             changes.append(("UPDATE bundles SET last_used = max(last_used, :used) WHERE path = :path", facts))
@@ -156,19 +166,19 @@ class BundleIndex(Tables):
             logger.warning("`%s` is not taken into the library: %s", path, error)
 
 
-def remember(path: Path, *, now: float, manifest: Manifest | None = None) -> None:
-    """Tell the user's library of a bundle that was just fetched; arguments and errors as of `BundleIndex.record`."""
+def remember(bundle: Bundle, *, now: float) -> None:
+    """Tell the user's library of a bundle that was just fetched; errors as of `BundleIndex.record`."""
     with BundleIndex.open(index_file()) as index:
-        index.record(path, now=now, used=now, manifest=manifest)
+        index.record(bundle.path, now=now, used=now, manifest=bundle.manifest, seen=bundle.seen)
 
 
-def _measure(path: Path, manifest: Manifest | None) -> dict[str, Any]:
+def _measure(path: Path, manifest: Manifest | None, seen: Mapping[str, int] | None) -> dict[str, Any]:
     manifest = manifest or read_manifest(path)
     return {
         "title": manifest.title,
         "source": manifest.source_url,
         "state": manifest.state,
-        "bytes": size_on_disk(path),
+        "bytes": size_on_disk(path, seen),
         "signature": _signature(path),
     }
 

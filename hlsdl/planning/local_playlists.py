@@ -7,7 +7,7 @@ reference to something not stored stands; a line goes when it is about live deli
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from hlsdl.planning.plan import StreamPlan, stored_key_path
 from hlsdl.planning.protection import KEY_SCHEMES
@@ -54,32 +54,40 @@ def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) ->
         absent: file names (in the stream's folder) that the origin no longer had: they become EXT-X-GAP.
     """
     playlist = stream.playlist
+    source, files = playlist.text.lines, stream.files
     keys = {key.line: key for key in playlist.keys}
-    segments = {segment.line: segment for segment in playlist.segments}
     written: list[str] = []
-    for number, line in enumerate(playlist.text.lines):
-        if line.startswith("#EXTINF:"):  # half of all lines, and nothing in them is about delivery
-            written.append(line)
-            continue
-        segment = segments.get(number)
-        if segment is not None:
-            name = stream.files[number]
-            if name in absent and not segment.gap:
-                written.append(_like(line, "#EXT-X-GAP"))
-            written.append(_like(line, name))
+    at = 0
+    for segment in playlist.segments:
+        end = segment.line
+        if end == at + 1 and source[at].startswith("#EXTINF:"):  # as nearly always: nothing else stands before it
+            written.append(source[at])
+        else:
+            written += _other_lines(stream, keys, at, end)
+        name, line = files[end], source[end]
+        if name in absent and not segment.gap:
+            written.append(_like(line, "#EXT-X-GAP"))
+        written.append(_like(line, name))
+        at = end + 1
+    written += _other_lines(stream, keys, at, len(source))
+    return _sealed(written, playlist, needs_gap=bool(absent))
+
+
+def _other_lines(stream: StreamPlan, keys: Mapping[int, Key], start: int, end: int) -> Iterator[str]:
+    """What is written for the lines from `start` to before `end`, none of which is a segment's URI."""
+    for number, line in enumerate(stream.playlist.text.lines[start:end], start):
+        if line.startswith("#EXTINF:"):  # nothing in it is about delivery
+            yield line
             continue
         tag = lines.tag_name(line)
         if number in keys:
-            written += _local_key(line, keys[number], stream.id)
+            yield from _local_key(line, keys[number], stream.id)
         elif tag == "EXT-X-MAP":
-            written += _local_map(line, stream.files.get(number))
+            yield from _local_map(line, stream.files.get(number))
         elif tag == "EXT-X-PLAYLIST-TYPE":
-            written.append(_like(line, VOD))
-        elif tag in LIVE_DELIVERY_TAGS or tag in REPLACED_TAGS or _calls_network(line):
-            continue
-        else:
-            written.append(line)
-    return _sealed(written, playlist, needs_gap=bool(absent))
+            yield _like(line, VOD)
+        elif tag not in LIVE_DELIVERY_TAGS and tag not in REPLACED_TAGS and not _calls_network(line):
+            yield line
 
 
 def local_multivariant_playlist(
@@ -141,7 +149,7 @@ def measured_multivariant_playlist(playlist_path: str, *, peak: int, average: in
 
 def _like(line: str, content: str) -> str:
     """`content` with the line ending of `line`; a last line without one gets a line feed."""
-    return content + (line[len(lines.content(line)) :] or "\n")
+    return content + ("\r\n" if line.endswith("\r\n") else "\n")
 
 
 def _value(line: str, name: str) -> str | None:

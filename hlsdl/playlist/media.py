@@ -1,8 +1,9 @@
-"""Media playlists: m3u8 pairs segments with their URIs, this adds what m3u8 gets wrong or leaves out.
+"""Media playlists: m3u8 walks over the lines and reads what it reads well, this adds what it gets wrong or leaves out.
 
 Ours: exact durations, sequence numbers, implicit byte range offsets, key sets, init sections with the keys in
 force where they stand, sticky bitrates, date ranges. Tags are judged where they stand and segments where their
-URI line stands, so a KEY between EXTINF and URI applies to that segment.
+URI line stands, so a KEY between EXTINF and URI applies to that segment. m3u8 pairs segments with their URIs where
+one of its tags stands before them; plain ones, which are nearly all, its hook takes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hlsdl.playlist.lines import PlaylistLimits, PlaylistText, over_limit, tag_n
 from hlsdl.playlist.models import ByteRange, DateRange, InitSection, Key, MediaPlaylist, Segment
 from hlsdl.playlist.notes import Notes
 from hlsdl.playlist.reading import read_with_m3u8
-from hlsdl.playlist.survey import HIDDEN, Survey
+from hlsdl.playlist.survey import HIDDEN, PAIRED, Survey
 
 
 def read_media(text: PlaylistText, found: Survey, base: Base, limits: PlaylistLimits, notes: Notes) -> MediaPlaylist:
@@ -72,6 +73,7 @@ class _Reader:
         self.every_key: list[Key] = []
         self.date_ranges: list[DateRange] = []
         self._lines, self._found, self._base, self._limits, self._notes = lines, found, base, limits, notes
+        self._paired = iter(found.paired)
         self._in_force = KeysInForce()
         self._init: InitSection | None = None
         self._bitrate: int | None = None
@@ -87,6 +89,12 @@ class _Reader:
         """m3u8's hook: called at every `#` line of its copy, in order; says whether m3u8 must not read it."""
         if data["segments"]:
             self.take_segments(data)
+        if line == PAIRED:
+            # What m3u8 does at a URI line, less what leads to nothing here.
+            state["expect_segment"] = False
+            del state["segment"]
+            self._take(next(self._paired), data, discontinuity=False, gap=False)
+            return True
         duration = self._found.durations.get(line)
         if duration is not None:
             # As m3u8's documentation has it for a hook that reads EXTINF itself: the next URI line makes a segment. Its
@@ -114,17 +122,17 @@ class _Reader:
         for part in data["segments"]:
             # An EXTINF at the end, without a URI, leaves a segment that is none.
             if part.get("uri") is not None:
-                self.segments.append(self._segment(part, data))
-                self._date_time = self._range = None
+                self._take(part["uri"], data, discontinuity=part["discontinuity"], gap=bool(part["gap_tag"]))
         data["segments"].clear()
 
-    def _segment(self, part: dict[str, Any], data: dict[str, Any]) -> Segment:
+    def _take(self, encoded: str, data: dict[str, Any], *, discontinuity: bool, gap: bool) -> None:
+        """One more segment, with all that is in force where its URI line stands."""
         count = len(self.segments)
         if count >= len(self._found.uris):
             raise PlaylistError("more segments than URI lines were read")
         index = self._found.uris[count]
         draft: Any = _Draft()
-        draft.uri = uri = self._base.resolve_encoded(part["uri"], index)
+        draft.uri = uri = self._base.resolve_encoded(encoded, index)
         draft.byte_range = byte_range = None if self._range is None else self._byte_range(self._range, uri)
         self._total += self._duration
         if self._total > self._most:
@@ -134,14 +142,14 @@ class _Reader:
         draft.discontinuity_sequence = data.get("discontinuity_sequence", 0) + self._discontinuities
         draft.keys = self._in_force.keys
         draft.init = self._init
-        draft.discontinuity = part["discontinuity"]
-        draft.gap = bool(part["gap_tag"])
+        draft.discontinuity = discontinuity
+        draft.gap = gap
         draft.bitrate = self._bitrate if byte_range is None else None
         draft.program_date_time = self._date_time
         draft.line = index
         draft.__class__ = Segment
-        segment: Segment = draft
-        return segment
+        self.segments.append(draft)
+        self._date_time = self._range = None
 
     def _byte_range(self, given: tuple[int, int | None, int], uri: str) -> ByteRange:
         """The segment's range; without an offset it goes on where the one before ended (RFC 8216 §4.3.2.2)."""

@@ -236,17 +236,24 @@ def _rates(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, tuple[
 
 def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, int]:
     """Peak and average bits per second of what is stored (RFC 8216 §4.3.4.2)."""
-    sizes = [
-        (entries[resource.path].size, float(resource.duration))
-        for resource in stream.resources
-        if resource.kind == "segment" and resource.path in entries and resource.duration > 0
-    ]
+    sizes: list[int] = []
+    lasting: list[float] = []
+    duration, seconds = None, 0.0
+    for resource in stream.resources:
+        entry = entries.get(resource.path) if resource.kind == "segment" else None
+        if entry is None:
+            continue
+        if resource.duration is not duration:  # as one object it is, nearly always, that of the segment before
+            duration, seconds = resource.duration, float(resource.duration)
+        if seconds > 0:
+            sizes.append(entry.size)
+            lasting.append(seconds)
     if not sizes:
         return 0, 0
-    peak = max(size * 8 / duration for size, duration in sizes)
-    average = sum(size for size, _ in sizes) * 8 / sum(duration for _, duration in sizes)
+    peak = max(size * 8 / seconds for size, seconds in zip(sizes, lasting, strict=True))
+    average = sum(sizes) * 8 / sum(lasting)
     # A playlist may claim that a segment takes next to no time: no larger number can be read again.
-    return min(round(peak), LARGEST_NUMBER), min(round(average), LARGEST_NUMBER)
+    return round(min(peak, LARGEST_NUMBER)), round(min(average, LARGEST_NUMBER))
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
@@ -288,8 +295,8 @@ def _stored_stream(
     stream: StreamPlan, contents: Contents, entries: Mapping[str, Entry], absent: frozenset[str]
 ) -> StoredStream:
     source = stream.source
-    wanted = [resource for resource in stream.resources if resource.path not in absent]
-    stored = [entries[resource.path].size for resource in wanted if resource.path in entries]
+    wanted = [resource for resource in stream.resources if resource.path not in absent] if absent else stream.resources
+    stored = [entry.size for resource in wanted if (entry := entries.get(resource.path)) is not None]
     is_root = contents.root.master is None
     document = contents.root.document if is_root else contents.documents.known(source.url)
     # m3u8 reads bitrates as floats, which makes the largest number one that is too large to be stored.

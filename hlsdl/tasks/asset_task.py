@@ -148,17 +148,17 @@ class AssetDownloadTask(Task[Bundle]):
         finally:
             self._look()
         if self._configuration.kind is not SessionKind.EPHEMERAL:
-            await in_thread(self._tell_library, done.bundle.path)
+            await in_thread(self._tell_library, done.bundle)
         self.progress = TaskProgress(
             completed_bytes=done.bundle.bytes, total_bytes=done.bundle.bytes, total_is_estimate=False, fraction=1.0
         )
         return Bundle.open(done.bundle.path)
 
-    def _tell_library(self, path: Path) -> None:
+    def _tell_library(self, bundle: Bundle) -> None:
         try:
-            remember(path, now=time.time())
+            remember(bundle, now=time.time())
         except HlsdlError as error:  # the bundle is whole all the same
-            logger.warning("the library does not learn of `%s`: %s", path.name, error.message)
+            logger.warning("the library does not learn of `%s`: %s", bundle.path.name, error.message)
 
     def stored_result(self) -> Bundle | None:
         """The bundle, when it is still where it was."""

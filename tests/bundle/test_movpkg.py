@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from xml.etree.ElementTree import fromstring
+from xml.etree.ElementTree import Element, fromstring, tostring
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +128,25 @@ def test_an_incomplete_stream_claims_no_bytes() -> None:
     assert root.findtext(f"{INFO}MediaBytesStored") == "0"
     assert root.findtext(f"{INFO}Type") == "Supplemental"
     assert root.find(f"{INFO}MediaInitializationSegments") is None
+
+
+PRINTABLE = st.text(max_size=20).filter(str.isprintable)
+TIMES = st.decimals(0, 10**9, allow_nan=False)
+
+
+@given(st.lists(st.tuples(PRINTABLE, TIMES), max_size=4))
+def test_a_segment_stands_there_as_any_writer_of_xml_would_put_it(rows: list[tuple[str, Decimal]]) -> None:
+    """Whatever its URL and times are, and whatever stood before it: the same text as from a library's element."""
+    segments = [segment(number, url=url, duration=time, start=time * 2) for number, (url, time) in enumerate(rows)]
+    info = StreamInfo(network_url="u", complete=True, is_main=True, peak_bandwidth=0, segments=segments)
+    written = [line.strip() for line in render_stream_info(info).decode().split("\n") if line.startswith("    <SEG")]
+    expected = []
+    for one in segments:
+        times = [f"{time:f}" if "." in f"{time:f}" else f"{time:f}.0" for time in (one.duration, one.start)]
+        attributes = {"Dur": times[0], "Len": str(one.length), "Off": "0", "PATH": one.path}
+        attributes |= {"SeqNum": str(one.sequence), "Tim": times[1], "URL": one.url}
+        expected.append(tostring(Element("SEG", attributes), encoding="unicode"))
+    assert written == expected
 
 
 @given(st.text(max_size=80))

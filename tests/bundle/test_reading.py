@@ -15,7 +15,7 @@ from hlsdl.bundle.reading import Bundle, read_manifest
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, PolicyError, UsageError
 
-from .shelves import SOURCE, VIDEO, body, fill, manifest, sealed, segment_path, stream, tree, write_derived
+from .shelves import AUDIO, SOURCE, VIDEO, body, fill, manifest, sealed, segment_path, stream, tree, write_derived
 
 
 def test_a_sealed_bundle_is_described(tmp_path: Path) -> None:
@@ -57,6 +57,33 @@ def test_the_view_of_the_writer_is_that_of_a_reader(tmp_path: Path) -> None:
     assert view.document() == opened.document()
     assert view.shortfalls() == opened.shortfalls() == ()
     assert view.manifest == replace(opened.manifest, checksum=None)
+    sizes = opened.sizes()
+    assert view.seen == {name: sizes[name] for name in sizes if name not in {"manifest.json", "journal.jsonl", "lock"}}
+    assert opened.seen == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "size"),
+    [
+        (f"{VIDEO}/000000000.init.mp4", 700),
+        (f"{VIDEO}/000000001.init.mp4", 0),
+        (f"{AUDIO}/{0:09d}.m4s", 900),
+        ("Data/notes.txt", 50),
+    ],
+)
+def test_the_view_of_the_writer_counts_what_the_manifest_does_not_know(tmp_path: Path, path: str, size: int) -> None:
+    """Media that no stream claims is counted as everybody else does, wherever it lies."""
+    place = tmp_path / "A.movpkg"
+    with BundleWriter.open(place) as writer:
+        fill(writer, range(3))
+        writer.put(path, bytes(size))
+        write_derived(writer)
+        writer.seal(manifest(stream(3)))
+        assert writer.manifest is not None
+        view = Bundle.as_written(place, writer.manifest, writer.entries)
+    opened = Bundle.open(place)
+    assert (view.segments, view.bytes) == (opened.segments, opened.bytes)
+    assert view.document() == opened.document()
 
 
 def test_a_growing_bundle_counts_what_is_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.shelves import manifest, sealed
+from bundle.shelves import VIDEO, manifest, sealed
 from hlsdl.bundle import removal
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.removal import remove_bundle, size_on_disk, sweep, who_uses
@@ -33,6 +33,19 @@ def test_a_bundle_is_deleted_with_all_that_is_in_it(tmp_path: Path) -> None:
     assert remove_bundle(gone) == size
     assert names(tmp_path) == ["B.movpkg"]
     assert Bundle.open(stays).is_playable_offline
+
+
+def test_what_was_looked_at_is_not_asked_for_its_size_again(tmp_path: Path) -> None:
+    """The sum is that of all files there are now: strangers count, and what is gone does not."""
+    path = sealed(tmp_path / "A.movpkg", segments=5)
+    seen = {name: size for name, size in Bundle.open(path).sizes().items() if name.endswith(".m4s")}
+    (path / "notes.txt").write_bytes(bytes(77))
+    (path / "keys" / "more.key").write_bytes(bytes(5))
+    (path / VIDEO / "000000004.m4s").unlink()
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert size_on_disk(path, seen) == size_on_disk(path) == size
+    (path / VIDEO / "000000003.m4s").write_bytes(bytes(1))
+    assert size_on_disk(path, seen) == size
 
 
 def test_an_unfinished_bundle_is_deleted_too(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from m3u8.parser import parse as m3u8_alone
 
 from hlsdl.errors import LimitError, PlaylistError
 from hlsdl.playlist import ByteRange, DateRange, MediaPlaylist, PlaylistLimits, Segment, parse_playlist
@@ -14,6 +17,7 @@ from hlsdl.playlist.lines import DEFAULT_LIMITS
 URL = "https://h/p/list.m3u8"
 KEY = '#EXT-X-KEY:METHOD=AES-128,URI="k1"'
 IV = ",IV=0x1"
+IV_KEY = KEY + IV
 
 
 def media(*lines: str, limits: PlaylistLimits = DEFAULT_LIMITS) -> MediaPlaylist:
@@ -50,6 +54,33 @@ def test_a_whole_playlist_is_read() -> None:
     )
     assert found.duration == Decimal("10.006")
     assert found.warnings == ()
+
+
+BETWEEN = st.lists(
+    st.sampled_from(
+        ["#EXT-X-DISCONTINUITY", "#EXT-X-GAP", "#EXTINF:9,", "# a comment", "#URI", "", "#EXT-X-VENDOR:x", IV_KEY]
+    ),
+    max_size=2,
+)
+BLOCKS = st.lists(
+    st.tuples(BETWEEN, BETWEEN, st.sampled_from(["a.ts", "b.ts?t=1&u=2", "#", "c d.ts"])), min_size=1, max_size=6
+)
+
+
+@given(BLOCKS, BETWEEN)
+def test_what_the_hook_takes_is_what_m3u8_alone_would_say(
+    blocks: list[tuple[list[str], list[str], str]], tail: list[str]
+) -> None:
+    """Plain segments never reach m3u8, and each is as if it had: its URI, its duration, and what was said of it."""
+    lines = [line for before, between, uri in blocks for line in (*before, "#EXTINF:4,", *between, uri)]
+    lines += [*(["#EXTINF:5,", "z.ts"] if lines[-1] == "#" else []), *tail]
+    alone = m3u8_alone("\n".join(("#EXTM3U", *lines)))["segments"]
+    said = [
+        (f"https://h/p/{one['uri'].replace(' ', '%20')}", one["duration"], one["discontinuity"], bool(one["gap_tag"]))
+        for one in alone
+        if "uri" in one
+    ]
+    assert [(one.uri, float(one.duration), one.discontinuity, one.gap) for one in segments(*lines)] == said
 
 
 def test_a_segment_that_was_read_is_whole_and_frozen() -> None:

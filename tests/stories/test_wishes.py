@@ -11,6 +11,8 @@ from oracle import local_playlists
 
 import hlsdl as library
 from hlsdl.errors import UsageError
+from hlsdl.library.bundles import BundleIndex
+from hlsdl.library.places import index_file
 from hlsdl.session import events
 from hlsdl.testing import Redirect, ScriptedOrigin, Status
 
@@ -63,6 +65,25 @@ async def test_the_same_wish_again_asks_for_nothing(origin: ScriptedOrigin, tmp_
     origin.clear_requests()
     assert (await library.fetch(url, hdr=False, output=tmp_path)).is_playable_offline
     assert origin.requests == []
+
+
+async def test_the_library_remembers_the_size_that_the_bundle_has(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """However it came to be: fetched, there already, or added to; and whatever else lies in it."""
+    url, place = origin.url("/film/master.m3u8"), tmp_path / "A.movpkg"
+
+    def remembered(*arguments: str | Path) -> int:
+        done = hlsdl(*arguments)
+        assert done.code == 0, done.err
+        with BundleIndex.open(index_file()) as index:
+            known = index.get(place)
+        assert known is not None
+        assert known.bytes == sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+        return known.bytes
+
+    first = remembered("fetch", url, "-o", place, "--no-hdr", "--no-multichannel")
+    (place / "notes.txt").write_text("watch this")
+    assert remembered("fetch", url, "-o", place, "--no-hdr", "--no-multichannel") == first + 10
+    assert remembered("add", place, "--audio", "fr") > first
 
 
 async def test_force_starts_over(origin: ScriptedOrigin, tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What the local playlists say of what is stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
+from hlsdl.planning.preferences import Preferences
+from hlsdl.session.contents import Contents, multivariant_playlist
+from hlsdl.session.presentation import Document, Documents, choose, parse_root, plan_streams
+from hlsdl.session.sources import Source
+from hlsdl.session.wishes import asked_so_far
+
+URL = "https://films.test/v/index.m3u8"
+
+
+def said(durations: list[str], sizes: list[int | None]) -> tuple[int, int]:
+    """The measured peak and average of a media playlist whose segments have these sizes; None: not stored."""
+    body = "".join(f"#EXTINF:{duration},\n{number}.ts\n" for number, duration in enumerate(durations))
+    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n{body}#EXT-X-ENDLIST\n".encode()
+    source, document = Source(url=URL), Document(data=text, url=URL, final_url=URL)
+    root = parse_root(document, source)
+    wish = Preferences()
+    plan = plan_streams(root, choose(root, [wish]), ())
+    entries = {
+        resource.path: Entry(path=resource.path, size=size, sha256="0" * 64)
+        for resource, size in zip(plan.resources, sizes, strict=True)
+        if size is not None
+    }
+    asked = asked_so_far(None).and_now((wish,), None, None)
+    documents = Documents(None, {URL: document})
+    contents = Contents(source=source, root=root, title="x", asked=asked, plan=plan, documents=documents)
+    attributes = dict(
+        one.split("=") for one in multivariant_playlist(entries, contents).split(":")[1].split()[0].split(",")
+    )
+    return int(attributes["BANDWIDTH"]), int(attributes["AVERAGE-BANDWIDTH"])
+
+
+@pytest.mark.parametrize(
+    ("durations", "sizes", "peak", "average"),
+    [
+        pytest.param(["4", "4", "2"], [100, 300, 200], 800, 480, id="each-has-its-own-duration"),
+        pytest.param(["2", "4", "2"], [100, None, 300], 1200, 800, id="what-is-not-stored-does-not-count"),
+        pytest.param(["0", "2", "2"], [999, 100, 300], 1200, 800, id="nor-what-takes-no-time"),
+        pytest.param(["2"], [None], 1, 1, id="nothing-stored"),
+        pytest.param(["1e-400", "2"], [999, 100], 400, 400, id="less-than-any-float"),
+        pytest.param(["1e-310", "2"], [999, 100], LARGEST_NUMBER, 4396, id="next-to-no-time"),
+    ],
+)
+def test_bitrates_are_measured_from_what_is_stored(
+    durations: list[str], sizes: list[int | None], peak: int, average: int
+) -> None:
+    """Peak and average of those segments that are stored and take time."""
+    assert said(durations, sizes) == (peak, average)
