@@ -90,12 +90,14 @@ class translating:  # noqa: N801 - reads as a verb in a `with` line
 class Folder:
     """An open folder; names are single parts. Raises OSError: callers stand in `translating`."""
 
-    __slots__ = ("_descriptor", "path")
+    __slots__ = ("_before", "_descriptor", "path")
 
     def __init__(self, path: str, descriptor: int | None) -> None:
         self.path = path
         """Where it was when it was opened: for messages, and for systems without directory descriptors."""
         self._descriptor = descriptor
+        self._before = f"{path}/" if descriptor is None else ""
+        """What stands before a name when the system is asked for it."""
 
     @classmethod
     def open(cls, path: Path, *, follow: bool = False) -> Folder:
@@ -120,7 +122,7 @@ class Folder:
                 if not create:
                     raise
             try:
-                os.mkdir(self._at(name), FOLDER_MODE, dir_fd=self._descriptor)
+                os.mkdir(self._before + name, FOLDER_MODE, dir_fd=self._descriptor)
             except FileExistsError:
                 create = False  # another thread was faster
 
@@ -140,11 +142,11 @@ class Folder:
     def create(self, name: str) -> int:
         """Open a new file for writing, 0600; never an existing one, never through a link."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _ALWAYS
-        return os.open(self._at(name), flags, FILE_MODE, dir_fd=self._descriptor)
+        return os.open(self._before + name, flags, FILE_MODE, dir_fd=self._descriptor)
 
     def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
         """Open a regular file, never through a link, never waiting for a pipe; anything else is a PolicyError."""
-        descriptor = os.open(self._at(name), flags | _ALWAYS | _NO_WAIT, FILE_MODE, dir_fd=self._descriptor)
+        descriptor = os.open(self._before + name, flags | _ALWAYS | _NO_WAIT, FILE_MODE, dir_fd=self._descriptor)
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
@@ -152,12 +154,12 @@ class Folder:
 
     def open_to_flush(self, name: str) -> int:
         """Open what was stored under `name`, to flush it and nothing else; what it is is not looked at."""
-        return os.open(self._at(name), os.O_RDWR | _ALWAYS | _NO_WAIT, dir_fd=self._descriptor)
+        return os.open(self._before + name, os.O_RDWR | _ALWAYS | _NO_WAIT, dir_fd=self._descriptor)
 
     def status(self, name: str) -> os.stat_result | None:
         """What stands under `name`, links not followed; None when nothing does."""
         try:
-            return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+            return os.stat(self._before + name, dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
@@ -174,19 +176,19 @@ class Folder:
 
     def rename(self, old: str, new: str) -> None:
         """Give a file its final name, in place of what stood there (a link is replaced, not followed)."""
-        os.replace(self._at(old), self._at(new), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        os.replace(self._before + old, self._before + new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def unlink(self, name: str) -> None:
         """Remove a file or link; nothing there is fine."""
         try:
-            os.unlink(self._at(name), dir_fd=self._descriptor)
+            os.unlink(self._before + name, dir_fd=self._descriptor)
         except FileNotFoundError:
             return
 
     def remove_child(self, name: str) -> bool:
         """Remove an empty folder; False when it holds something or is not there."""
         try:
-            os.rmdir(self._at(name), dir_fd=self._descriptor)
+            os.rmdir(self._before + name, dir_fd=self._descriptor)
         except OSError as error:
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
                 raise
@@ -209,9 +211,6 @@ class Folder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _at(self, name: str) -> str:
-        return f"{self.path}/{name}" if self._descriptor is None else name
 
 
 def sync_directory(path: Path) -> None:
