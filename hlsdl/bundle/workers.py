@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import cycle
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -102,7 +102,7 @@ class Gatherer(Generic[Item, Result]):
     """
 
     def __init__(self, name: str, work: Callable[[list[Item]], Sequence[Result | Exception]]) -> None:
-        """`work` gives an answer for each item, in their order; an exception is raised to the one who waits for it."""
+        """`work` gives an answer for each item, in their order; an exception is for whoever gave the item."""
         self._name = name
         self._do = work
         self._queue: SimpleQueue[tuple[Item, Told[Result], asyncio.AbstractEventLoop] | None] = SimpleQueue()
@@ -124,7 +124,7 @@ class Gatherer(Generic[Item, Result]):
         return await future
 
     def post(self, item: Item, told: Told[Result]) -> None:
-        """Have one item done, and `told` called with what came of it, on this event loop; it must not raise."""
+        """Have one item done, and `told` called with what came of it, on this event loop."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
@@ -166,8 +166,9 @@ class Gatherer(Generic[Item, Result]):
 
 
 def _tell(together: list[tuple[Told[Result], Result | BaseException]]) -> None:
-    for told, answer in together:
-        told(answer)
+    with ExitStack() as calls:  # each of these happens, whatever another one raises
+        for told, answer in reversed(together):
+            calls.callback(told, answer)
 
 
 class Workers:

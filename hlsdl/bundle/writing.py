@@ -8,7 +8,8 @@
         writer.write_text_file("index.m3u8", text)
         writer.seal(manifest)                     # the manifest says complete, last of all
 
-What is fetched, and what the manifest says, is left to the session. All but `sink` blocks; any thread may call.
+What is fetched, and what the manifest says, is left to the session. `sink` and `put_soon` are for the event loop; all
+else blocks, and any thread may call.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from hlsdl.errors import IntegrityError
+from hlsdl.planning.naming import place_of
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
 from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import Segment
@@ -132,15 +132,10 @@ def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) ->
     chosen: list[Resource] = []
     for old, new in zip(plan.streams, now.streams, strict=True):
         pairs = [(one, other) for one, other in zip(old.resources, new.resources, strict=True) if one.kind == "segment"]
-        if any(one.url != other.url and _place_of(one.url) != _place_of(other.url) for one, other in pairs):
+        if any(one.url != other.url and place_of(one.url) != place_of(other.url) for one, other in pairs):
             finished = [other for one, other in pairs if one.path in stored]
             chosen += sorted(finished, key=lambda one: stored[one.path])[:1]
     return tuple(chosen)
-
-
-def _place_of(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path
 
 
 def same_urls(plan: DownloadPlan, other: DownloadPlan, paths: Sequence[str]) -> bool:

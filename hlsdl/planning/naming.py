@@ -76,6 +76,15 @@ def extension_of(url: str) -> str:
     return splitext(path)[1][1:].lower()
 
 
+def place_of(url: str) -> tuple[str, str]:
+    """Host with port, and path; for a URL that cannot be read, all of it and nothing."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, ""
+    return parts.netloc, parts.path
+
+
 def segment_extension(url: str, *, kind: str, has_init: bool) -> str:
     """The extension of a stored segment: the URL's own when it is one of ours, else what the stream implies."""
     own = extension_of(url)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from hlsdl.planning import naming
 from hlsdl.planning.codecs import is_audio_only
@@ -223,7 +222,7 @@ def _is_copy(one: Rendition, other: Rendition) -> bool:
     """Whether two renditions are one stream from two places: equal attributes, another pathway or host."""
     if one.uri == other.uri:
         return False
-    elsewhere = one.pathway != other.pathway or urlsplit(one.uri or "").netloc != urlsplit(other.uri or "").netloc
+    elsewhere = one.pathway != other.pathway or naming.place_of(one.uri or "")[0] != naming.place_of(other.uri or "")[0]
     return elsewhere and _bare(one) == _bare(other)
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from hlsdl.errors import PlaylistError, SelectionError
 from hlsdl.planning import languages
 from hlsdl.planning.codecs import codec_names, is_audio_only, is_lossless
+from hlsdl.planning.naming import place_of
 from hlsdl.planning.option_ids import AUDIBLE, LEGIBLE, is_alike, option_id
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE, Preferences
 from hlsdl.planning.reasons import Choice, Rejection, bitrate_text, variant_id, variant_label
@@ -138,7 +138,7 @@ def _named(master: MultivariantPlaylist, name: str) -> Variant:
     for one in master.variants:
         if name in (one.stable_id, one.name):
             return one
-    if name.isdecimal() and int(name) < len(master.variants):
+    if name.isdecimal() and len(name) < 10 and int(name) < len(master.variants):
         return master.variants[int(name)]
     raise SelectionError(
         f"the stream has no variant `{name}`",
@@ -241,7 +241,7 @@ def _join_copies(
 
 def _is_copy(master: MultivariantPlaylist, one: Variant, other: Variant) -> bool:
     """Whether two variants are one stream from two places: equal attributes, another pathway or host."""
-    elsewhere = one.pathway != other.pathway or urlsplit(one.uri).netloc != urlsplit(other.uri).netloc
+    elsewhere = one.pathway != other.pathway or place_of(one.uri)[0] != place_of(other.uri)[0]
     return one is not other and elsewhere and _signature(master, one) == _signature(master, other)
 
 

@@ -197,7 +197,7 @@ class Rendition:
     def channel_count(self) -> int | None:
         """The number of independent channels: the first parameter of CHANNELS."""
         first = (self.channels or "").split("/")[0]
-        return int(first) if first.isdecimal() else None
+        return int(first) if first.isdecimal() and len(first) < 10 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

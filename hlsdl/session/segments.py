@@ -52,6 +52,9 @@ class SegmentWork:
     is compared, so the playlists need not be asked whether this is still the same stream.
     """
 
+    most_bytes = TINY
+    """Of a body that is stored the short way."""
+
     def __init__(
         self,
         client: Client,
@@ -63,8 +66,6 @@ class SegmentWork:
         proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
-        self.most_bytes = TINY
-        """Of a body that is stored the short way."""
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
@@ -72,6 +73,7 @@ class SegmentWork:
         self._proven = proven
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
+        self._is_over = False
         self._later: asyncio.TimerHandle | None = None
         """The next time that progress is told, when something was kept back."""
         self._arrived = Arrived()
@@ -90,6 +92,7 @@ class SegmentWork:
         finally:
             if self._later is not None:
                 self._tell(always=True)
+            self._is_over = True  # what is still being stored may be told late, and is nobody's then
         return self._arrived
 
     async def _bring(self) -> None:
@@ -177,31 +180,29 @@ class SegmentWork:
 
     def keep(self, resource: Resource, body: bytes, validator: Validator, done: Done) -> None:
         """Store a small whole body that came the short way."""
+        _require_whole_blocks(resource, len(body))
         self._writer.put_soon(resource.path, body, validator=validator, told=partial(self._kept, resource, done))
 
     def _kept(self, resource: Resource, done: Done, answer: Entry | BaseException) -> None:
+        if self._is_over:
+            return
         if isinstance(answer, BaseException):
             done(answer)
             return
         try:
             self._accept(resource, answer)
-        except Exception as error:  # noqa: BLE001 - handed to who waits for the job
+        except BaseException as error:  # noqa: BLE001 - handed to who waits for the job
             done(error)
         else:
             done(None)
 
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
+        _require_whole_blocks(resource, sink.size)
         self._accept(resource, await sink.finish())
 
     def _accept(self, resource: Resource, entry: Entry) -> None:
         """Count an object that is stored; IntegrityError when it should not have been."""
-        if entry.size % resource.block:
-            self._writer.forget(entry.path)
-            message = (
-                f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
-            )
-            raise IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")
         if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
             self._writer.forget(entry.path)
             raise other_bytes(entry.path)
@@ -243,3 +244,10 @@ class SegmentWork:
     def _tell_now(self) -> None:
         self._later = None
         self._tell(always=True)
+
+
+def _require_whole_blocks(resource: Resource, size: int) -> None:
+    """IntegrityError for what is encrypted whole and cannot be decrypted."""
+    if size % resource.block:
+        message = f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
+        raise IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -40,11 +40,10 @@ from hlsdl.transfer.transport import open_door
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
     from hlsdl.transfer.joining import Run
-    from hlsdl.transfer.lane import Keeper, Lane
-    from hlsdl.transfer.parts import Forgive
+    from hlsdl.transfer.lane import Keeper
+    from hlsdl.transfer.parts import Entity, Forgive
     from hlsdl.transfer.sink import Sink
 
-    Bring = Callable[[Resource | Run, Begun], Awaitable[None]]
 
 T = TypeVar("T")
 
@@ -211,7 +210,7 @@ class Client:
         await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total))
 
     async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Begun | None = None) -> None:
-        """As `fetch`; with `begun`, its first question was sent already and has a place at its host."""
+        """As `fetch`; with `begun`, its first question was sent already."""
         from hlsdl.transfer.fetching import Fetch
 
         checked = self._urls.known(resource.url)
@@ -221,7 +220,8 @@ class Client:
         checked = checked or self._urls.check(resource.url)
         tap.pace = self._exchange.patience.host(checked.host)
         fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap, begun=begun)
-        await self._exchange.patience.persist(checked.host, fetch.attempt, has_place=begun is not None)
+        has_place = begun is not None and begun.take_place()
+        await self._exchange.patience.persist(checked.host, fetch.attempt, has_place=has_place)
 
     async def fetch_all(
         self,
@@ -244,21 +244,18 @@ class Client:
         no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
         """
         from hlsdl.transfer.joining import Run
-        from hlsdl.transfer.parts import Cutter, PartsFetch, entities_of
+        from hlsdl.transfer.lane import Lane
+        from hlsdl.transfer.parts import entities_of
 
         queue = self._joined(work)
         entities = entities_of(queue) if isinstance(queue, list) else {}
 
         async def bring(resource: Resource | Run, begun: Begun | None = None) -> None:
             if isinstance(resource, Run):
-                parts = PartsFetch(
-                    exchange=self._exchange,
-                    urls=self._urls,
-                    entity=entities[resource.url],
-                    cutter=Cutter(resource.parts, make_sink, finished),
-                    tap=Tap(on_bytes=on_bytes, rate=self._rate),
+                entity = entities[resource.url]
+                await self._bring_parts(
+                    resource, entity, make_sink, finished, on_bytes, forgive=forgive, stopped=stopped
                 )
-                await parts.bring(resource, forgive=forgive, stopped=stopped)
                 return
             sink = make_sink(resource)
             try:
@@ -271,36 +268,43 @@ class Client:
 
         try:
             async with asyncio.TaskGroup() as group:
-                crew = Crew(group, _until(stopped, queue), bring, wanted=self._wanted_workers)
+                crew = Crew(group, iter(queue), bring, wanted=self._wanted_workers, stopped=stopped)
                 if keeper is not None and self._rate is None and isinstance(self._door, QuickDoor):
-                    lane = self._lane(self._door, keeper, on_bytes or _unheard, crew, bring)
+                    lane = Lane(
+                        door=self._door,
+                        exchange=self._exchange,
+                        urls=self._urls,
+                        keeper=keeper,
+                        on_bytes=on_bytes or _unheard,
+                        crew=crew,
+                        usually=bring,
+                    )
                     group.create_task(lane.attend())
                 crew.fill()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
-    def _lane(
+    async def _bring_parts(
         self,
-        door: QuickDoor,
-        keeper: Keeper,
-        on_bytes: Callable[[int], None],
-        crew: Crew[Resource | Run],
-        usually: Bring,
-    ) -> Lane:
-        """The short way, joined to `crew`."""
-        from hlsdl.transfer.lane import Lane
+        run: Run,
+        entity: Entity,
+        make_sink: Callable[[Resource], Sink],
+        finished: Callable[[Resource, Sink], Awaitable[None]],
+        on_bytes: Callable[[int], None] | None,
+        *,
+        forgive: Forgive | None,
+        stopped: Callable[[], bool],
+    ) -> None:
+        from hlsdl.transfer.parts import Cutter, PartsFetch
 
-        lane = Lane(
-            door=door,
+        parts = PartsFetch(
             exchange=self._exchange,
             urls=self._urls,
-            keeper=keeper,
-            on_bytes=on_bytes,
-            crew=crew,
-            usually=usually,
+            entity=entity,
+            cutter=Cutter(run.parts, make_sink, finished),
+            tap=Tap(on_bytes=on_bytes, rate=self._rate),
         )
-        crew.quick = lane.begin
-        return lane
+        await parts.bring(run, forgive=forgive, stopped=stopped)
 
     def _joined(self, work: Iterable[Resource]) -> Iterable[Resource] | list[Resource | Run]:
         from hlsdl.transfer.joining import fair_share, is_part, join
@@ -350,13 +354,6 @@ async def _end(tasks: Iterable[asyncio.Task[Body]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _until(stopped: Callable[[], bool], queue: Iterable[T]) -> Iterator[T]:
-    for item in queue:
-        if stopped():
-            return
-        yield item
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

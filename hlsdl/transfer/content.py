@@ -16,6 +16,9 @@ KEY_BYTES = 16
 LONGEST_ERROR_PAGE = 1024 * 1024
 """Bytes that are read where a key was asked for, to say what came instead."""
 
+MEDIA = frozenset({"segment", "init", "subtitle-file"})
+"""Kinds of resources whose beginning says whether they may be what was asked for."""
+
 SAMPLE = 512
 """Bytes of the beginning that are looked at."""
 

@@ -1,7 +1,8 @@
-"""The tasks that work off one queue in its order, as many at a time as are wanted at the moment.
+"""The seats for what is under way of one queue, given away in its order, as many as are wanted at the moment.
 
-How many that is, `concurrency` decides; what is done with an item is the caller's. Some items may be done without a
-task: they have a seat like the others, and whoever does them says when it is free.
+How many that is, `concurrency` decides; what is done with an item is the caller's. Most ways to do it are coroutines,
+each in a task; some items are done without one (`lane`): they have a seat like the others, and whoever does them says
+when it is free.
 """
 
 from __future__ import annotations
@@ -31,25 +32,33 @@ class Crew(Generic[T]):
         work: Callable[[T], Awaitable[None]],
         *,
         wanted: Callable[[], int],
+        stopped: Callable[[], bool],
     ) -> None:
-        """`wanted` says how many seats there should be, at least one."""
-        self._group, self._queue, self._work, self._wanted = group, queue, work, wanted
-        self.quick: Callable[[T], bool] = _never
-        """Begins with an item that needs no task, and says True. `free` is to be called when it is done, or `take_over`
-        when it needs one after all."""
+        """`wanted` says how many seats there should be, at least one; once `stopped` does, nothing more is begun."""
+        self._group, self._queue, self._work, self._wanted, self._stopped = group, queue, work, wanted, stopped
+        self.quick: Callable[[T], bool | None] = _never
+        """Begins with an item that needs no task: True. `free` is to be called when it is done, or `take_over` when it
+        needs one after all. None: not now, but when something under way has come further; then `fill` is called."""
         self._size = 0
+        self._held: T | None = None
+        """The next item, for which there was no place."""
         self._empty: asyncio.Future[None] | None = None
         self._is_stopping = False
 
     def fill(self) -> None:
         """Give each seat that is free to the next item."""
-        while self._size < self._wanted() and not self._is_stopping:
-            item = next(self._queue, None)
+        while self._size < self._wanted() and not self._is_stopping and not self._stopped():
+            item = next(self._queue, None) if self._held is None else self._held
+            self._held = None
             if item is None:
                 return
+            is_begun = self.quick(item)
+            if is_begun is None and self._size:
+                self._held = item
+                return
             self._size += 1
-            if not self.quick(item):
-                self._group.create_task(self._do(partial(self._work, item)))
+            if not is_begun:
+                self._start(partial(self._work, item))
 
     def free(self) -> None:
         """An item is done: its seat is for the next one."""
@@ -61,7 +70,7 @@ class Crew(Generic[T]):
     def take_over(self, work: Callable[[], Awaitable[None]]) -> None:
         """A quick item needs a task, for `work`: it keeps its seat. Where everything is being given up, it is too."""
         if not self._is_stopping:
-            self._group.create_task(self._do(work))
+            self._start(work)
 
     async def attend(self) -> None:
         """Wait until every seat is free; for a crew with quick items, which no task group waits for."""
@@ -72,10 +81,19 @@ class Crew(Generic[T]):
             finally:
                 self._is_stopping = True
 
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = self._do(work)
+        try:
+            self._group.create_task(task)
+        except RuntimeError:  # the group is being given up
+            task.close()
+            self._is_stopping = True
+
     async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except BaseException:
             self._is_stopping = True
             raise
-        self.free()
+        finally:
+            self.free()

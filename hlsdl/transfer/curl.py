@@ -253,9 +253,13 @@ class CurlDoor:
             return
         failure: HlsdlError | Setback | None = None
         if code:
-            status = handle.curl.getinfo(pycurl.HTTP_CONNECTCODE)
             failure = handle.refusal or meaning(
-                code, message, transfer.question, through_proxy=handle.proxy is not None, connect_status=status
+                code,
+                message,
+                transfer.question,
+                through_proxy=handle.proxy is not None,
+                connect_status=handle.curl.getinfo(pycurl.HTTP_CONNECTCODE),
+                is_fresh=handle.curl.getinfo(pycurl.NUM_CONNECTS) > 0,
             )
             if not transfer.lines:
                 self._pins.pop(_pinned(transfer.question.url, handle.proxy), None)  # look up anew

@@ -21,9 +21,18 @@ _HINT = "check the network; run the same command again to go on"
 
 
 def meaning(
-    code: int, message: str, question: Question, *, through_proxy: bool = False, connect_status: int = 0
+    code: int,
+    message: str,
+    question: Question,
+    *,
+    through_proxy: bool = False,
+    connect_status: int = 0,
+    is_fresh: bool = True,
 ) -> HlsdlError | Setback:
-    """Translate the end of a transfer; `connect_status` is what a proxy answered to CONNECT, or 0."""
+    """Translate the end of a transfer; `connect_status` is what a proxy answered to CONNECT, or 0.
+
+    `is_fresh`: its connection was made for it. On another one, what came may be the rest of an answer before.
+    """
     url = question.url.text
     if connect_status >= 300 or code == _PROXY:
         return refusal(str(connect_status) if connect_status >= 300 else message, url)
@@ -34,7 +43,7 @@ def meaning(
         return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
     if code == 3 or (code == 1 and "protocol" in message.lower() and "version" not in message.lower()):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
-    if code == _OVER_LIMIT or (code == 56 and "header" in message.lower()):
+    if is_fresh and (code == _OVER_LIMIT or (code == 56 and "header" in message.lower())):
         return LimitError("the response head is larger than allowed", url=url)
     if code == 28:
         told = f"connecting took longer than {question.timeouts.connect:g} seconds"

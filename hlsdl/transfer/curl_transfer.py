@@ -1,8 +1,9 @@
 """One request on libcurl: its header lines and body as they come, and the wait for the next block.
 
-Callbacks append and count; whoever reads is woken when a whole block is there, when the body has ended, or, so that
-progress is seen on slow lines, when what has come is a quarter of a second old. What comes faster than it is read is
-held back by pausing the transfer. Time-outs are kept by a tick of the door, not by libcurl, whose own come late.
+Callbacks append and count; whoever reads is woken, or whoever wants to know is told, when a whole block is there, when
+the body has ended, or, so that progress is seen on slow lines, when what has come is a quarter of a second old. What
+comes faster than it is read is held back by pausing the transfer. Time-outs are kept by a tick of the door, not by
+libcurl, whose own come late.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pycurl
 
 from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
+from hlsdl.transfer.content import SAMPLE
 from hlsdl.transfer.curl_handle import Handle
 from hlsdl.transfer.doors import Head, PaceWatch, Question, Setback
 
@@ -88,8 +90,8 @@ def _read_field(line: bytes) -> tuple[str, str]:
 
 
 def _field(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode("latin-1").partition(":")
-    return name.lower(), value.strip(" \t\r\n")
+    name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
+    return name.lower(), value.strip(" \t")
 
 
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
@@ -199,8 +201,9 @@ class Transfer:
 
     # -- the reader's side -----------------------------------------------------------------------------------------
 
-    def tell(self, told: Callable[[Transfer], None]) -> None:
-        """Call `told` when somebody who waits would be woken."""
+    def when_ready(self, told: Callable[[Transfer], None]) -> None:
+        """Call `told`, once, when somebody who waits would be woken: at the end at once, before it from the event loop,
+        since libcurl may be calling us."""
         self._told = told
 
     def head(self, limits: Limits) -> Head | None:
@@ -240,8 +243,10 @@ class Transfer:
 
     @property
     def beginning(self) -> bytes:
-        """The first piece of the body that is there."""
-        return self._chunks[0] if self._chunks else b""
+        """The first `content.SAMPLE` bytes of a body that is ready, or more, or all: however it was cut on its way."""
+        if self._chunks and len(self._chunks[0]) >= SAMPLE:
+            return self._chunks[0]
+        return b"".join(self._chunks)
 
     @property
     def _is_full(self) -> bool:
@@ -308,6 +313,5 @@ class Transfer:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         elif self._told is not None:
-            # Not at once: this may be a callback of libcurl, which must not be entered from there.
             told, self._told = self._told, None
             asyncio.get_running_loop().call_soon(told, self)

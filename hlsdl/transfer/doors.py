@@ -177,10 +177,10 @@ class UnderWay(Protocol):
 
     @property
     def beginning(self) -> bytes:
-        """The first bytes of the body, as they came."""
+        """Of a body that is ready: its first `content.SAMPLE` bytes at least, or all."""
         ...
 
-    def tell(self, told: Callable[[Any], None]) -> None:
+    def when_ready(self, told: Callable[[Any], None]) -> None:
         """Call `told` with this request, once, when all of it is there, or something to go on with."""
         ...
 

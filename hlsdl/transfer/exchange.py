@@ -15,17 +15,39 @@ from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
-from hlsdl.transfer.patience import Patience
+from hlsdl.transfer.patience import HostPace, Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 
 Headers = tuple[tuple[str, str], ...]
-Begun = Callable[[], Awaitable[Reply]]
 
 PLAIN = (("Accept-Encoding", "identity"),)
 """Asks for a body as it is."""
 HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
+
+
+class Begun:
+    """A question that was sent already, together with the place at its host that it has."""
+
+    __slots__ = ("_pace", "answer")
+
+    def __init__(self, answer: Callable[[], Awaitable[Reply]], pace: HostPace) -> None:
+        self.answer = answer
+        """Waits for its reply."""
+        self._pace: HostPace | None = pace
+
+    def take_place(self) -> bool:
+        """The place is the caller's from now on; False when it was taken already."""
+        pace, self._pace = self._pace, None
+        return pace is not None
+
+    def give_back(self) -> bool:
+        """Give the place back, unless somebody took it: then False."""
+        pace, self._pace = self._pace, None
+        if pace is not None:
+            pace.leave()
+        return pace is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,8 +83,7 @@ class Exchange:
     ) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
 
-        `block`: bytes that the door may gather, when they are fewer than usual. `begun`: what waits for the answer to
-        just this question, which was sent already.
+        `block`: bytes that the door may gather, when they are fewer than usual. `begun`: this question, sent already.
 
         Setback for a status or failure that another try may heal, HttpError for a refusal, PolicyError for a hop that
         must not be made, LimitError for a head that is too large.
@@ -70,7 +91,7 @@ class Exchange:
         here = url
         for _ in range(self.limits.redirects + 1):
             if begun is not None:
-                reply, begun = await begun(), None
+                reply, begun = await begun.answer(), None
             else:
                 if self.patience.is_paused(here.host):
                     await self.patience.wait_for(here.host)

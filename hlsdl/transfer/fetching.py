@@ -42,7 +42,7 @@ class Fetch:
     block: int | None = None
     """Bytes that the door may gather; None: as many as the exchange lets it."""
     begun: Begun | None = None
-    """Waits for the answer to the first question, which was sent already."""
+    """The first question, where it was sent already."""
     _taken: int = field(default=0, init=False)
     """Bytes of a sound body that this try took."""
 
@@ -199,7 +199,7 @@ class Fetch:
         """Refuse what is no media (or no key) before a byte of it is written."""
         resource = self.resource
         reason = None
-        if resource.kind in {"segment", "init", "subtitle-file"}:
+        if resource.kind in content.MEDIA:
             kind = opened.head.headers.get("content-type")
             empty_is_fine = not beginning and content.is_webvtt(resource.path, opened.url.path, content_type=kind)
             reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)

@@ -7,6 +7,7 @@ over together with its place at the host, and `fetching` and `patience` judge it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,9 +26,6 @@ from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import read_validator
 from hlsdl.transfer.sink import Validator
 
-MEDIA = frozenset({"segment", "init", "subtitle-file"})
-"""Kinds of resources whose beginning says whether they may be what was asked for."""
-
 Done = Callable[[BaseException | None], None]
 """Told once, on the event loop: why a body could not be stored, or None."""
 
@@ -39,7 +37,7 @@ class Keeper(Protocol):
     """What is larger comes by a sink."""
 
     def keep(self, resource: Resource, body: bytes, validator: Validator, done: Done) -> None:
-        """Store one; its length was verified."""
+        """Store one, whose length was verified; `done` is called later, never at once."""
         ...
 
 
@@ -55,8 +53,11 @@ class Lane:
     crew: Crew[Resource | Run]
     """Where each of them has its seat."""
     usually: Callable[[Resource, Begun], Awaitable[None]]
-    """Brings what is not plain, from where it stands; it has a place at its host."""
+    """Brings what is not plain, from where it stands."""
     _under_way: dict[UnderWay, tuple[Resource, HostPace]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.crew.quick = self.begin
 
     async def attend(self) -> None:
         """Wait until all is done; cancelled, let go of what is under way. No task group waits for it otherwise."""
@@ -68,52 +69,74 @@ class Lane:
                 self.door.abandon(request)
                 pace.leave()
 
-    def begin(self, resource: Resource | Run) -> bool:
-        """Ask for `resource`, unless there is anything to consider or to wait for first: then False."""
-        if not isinstance(resource, Resource) or resource.byte_range is not None or resource.kind not in MEDIA:
+    def begin(self, resource: Resource | Run) -> bool | None:
+        """Ask for `resource`, unless there is anything to consider or to wait for first: then False.
+
+        None: it only has to wait for a place at its host.
+        """
+        if not isinstance(resource, Resource) or resource.byte_range is not None or resource.kind not in content.MEDIA:
             return False
         url = self.urls.known(resource.url)
         if url is None:
             return False
         patience = self.exchange.patience
         pace = patience.host(url.host)
-        if pace.busy >= pace.allowed or (pace.pause.until and patience.is_paused(url.host)):
+        if not pace.has_room:
+            return None
+        if pace.pause.until and patience.is_paused(url.host):
             return False
         request = self.door.begin(self.exchange.question(url, PLAIN))
         if request is None:
             return False
         pace.busy += 1
         self._under_way[request] = (resource, pace)
-        request.tell(self._answered)
+        request.when_ready(self._answered)
         return True
 
     def _answered(self, request: UnderWay) -> None:
-        known = self._under_way.pop(request, None)
+        known = self._under_way.get(request)
         if known is None:  # let go of
             return
         resource, pace = known
         try:
             head = plain_head(request, min(resource.limit, self.keeper.most_bytes), self.exchange.limits)
             if head is None:
-                self.crew.take_over(partial(self.usually, resource, partial(self.door.answer, request)))
+                self.crew.take_over(partial(self._go_on, request))
                 return
+            del self._under_way[request]
             body = request.take()
-            self.on_bytes(len(body))
             pace.received(len(body))
             pace.leave()
             self.exchange.patience.succeeded(pace)
+            self.on_bytes(len(body))
             self.keeper.keep(resource, body, read_validator(head.headers), self._ended)
-        except Exception as error:  # noqa: BLE001 - nobody awaits this: it is raised where the job is waited for
+            self.crew.fill()
+        except BaseException as error:  # noqa: BLE001 - nobody awaits this: it is raised where the job is waited for
             self._ended(error)
 
+    async def _go_on(self, request: UnderWay) -> None:
+        """The usual way, from where a request stands. Until this begins, it is `attend` that lets go of it."""
+        resource, pace = self._under_way.pop(request)
+        begun = Begun(partial(self.door.answer, request), pace)
+        try:
+            await self.usually(resource, begun)
+        finally:
+            if begun.give_back():  # nobody went on with it
+                self.door.abandon(request)
+
     def _ended(self, failure: BaseException | None) -> None:
-        if failure is None:
-            self.crew.free()
-        else:
+        try:
+            if failure is None:
+                self.crew.free()
+        except BaseException as error:  # noqa: BLE001 - as above
+            failure = error
+        if failure is not None:
             self.crew.take_over(partial(_raise, failure))
 
 
 async def _raise(failure: BaseException) -> None:
+    if isinstance(failure, asyncio.CancelledError):  # of a task it would be nobody's error, and the job a success
+        raise RuntimeError("a callback was cancelled") from failure
     raise failure
 
 

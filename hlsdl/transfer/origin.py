@@ -318,10 +318,8 @@ class GenericReply:
         """Whether the transport has said that nothing follows."""
         return self._is_done
 
-    @property
-    def ready(self) -> int:
-        """Never known of a transport that may be any."""
-        return 0
+    ready = 0
+    """Never known of a transport that may be any."""
 
     async def read_block(self) -> bytes:
         """The next bytes of the raw body, or b"" at its end."""

@@ -99,6 +99,11 @@ class HostPace:
         self._successes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a free place that nobody waits for."""
+        return self.busy + len(self._waiting) < self.allowed
+
     async def enter(self) -> None:
         """Wait for a free place."""
         while self.busy >= self.allowed:

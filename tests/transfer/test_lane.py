@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,7 @@ import pytest
 pytest.importorskip("pycurl", reason="not installed: pycurl")
 
 from hlsdl.access.limits import Limits
-from hlsdl.errors import DiskError, HlsdlError
+from hlsdl.errors import DiskError, HlsdlError, LimitError
 from hlsdl.planning.plan import Resource
 from hlsdl.testing import (
     Chunked,
@@ -31,6 +34,7 @@ from hlsdl.testing import (
     Hold,
     Html,
     Json,
+    LocalAuthority,
     Longer,
     Redirect,
     Reset,
@@ -40,13 +44,17 @@ from hlsdl.testing import (
     Stall,
     Status,
 )
+from hlsdl.transfer import curl
 from hlsdl.transfer.client import Client
+from hlsdl.transfer.crew import Crew
 from hlsdl.transfer.doors import Head
 from hlsdl.transfer.lane import Done, plain_head
+from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink, Validator
 from transfer.conftest import SHORT_STALL, MakeClient, segment
 from transfer.doors import FakeClock
+from transfer.http2_origin import http2_origin
 
 BODY = b"G\0" + bytes(range(256)) * 20
 SEGMENTS = 12
@@ -323,3 +331,183 @@ class Answer:
 def test_plain_is_only_what_leaves_nothing_to_decide(answer: Any, is_plain: bool) -> None:
     assert (plain_head(answer, len(BODY), Limits()) is not None) is is_plain
     assert plain_head(answer, answer.ready - 1, Limits()) is None
+
+
+PAGE = b"<!DOCTYPE html><html><body>please sign in</body></html>"
+COOKIE = Headers([("Set-Cookie", "a=b")])
+
+
+def serve_in_pieces(listener: socket.socket, first: int) -> None:
+    """Answer every request; /3.ts with PAGE, of which `first` bytes come in a packet of their own."""
+    while True:
+        try:
+            line, _ = listener.accept()
+        except OSError:
+            return
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with line, line.makefile("rb") as requests:
+            while request := requests.readline():
+                while requests.readline().strip():
+                    pass
+                body = PAGE if request.split()[1] == b"/3.ts" else BODY
+                line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:first])
+                time.sleep(0.01 if body is PAGE else 0)
+                line.sendall(body[first:])
+
+
+@pytest.mark.parametrize("first", [1, 3, 9])
+async def test_an_error_page_is_known_however_it_was_cut_on_its_way(make_client: MakeClient, first: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve_in_pieces, args=(listener, first), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        shelf = Shelf()
+        work = [segment(f"{url}{n}.ts") for n in range(6)]
+        error = await bring(make_client(url, connections=1, retries=1), work, shelf, short=True)
+    assert error is not None
+    assert "an HTML page" in error.message
+    assert PAGE not in shelf.all.values()
+
+
+def under_way(client: Client) -> tuple[int, int]:
+    """Places taken, and transfers that libcurl has."""
+    door: Any = client._door
+    return client._exchange.patience.host("127.0.0.1").busy, len(door._busy)
+
+
+@pytest.mark.parametrize("behaviours", [(), (COOKIE,), (Chunked(),)])
+async def test_cancelled_in_the_round_in_which_answers_come_it_lets_go_of_them(
+    origin: ScriptedOrigin, make_client: MakeClient, behaviours: tuple[Any, ...]
+) -> None:
+    """And nothing goes wrong where nobody looks."""
+    client, go_on = await known(make_client, origin, connections=16), threading.Event()
+    lost: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    work = [segment(origin.add(f"/{n}.ts", BODY)) for n in range(16)]
+    for n in range(16):
+        origin.always(f"/{n}.ts", Hold(go_on), *behaviours)
+    task = asyncio.create_task(bring(client, work, Shelf(), short=True))
+    await asyncio.to_thread(lambda: [origin.wait_for(f"/{n}.ts") for n in range(16)])
+    go_on.set()
+    time.sleep(0.2)  # on this thread: the answers come while nobody looks
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.02)
+        gc.collect()
+    assert (under_way(client), lost) == ((0, 0), [])
+
+
+async def test_a_cancelled_job_takes_nothing_from_another_one(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    client, go_on, shelf = await known(make_client, origin, connections=16), threading.Event(), Shelf()
+    jobs = {name: [segment(origin.add(f"/{name}{n}.ts", BODY)) for n in range(6)] for name in "ab"}
+    for n in range(6):
+        origin.always(f"/a{n}.ts", Hold(go_on), COOKIE)
+        origin.always(f"/b{n}.ts", Hold(go_on))
+    first = asyncio.create_task(bring(client, jobs["a"], Shelf(), short=True))
+    second = asyncio.create_task(bring(client, jobs["b"], shelf, short=True))
+    await asyncio.to_thread(lambda: [origin.wait_for(f"/{name}{n}.ts") for n in range(6) for name in "ab"])
+    go_on.set()
+    time.sleep(0.2)
+    first.cancel()
+    assert await asyncio.wait_for(second, 5) is None
+    assert len(shelf.all) == 6
+    assert [origin.count(f"/b{n}.ts") for n in range(6)] == [1] * 6
+
+
+async def test_a_failure_gives_back_the_places_of_the_others(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    client, go_on = await known(make_client, origin, connections=8), threading.Event()
+    work = [segment(origin.add(f"/{n}.ts", BODY if n else BODY * 40)) for n in range(8)]
+    for n in range(1, 8):
+        origin.always(f"/{n}.ts", Hold(go_on), COOKIE)
+
+    class Bad(Shelf):
+        async def finished(self, resource: Resource, sink: Any) -> None:
+            await asyncio.to_thread(lambda: [origin.wait_for(f"/{n}.ts") for n in range(1, 8)])
+            go_on.set()
+            time.sleep(0.2)
+            raise LimitError("for good")
+
+    assert isinstance(await bring(client, work, Bad(), short=True), LimitError)
+    assert under_way(client) == (0, 0)
+
+
+async def test_a_sink_that_cannot_be_made_gives_its_place_back(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    client = await known(make_client, origin, connections=4)
+    work = [segment(origin.add(f"/{n}.ts", BODY)) for n in range(4)]
+    for n in range(4):
+        origin.always(f"/{n}.ts", COOKIE)
+
+    def refuse(_: Resource) -> MemorySink:
+        raise LimitError("no")
+
+    with pytest.raises(LimitError):
+        await client.fetch_all(work, refuse, Shelf().finished, keeper=Shelf())
+    assert under_way(client) == (0, 0)
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+async def test_work_that_breaks_off_is_an_error_and_no_end(
+    origin: ScriptedOrigin, make_client: MakeClient, connections: int
+) -> None:
+    def work() -> Iterator[Resource]:
+        for n in range(6):
+            yield segment(origin.add(f"/{n}.ts", BODY))
+        raise ZeroDivisionError
+
+    client = await known(make_client, origin, connections=connections)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(bring(client, work(), Shelf(), short=True), 5)  # type: ignore[arg-type]
+    assert under_way(client) == (0, 0)
+
+
+async def test_a_callback_that_is_cancelled_is_no_silent_end(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    class Deaf(Shelf):
+        def hear(self, size: int) -> None:
+            raise asyncio.CancelledError
+
+    client = await known(make_client, origin)
+    work = [segment(origin.add(f"/{n}.ts", BODY)) for n in range(4)]
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await asyncio.wait_for(bring(client, work, Deaf(), short=True), 5)
+
+
+async def test_a_coroutine_that_ends_cancelled_alone_ends_the_crew() -> None:
+    async def work(_: int) -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        crew = Crew(group, iter(range(3)), work, wanted=lambda: 2, stopped=lambda: False)
+        group.create_task(crew.attend())
+        crew.fill()
+
+
+async def test_what_waits_behind_the_last_line_of_libcurl_is_begun_when_another_one_ends(
+    origin: ScriptedOrigin, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libcurl says when by its clock, which is asked and does not call."""
+    monkeypatch.setattr(curl, "PER_HOST", 1)
+    origin.script("/0.ts", Silence(), Serve())
+    work = [segment(origin.add(f"/{n}.ts", BODY)) for n in range(6)]
+    client, shelf = await known(make_client, origin, stall_timeout=SHORT_STALL), Shelf()
+    assert await asyncio.wait_for(bring(client, work, shelf, short=True), 10) is None
+    assert (len(shelf.all), origin.most_at_once, under_way(client)) == (6, 1, (0, 0))
+
+
+@pytest.mark.parametrize("fault", ["", "reset", "short", "goaway"])
+async def test_bodies_come_the_short_way_over_http2_too(tmp_path: Path, fault: str) -> None:
+    authority = LocalAuthority(tmp_path)
+    bodies = {f"/{n}.ts": BODY + bytes([n]) for n in range(80)}
+    async with http2_origin(bodies, authority.server_context()) as origin:
+        options = TransferOptions(http2=True, cacert=authority.ca_file, proxy="", stall_timeout=5.0)
+        async with Client(options, origin.url, clock=FakeClock()) as client:
+            base = "/".join(origin.url.split("/")[:3])
+            origin.faults.extend([fault] * 3 if fault else [])
+            shelf = Shelf()
+            error = await bring(client, [segment(f"{base}{path}") for path in bodies], shelf, short=True)
+    assert error is None
+    assert {url.removeprefix(base): body for url, body in shelf.all.items()} == bodies
+    assert len(shelf.kept) > 50
