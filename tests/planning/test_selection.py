@@ -12,9 +12,12 @@ from hlsdl import VariantQualifier
 from hlsdl.errors import SelectionError, UsageError
 from hlsdl.planning.asset_variant import asset_variants
 from hlsdl.planning.media_selection import media_selection_groups, select_automatically
+from hlsdl.planning.naming import place_of
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.qualifiers import where_texts
 from hlsdl.planning.selection import Selection, select
+from hlsdl.playlist.models import MultivariantPlaylist
+from hlsdl.playlist.parsing import parse_playlist
 
 CINEMA = master(cinema())
 
@@ -247,3 +250,25 @@ def test_another_angle_is_stored_when_it_is_selected() -> None:
     selection = select_automatically(media_selection_groups(playlist)).with_option("visual", "und/back")
     assert stored(select(playlist, Preferences()), "video") == ["v", "front"]
     assert stored(select(playlist, Preferences(media_selections=(selection.encode(),))), "video") == ["v", "back"]
+
+
+def test_what_cannot_be_read_is_no_defect_of_ours() -> None:
+    """A rendition at no address, of more channels than anybody can count."""
+    text = (
+        "#EXTM3U\n"
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="http://[1:/a.m3u8",CHANNELS="2"\n'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="http://[2:/b.m3u8",CHANNELS="{"9" * 5000}"\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nhttp://[3:/v.m3u8\n'
+        '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nhttp://[4:/v.m3u8\n'
+    )
+    read = parse_playlist(text.encode(), "http://h.test/m.m3u8")
+    assert isinstance(read, MultivariantPlaylist)
+    assert [one.channel_count for one in read.renditions] == [2, None]
+    assert len(select(read, Preferences(audio=("all",))).streams) >= 2
+    with pytest.raises(SelectionError):
+        select(read, Preferences(variant="9" * 5000))
+
+
+def test_the_place_of_a_url_that_cannot_be_read_is_all_of_it() -> None:
+    assert place_of("https://h.test:8/a/b.ts?c") == ("h.test:8", "/a/b.ts")
+    assert place_of("http://[1:/a") == ("http://[1:/a", "")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import hlsdl
 from hlsdl.bundle import durable
+from hlsdl.bundle.objects import ObjectStore
 from hlsdl.testing import ScriptedOrigin
 
 HOURS = "".join(f"#EXTINF:3600,\n{name}.ts\n" for name in "abcd")
 MEDIA = f"#EXTM3U\n#EXT-X-TARGETDURATION:3600\n{HOURS}#EXT-X-ENDLIST\n"
 MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=8000000\nmedia.m3u8\n"
+SHORT = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n" + "".join(f"#EXTINF:6,\n{n}.ts\n" for n in range(40)) + "#EXT-X-ENDLIST\n"
 FREE = 1_000_000_000
 """Bytes; the four hours take 14 GB as declared."""
 
@@ -42,3 +47,26 @@ async def test_a_guess_at_the_size_is_no_reason_to_refuse(tmp_path: Path, monkey
         serve(origin)
         bundle = await hlsdl.fetch(origin.url("/media.m3u8"), output=tmp_path / "film.movpkg")
     assert bundle.segments == 4
+
+
+async def test_nothing_is_told_once_the_download_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled, a download waits for what is being stored; that this comes to its end is no progress any more."""
+    store, is_slow, told = ObjectStore.store_all, threading.Event(), list[object]()
+    monkeypatch.setattr(
+        ObjectStore, "store_all", lambda self, many: (time.sleep(0.3 if is_slow.is_set() else 0), store(self, many))[1]
+    )
+    with ScriptedOrigin() as origin:
+        origin.add("/film.m3u8", SHORT.encode())
+        for number in range(40):
+            origin.add(f"/{number}.ts", b"G" + bytes(187))
+        job = asyncio.create_task(hlsdl.fetch(origin.url("/film.m3u8"), output=tmp_path / "a.movpkg", emit=told.append))
+        await asyncio.to_thread(origin.wait_for, "/3.ts")
+        is_slow.set()
+        await asyncio.to_thread(origin.wait_for, "/12.ts")
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        then = len(told)
+        await asyncio.sleep(0.4)
+    assert then > 3
+    assert told[then:] == []
