@@ -65,18 +65,18 @@ class Interruption:
         Raises:
             Interrupted: a signal cancelled it, and it has saved what it had.
         """
-
-        import asyncio
-
-        async def watched() -> T:
-            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-            return await work
-
         try:
+            import asyncio  # in here: interrupted while it is loaded, `work` is closed all the same
+
+            async def watched() -> T:
+                self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+                return await work
+
             with asyncio.Runner() as runner:
-                return runner.run(watched())
-        except asyncio.CancelledError:
-            raise Interrupted("interrupted") from None
+                try:
+                    return runner.run(watched())
+                except asyncio.CancelledError:
+                    raise Interrupted("interrupted") from None
         finally:
             self._task = None
             work.close()

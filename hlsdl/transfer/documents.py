@@ -14,7 +14,7 @@ from hlsdl.transfer import content
 from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.decoding import BoundedGunzip, TruncatedBody
 from hlsdl.transfer.doors import Setback, discard
-from hlsdl.transfer.exchange import HINT_CUT, PLAIN, Exchange, Opened
+from hlsdl.transfer.exchange import HINT_CUT, HINT_OTHER, PLAIN, Exchange, Opened
 from hlsdl.transfer.tap import Tap
 
 DocumentKind = Literal["playlist", "key", "data"]
@@ -49,13 +49,11 @@ class Reading:
 
     async def attempt(self) -> Body:
         """Try once."""
-        opened = await self.exchange.open(self.url, COMPRESSED if self.kind == "playlist" else PLAIN)
-        try:
-            data = await self._read(opened)
-        except BaseException:
-            await opened.reply.close()
-            raise
-        await discard(opened.reply)
+        opened, data = await self._bring()
+        is_sealed = opened.head.has_marked_end or "gzip" in opened.head.headers.get("content-encoding", "")
+        if not is_sealed and self.kind != "key" and (await self._bring())[1] != data:
+            # Without a length a cut cannot be told from the end, and half a playlist is a whole one of a shorter film.
+            raise self._cut("a document comes without its length, and not twice the same")
         self._judge(data)
         headers = opened.head.headers
         return Body(
@@ -66,6 +64,16 @@ class Reading:
             last_modified=headers.get("last-modified"),
             content_type=headers.get("content-type"),
         )
+
+    async def _bring(self) -> tuple[Opened, bytes]:
+        opened = await self.exchange.open(self.url, COMPRESSED if self.kind == "playlist" else PLAIN)
+        try:
+            data = await self._read(opened)
+        except BaseException:
+            await opened.reply.close()
+            raise
+        await discard(opened.reply)
+        return opened, data
 
     @property
     def _most(self) -> int:
@@ -109,8 +117,8 @@ class Reading:
             return BoundedGunzip(limit=self.limit, limits=self.exchange.limits, url=self.url.text)
         if "," in encoding:
             raise LimitError("a body is compressed more than once", url=self.url.text)
-        error = IntegrityError(f"the server compresses ({encoding[:40]}) though it was asked not to", url=self.url.text)
-        raise Setback(error, retries=1)
+        told = f"the server compresses ({encoding[:40]}) though it was asked not to"
+        raise Setback(IntegrityError(told, url=self.url.text, hint=HINT_OTHER), retries=1)
 
     def _judge(self, data: bytes) -> None:
         """Refuse what is no key. What is no playlist is asked for once more, then left to the parser to say so."""
@@ -120,7 +128,7 @@ class Reading:
                 raise Setback(not_what_was_asked(reason, "key", self.url.text), retries=2)
         elif self.kind == "playlist" and not self._doubted and content.why_not_playlist(data) is not None:
             self._doubted = True
-            raise Setback(IntegrityError("the server sends no playlist", url=self.url.text))
+            raise Setback(IntegrityError("the server sends no playlist", url=self.url.text, hint=HINT_OTHER))
 
     def _over(self, what: str) -> HlsdlError:
         if self.kind == "key":

@@ -22,6 +22,7 @@ Headers = tuple[tuple[str, str], ...]
 
 PLAIN = (("Accept-Encoding", "identity"),)
 """Asks for a body as it is."""
+HINT_OTHER = "the server serves it wrong, perhaps for a while; run the same command again to go on"
 HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 KNOWN = 64
 """Origins whose standing headers are kept ready."""

@@ -16,7 +16,7 @@ from hlsdl.errors import HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.doors import Head, Reply, Setback, discard
-from hlsdl.transfer.exchange import HINT_CUT, PLAIN, Begun, Exchange, Opened
+from hlsdl.transfer.exchange import HINT_CUT, HINT_OTHER, PLAIN, Begun, Exchange, Opened
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
@@ -190,10 +190,8 @@ class Fetch:
     def _refuse_encoded(self, opened: Opened) -> None:
         encoding = opened.head.headers.get("content-encoding", "").strip().lower()
         if encoding not in {"", "identity"}:
-            raise Setback(
-                IntegrityError(f"the server compresses ({encoding[:40]}) though it was asked not to", url=self._url),
-                retries=1,
-            )
+            told = f"the server compresses ({encoding[:40]}) though it was asked not to"
+            raise Setback(IntegrityError(told, url=self._url, hint=HINT_OTHER), retries=1)
 
     def look_at(self, beginning: bytes, opened: Opened) -> None:
         """Refuse what is no media (or no key) before a byte of it is written."""
@@ -216,7 +214,7 @@ class Fetch:
         if opened.head.status == 416:
             error = HttpError(f"the server {decision.reason}", url=self._url, http_status=416)
             return Setback(error, retries=1)
-        return Setback(IntegrityError(f"the server {decision.reason}", url=self._url))
+        return Setback(IntegrityError(f"the server {decision.reason}", url=self._url, hint=HINT_OTHER))
 
     def _too_large_to_slice(self, total: int | None) -> LimitError:
         size = "of unknown size" if total is None else f"of {total} bytes"
@@ -337,7 +335,8 @@ class _Body:
         if expected is not None and self.received < expected:
             raise Setback(cut_short(self.received, expected, self.fetch.resource.url))
         if expected is not None and self.take.length is None and self.received > expected:
-            error = IntegrityError("the server sends more than it announced", url=self.fetch.resource.url)
+            told = "the server sends more than it announced"
+            error = IntegrityError(told, url=self.fetch.resource.url, hint=HINT_OTHER)
             raise Setback(error)
 
     def check_end(self) -> None:

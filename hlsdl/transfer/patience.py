@@ -23,6 +23,9 @@ from hlsdl.transfer.policy import RetryPolicy
 
 T = TypeVar("T")
 
+SLOW_LOOK = 1.0
+"""Seconds after which somebody who waits for a sick origin looks whether it is one still."""
+
 SUCCESSES_TO_GROW = 20
 """Successes in a row after which a throttled host gets one more request at once."""
 
@@ -194,8 +197,9 @@ class HostPace:
 class Patience:
     """Retries for a whole job.
 
-    Each resource may fail `RetryPolicy.retries` times. The job has `tokens` for retries, which successes refill; when
-    they are spent, retries happen one at a time and far apart, so that a sick origin is not hammered.
+    Each resource may fail `RetryPolicy.retries` times. The job has `tokens` for retries, which successes refill; while
+    they are spent, retries happen one at a time and far apart, so that a sick origin is not hammered. Where the origin
+    itself said when (429, 503), its pause does that: one wave of such answers to everything under way costs nothing.
     """
 
     def __init__(
@@ -288,16 +292,21 @@ class Patience:
                 most = self._policy.retries
                 if failures > (most if setback.retries is None else min(most, setback.retries)):
                     raise setback.error from setback.__cause__
+                if setback.wait is not None:
+                    continue
                 slow = self._tokens < 1
                 self._tokens = max(0.0, self._tokens - 1)
-                if setback.wait is None and failures:
+                if failures:
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
             else:
                 self.succeeded(pace)
                 return result
 
     async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
-        """One retry at a time, far apart."""
+        """One retry at a time, far apart, until others find that the origin is well again."""
         async with self._slow_lane:
-            await self._clock.sleep(self._clock.chance() * self._policy.slow_delay)
+            left = self._clock.chance() * self._policy.slow_delay
+            while left > 0 and self._tokens < 1:
+                await self._clock.sleep(min(left, SLOW_LOOK))
+                left -= SLOW_LOOK
             return await pace.within(attempt)

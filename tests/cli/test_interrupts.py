@@ -127,3 +127,48 @@ def test_a_process_whose_saving_does_not_end_is_ended_by_the_second_signal() -> 
             assert process.stdout.readline() == word
             process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+
+
+LOADING = """
+import os, signal, sys
+from hlsdl.__main__ import main
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "hlsdl.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+
+def test_an_interrupt_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+NEVER = """
+import sys
+from hlsdl.cli.interrupts import Interruption
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncio":
+            raise KeyboardInterrupt
+
+async def work():
+    pass
+
+sys.meta_path.insert(0, Finder())
+try:
+    Interruption(told=lambda: None).run(work())
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+def test_an_interrupt_before_the_event_loop_leaves_nothing_half_begun() -> None:
+    """Python would complain of a coroutine that nobody awaited."""
+    done = subprocess.run([sys.executable, "-c", NEVER], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (7, "")

@@ -341,3 +341,27 @@ async def test_retries_wait_longer_and_longer(
 
 def test_the_gzip_playlist_of_these_tests_is_smaller_than_its_cut() -> None:
     assert len(gzip.compress(PLAYLIST)) > 60
+
+
+@pytest.mark.parametrize("kind", ["playlist", "data"])
+async def test_a_document_without_a_length_counts_when_it_comes_twice_the_same(
+    origin: ScriptedOrigin, make_client: MakeClient, kind: str
+) -> None:
+    """Cut once at any place, it would be a whole playlist of a shorter film."""
+    text = b"#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:4,\na.ts\n#EXTINF:4,\nb.ts\n#EXT-X-ENDLIST\n"
+    url = origin.add("/index.m3u8", text)
+    origin.script("/index.m3u8", Cut(text.index(b"#EXTINF:4,\nb"), framing="close"), *[CloseDelimited()] * 9)
+    body = await make_client(url, retries=2).read(url, kind=kind, limit=1000)
+    assert body.data == text
+    assert origin.count("/index.m3u8") == 4
+
+
+async def test_a_document_that_is_never_twice_the_same_is_a_network_error(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    text = b"#EXTM3U\n" + b"#EXTINF:4,\na.ts\n" * 20
+    url = origin.add("/index.m3u8", text)
+    origin.script("/index.m3u8", *[Cut(size, framing="close") for size in range(20, 40)])
+    with pytest.raises(NetworkError, match="without its length"):
+        await make_client(url, retries=2).read(url, kind="playlist", limit=1000)
+    assert origin.count("/index.m3u8") == 6

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from hlsdl.errors import HlsdlError, IntegrityError, NetworkError
 from hlsdl.transfer.doors import Setback
-from hlsdl.transfer.patience import SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
+from hlsdl.transfer.patience import SLOW_LOOK, SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
 from hlsdl.transfer.pauses import Pauses
 from hlsdl.transfer.policy import RetryPolicy
 from transfer.doors import FakeClock
@@ -80,7 +81,7 @@ async def test_a_job_without_tokens_retries_one_at_a_time_and_far_apart(clock: F
     assert all(isinstance(outcome, NetworkError) for outcome in outcomes)
     most = 0
     await asyncio.gather(*(job.persist("a", attempt) for _ in range(4)), return_exceptions=True)
-    assert sum(1 for seconds in clock.slept if seconds == 15.0) >= 10
+    assert sum(clock.slept) >= 10 * 15.0
     first_tries_at_once = 4
     assert most <= first_tries_at_once
 
@@ -91,7 +92,39 @@ async def test_successes_give_tokens_back(clock: FakeClock) -> None:
     await job.persist("a", failing(0))
     clock.slept.clear()
     assert await job.persist("a", failing(1)) == 2
-    assert 15.0 not in clock.slept
+    assert SLOW_LOOK not in clock.slept
+
+
+async def test_a_wave_of_throttled_answers_costs_a_pause_and_no_patience(clock: FakeClock) -> None:
+    """Sixty requests are under way when a host says 503 to all of them: it is one complaint, and then all go on."""
+    job, answered = patience(clock, connections=64), Counter[int]()
+
+    def attempt(number: int) -> Callable[[], Awaitable[None]]:
+        async def ask() -> None:
+            await job.wait_for("a")
+            answered[number] += 1
+            await asyncio.sleep(0)
+            if answered[number] == 1:
+                wait = job.throttled("a", retry_after=None, url="http://a/", status=503)
+                raise Setback(NetworkError("503"), wait=wait)
+
+        return ask
+
+    await asyncio.gather(*(job.persist("a", attempt(number)) for number in range(60)))
+    assert set(answered.values()) == {2}
+    assert clock.time - 1000.0 < 60, "nobody waits in the slow lane"
+
+
+async def test_who_waits_for_a_sick_origin_goes_on_when_others_find_it_well(clock: FakeClock) -> None:
+    job = patience(clock, tokens=1.0, refund=0.5, first_delay=0.0)
+    await job.persist("a", failing(1))
+    failed = asyncio.create_task(job.persist("a", failing(1)))
+    while SLOW_LOOK not in clock.slept:
+        await asyncio.sleep(0)
+    for _ in range(3):
+        await job.persist("a", failing(0))
+    assert await failed == 2
+    assert clock.slept.count(SLOW_LOOK) < 15, "of thirty seconds with half the luck"
 
 
 async def test_a_dead_host_costs_a_bounded_number_of_requests(clock: FakeClock) -> None:
