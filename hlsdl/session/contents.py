@@ -94,6 +94,14 @@ class Contents:
         return tuple(dict.fromkeys(read))
 
 
+def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:
+    """What nobody can say of objects that are stored, one sentence each."""
+    count = sum(not entry.length_verified for entry in entries.values())
+    if not count:
+        return ()
+    return (f"{count} objects came without their length: one that was cut between two packets would not be noticed",)
+
+
 def stored_documents(before: Bundle | None) -> dict[str, Document]:
     """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again."""
     found: dict[str, Document] = {}
@@ -287,7 +295,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
         documents=tuple(documents),
         keys=tuple(StoredKey(path=key.path, url=key.url) for key in contents.plan.keys),
-        warnings=contents.warnings(),
+        warnings=(*contents.warnings(), *unproven(writer.entries)),
     )
 
 

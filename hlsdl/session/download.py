@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from hlsdl.session import events
 from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, seal, stored_documents
+from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, seal, stored_documents, unproven
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
@@ -116,6 +116,7 @@ async def download(
                 client, writer, moves, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
             )
             arrived = await work.fetch()
+            _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
             bundle = _sealed(writer)
@@ -248,8 +249,12 @@ def _announce(emit: Emit, contents: Contents, selection: Selection, path: Path, 
             subtitles=tuple(rendition_label(one) for one in selection.subtitles),
         )
     )
-    for message in contents.warnings():
-        emit(events.Warned(task=title, message=message))
+    _warn(emit, contents, contents.warnings())
+
+
+def _warn(emit: Emit, contents: Contents, messages: Iterable[str]) -> None:
+    for message in messages:
+        emit(events.Warned(task=contents.title, message=message))
 
 
 def _begun(contents: Contents, selection: Selection, path: Path, stored: Collection[str], *, resumed: bool) -> Begun:

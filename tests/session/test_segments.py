@@ -12,7 +12,8 @@ import pytest
 import hlsdl
 from hlsdl.bundle import durable
 from hlsdl.bundle.objects import ObjectStore
-from hlsdl.testing import ScriptedOrigin
+from hlsdl.session.events import Warned
+from hlsdl.testing import CloseDelimited, IgnoreRange, ScriptedOrigin
 
 HOURS = "".join(f"#EXTINF:3600,\n{name}.ts\n" for name in "abcd")
 MEDIA = f"#EXTM3U\n#EXT-X-TARGETDURATION:3600\n{HOURS}#EXT-X-ENDLIST\n"
@@ -71,3 +72,16 @@ async def test_nothing_is_told_once_the_download_has_ended(tmp_path: Path, monke
         await asyncio.sleep(0.2)
     assert then > 3
     assert told[then:] == []
+
+
+async def test_what_came_without_its_length_is_said(tmp_path: Path) -> None:
+    """Nothing can be done about it where the server tells no length, so nobody may think that it was proven."""
+    told: list[object] = []
+    with ScriptedOrigin() as origin:
+        serve(origin)
+        for name in "ab":
+            origin.always(f"/{name}.ts", IgnoreRange(), CloseDelimited())
+        bundle = await hlsdl.fetch(origin.url("/media.m3u8"), output=tmp_path / "film.movpkg", emit=told.append)
+    warned = [one.message for one in told if isinstance(one, Warned)]
+    assert [message.split(":")[0] for message in warned] == ["2 objects came without their length"]
+    assert hlsdl.open(bundle.path).manifest.warnings == tuple(warned)
