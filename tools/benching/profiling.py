@@ -68,10 +68,10 @@ def count_samples(lines: list[str]) -> Counter[tuple[str, str]]:
     shares: Counter[tuple[str, str]] = Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        thread, *frames = stack.split(";")
+        _, *frames = stack.split(";")
         if frames and frames[-1].startswith(WAITING):
             continue
-        shares[_name_of(thread), owner_of(frames)] += int(count)
+        shares[_name_of(frames), owner_of(frames)] += int(count)
     return shares
 
 
@@ -87,9 +87,17 @@ def owner_of(frames: list[str]) -> str:
     return "the interpreter"
 
 
-def _name_of(thread: str) -> str:
-    """`loop` has the event loop, `disk` and `checkpoint` are hlsdl's own, `worker` does one piece of work each."""
-    for part, name in (("hlsdl-disk", "disk"), ("hlsdl-checkpoint", "checkpoint"), ("hlsdl-work", "worker")):
-        if part in thread:
+def _name_of(frames: list[str]) -> str:
+    """`loop` has the event loop, `disk` and `checkpoint` are hlsdl's own, `worker` does one piece of work each.
+
+    Told from what they run: py-spy keeps the name of a thread for the next one that the system gives its number.
+    """
+    beginning = " ".join(frames[:6])
+    for part, name in (
+        ("hlsdl/bundle/workers.py", "disk"),
+        ("hlsdl/bundle/checkpoint.py", "checkpoint"),
+        ("hlsdl/bundle/threads.py", "worker"),
+    ):
+        if part in beginning:
             return name
-    return "loop"  # it has no name until `threading` is imported
+    return "loop"
