@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,14 @@ from hlsdl.cli.interrupts import Interruption
 from hlsdl.errors import Interrupted
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent to this process")
+
+
+@pytest.fixture(autouse=True)
+def a_terminal_that_may_close() -> Iterator[None]:
+    """Under `nohup`, SIGHUP is ignored from the beginning, and so would it be in these tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
