@@ -11,6 +11,7 @@ import signal
 from typing import NoReturn
 
 INTERRUPTED = 130
+"""As `errors.Interrupted` has it, which is not loaded yet."""
 
 
 def main() -> NoReturn:

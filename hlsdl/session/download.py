@@ -105,16 +105,14 @@ async def download(
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
-            path = writer.path
-            _announce(emit, contents, selection, path, resumed=before is not None)
-            watch(_begun(contents, selection, path, writer.entries, resumed=before is not None))
+            _announce(emit, contents, selection, writer.path, resumed=before is not None)
+            watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
             await fetch_keys(client, writer, contents.plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
-            work = SegmentWork(
-                client, writer, moves, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
-            )
+            gaps, title = options.allow_gaps, contents.title
+            work = SegmentWork(client, writer, moves, title=title, allow_gaps=gaps, proven=proven, emit=emit)
             arrived = await work.fetch()
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))

@@ -10,6 +10,8 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -51,6 +53,19 @@ MOST_COOKIE_BYTES = 16 * 1024 * 1024
 AT_ONCE = 0.05
 """Seconds whose worth of bytes --limit-rate lets pass together: short, so that it is smooth, and still there is no
 wake-up for each packet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What one `fetch_all` was told to do with what it brings."""
+
+    make_sink: Callable[[Resource], Sink]
+    finished: Callable[[Resource, Sink], Awaitable[None]]
+    on_bytes: Callable[[int], None] | None
+    forgive: Forgive | None
+    stopped: Callable[[], bool]
+    entities: Mapping[str, Entity]
+    """Of each URL that is asked for in parts."""
 
 
 class Client:
@@ -111,13 +126,7 @@ class Client:
                 pauses=options.pauses,
             ),
             limits=self._limits,
-            timeouts=Timeouts(
-                connect=options.timeout,
-                first_byte=options.stall_timeout,
-                stall=options.stall_timeout,
-                slowest=self._limits.slowest,
-                slow_after=self._limits.slow_after,
-            ),
+            timeouts=_timeouts(options, self._limits),
             block=MIB if options.limit_rate is None else max(4 * KIB, min(MIB, int(options.limit_rate * AT_ONCE))),
         )
         self._rate = _rate_limit(options.limit_rate, self._clock)
@@ -243,29 +252,19 @@ class Client:
         The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's error is
         no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
         """
-        from hlsdl.transfer.joining import Run
         from hlsdl.transfer.lane import Lane
         from hlsdl.transfer.parts import entities_of
 
         queue = self._joined(work)
-        entities = entities_of(queue) if isinstance(queue, list) else {}
-
-        async def bring(resource: Resource | Run, begun: Begun | None = None) -> None:
-            if isinstance(resource, Run):
-                entity = entities[resource.url]
-                await self._bring_parts(
-                    resource, entity, make_sink, finished, on_bytes, forgive=forgive, stopped=stopped
-                )
-                return
-            sink = make_sink(resource)
-            try:
-                await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate), begun)
-            except HlsdlError as error:
-                if forgive is None or not forgive(resource, error):
-                    raise
-            else:
-                await finished(resource, sink)
-
+        job = _Job(
+            make_sink=make_sink,
+            finished=finished,
+            on_bytes=on_bytes,
+            forgive=forgive,
+            stopped=stopped,
+            entities=entities_of(queue) if isinstance(queue, list) else {},
+        )
+        bring = partial(self._bring, job)
         try:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group, iter(queue), bring, wanted=self._wanted_workers, stopped=stopped)
@@ -284,27 +283,30 @@ class Client:
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
-    async def _bring_parts(
-        self,
-        run: Run,
-        entity: Entity,
-        make_sink: Callable[[Resource], Sink],
-        finished: Callable[[Resource, Sink], Awaitable[None]],
-        on_bytes: Callable[[int], None] | None,
-        *,
-        forgive: Forgive | None,
-        stopped: Callable[[], bool],
-    ) -> None:
+    async def _bring(self, job: _Job, resource: Resource | Run, begun: Begun | None = None) -> None:
+        """The usual way of one item, with `begun` from where it stands."""
+        from hlsdl.transfer.joining import Run
         from hlsdl.transfer.parts import Cutter, PartsFetch
 
-        parts = PartsFetch(
-            exchange=self._exchange,
-            urls=self._urls,
-            entity=entity,
-            cutter=Cutter(run.parts, make_sink, finished),
-            tap=Tap(on_bytes=on_bytes, rate=self._rate),
-        )
-        await parts.bring(run, forgive=forgive, stopped=stopped)
+        tap = Tap(on_bytes=job.on_bytes, rate=self._rate)
+        if isinstance(resource, Run):
+            parts = PartsFetch(
+                exchange=self._exchange,
+                urls=self._urls,
+                entity=job.entities[resource.url],
+                cutter=Cutter(resource.parts, job.make_sink, job.finished),
+                tap=tap,
+            )
+            await parts.bring(resource, forgive=job.forgive, stopped=job.stopped)
+            return
+        sink = job.make_sink(resource)
+        try:
+            await self._fetch(resource, sink, tap, begun)
+        except HlsdlError as error:
+            if job.forgive is None or not job.forgive(resource, error):
+                raise
+        else:
+            await job.finished(resource, sink)
 
     def _joined(self, work: Iterable[Resource]) -> Iterable[Resource] | list[Resource | Run]:
         from hlsdl.transfer.joining import fair_share, is_part, join
@@ -343,6 +345,16 @@ class Client:
             ),
             limits=self._limits,
         )
+
+
+def _timeouts(options: TransferOptions, limits: Limits) -> Timeouts:
+    return Timeouts(
+        connect=options.timeout,
+        first_byte=options.stall_timeout,
+        stall=options.stall_timeout,
+        slowest=limits.slowest,
+        slow_after=limits.slow_after,
+    )
 
 
 def _unheard(_size: int) -> None:

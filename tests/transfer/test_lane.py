@@ -474,15 +474,19 @@ async def test_a_callback_that_is_cancelled_is_no_silent_end(origin: ScriptedOri
 
 
 async def test_a_coroutine_that_ends_cancelled_alone_ends_the_crew() -> None:
-    async def work(_: int) -> None:
+    begun: list[int] = []
+
+    async def work(item: int) -> None:
+        begun.append(item)
         future = asyncio.get_running_loop().create_future()
         future.cancel()
         await future
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         crew = Crew(group, iter(range(3)), work, wanted=lambda: 2, stopped=lambda: False)
-        group.create_task(crew.attend())
+        attending = group.create_task(crew.attend())
         crew.fill()
+    assert (begun, attending.done(), attending.cancelled()) == ([0, 1], True, False)
 
 
 async def test_what_waits_behind_the_last_line_of_libcurl_is_begun_when_another_one_ends(
