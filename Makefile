@@ -17,7 +17,7 @@ demo: .make/runtime  ## Fetch, verify and explain a small film from fixtures/ (o
 	@$(BIN)/python tools/demo $(URL)
 
 test: .make/development  ## Run all tests
-	@tools/system-packages chromium mpv ffmpeg strace iptables ip=iproute2 tc=iproute2 faketime \
+	@tools/system-packages chromium mpv ffmpeg nginx curl strace iptables ip=iproute2 tc=iproute2 faketime \
 		mkfs.exfat=exfatprogs mount.exfat-fuse=exfat-fuse mkfs.ext4=e2fsprogs
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
 

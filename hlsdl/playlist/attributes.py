@@ -11,7 +11,7 @@ import re
 from decimal import Decimal
 
 from hlsdl.errors import PlaylistError
-from hlsdl.playlist.lines import BLANKS, PlaylistLimits, attributes_in, over_limit
+from hlsdl.playlist.lines import BLANKS, PlaylistLimits, items_in, over_limit
 from hlsdl.playlist.notes import Notes, shown
 
 LONGEST_NUMBER = 64
@@ -42,12 +42,19 @@ def read_attributes(line: str, index: int, notes: Notes) -> dict[str, str]:
     if values is not None:
         return values
     values = {}
-    for item in attributes_in(line):
-        raw = line[item.value_start : item.value_end]
+    for item in items_in(line):
+        raw, rest = line[item.value_start : item.value_end], line[item.value_end : item.end].strip()
+        what = f"attribute `{shown(item.name)}`" if item.name else "an item without a name"
+        if '"' in rest or raw.count('"') % 2:
+            raise PlaylistError(f"{what} has an unclosed quote", line=index + 1)
+        if not item.name:
+            if raw or rest:
+                notes.add("text that is no attribute is ignored", index)
+            continue
         value = _unquoted(raw, item.name, index, notes)
         if values.setdefault(item.name, value) != value:
-            raise PlaylistError(f"attribute `{shown(item.name)}` is given twice", line=index + 1)
-        if item.end > item.value_end and line[item.value_end : item.end].strip():
+            raise PlaylistError(f"{what} is given twice", line=index + 1)
+        if rest:
             notes.add(f"text after the closing quote of `{shown(item.name)}` is ignored", index)
     return values
 

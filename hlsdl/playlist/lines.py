@@ -146,8 +146,8 @@ class Attribute(NamedTuple):
     """Where the item ends: at the comma, or at the end of the list."""
 
 
-def attributes_in(line: str) -> Iterator[Attribute]:
-    """Every attribute of the line in order, read leniently: what cannot be an attribute is passed over.
+def items_in(line: str) -> Iterator[Attribute]:
+    """Every item of the line's attribute list in order; one that cannot be an attribute has an empty name.
 
     `attributes.read_attributes` judges; this finds, so that a writer sees whatever a lenient player would.
     """
@@ -161,10 +161,15 @@ def attributes_in(line: str) -> Iterator[Attribute]:
         after = found.end() if found else _end_of(line, position, last)
         comma = line.find(",", after, last)
         end = last if comma < 0 else comma
-        if found and (name := found[1].strip(" \t")):
-            start, stop = found.span(2)
-            yield Attribute(name, position, start, start + len(line[start:stop].rstrip(BLANKS)), end)
+        start = found.start(2) if found else position
+        name = found[1].strip(" \t") if found else ""
+        yield Attribute(name, position, start, start + len(line[start:after].rstrip(BLANKS)), end)
         position = end + 1
+
+
+def attributes_in(line: str) -> Iterator[Attribute]:
+    """Every attribute of the line in order, read leniently: what cannot be an attribute is passed over."""
+    return (item for item in items_in(line) if item.name)
 
 
 def attribute_spans(line: str) -> dict[str, tuple[int, int]]:
@@ -175,8 +180,10 @@ def attribute_spans(line: str) -> dict[str, tuple[int, int]]:
 def set_attribute(line: str, name: str, raw_value: str) -> str:
     """The line with attribute `name` set to `raw_value` (quotes included by the caller); all other bytes stay.
 
-    A repeated name is set everywhere, a missing one is appended. A line that is no tag cannot have
-    attributes, and a value cannot hold control characters: both are a PlaylistError.
+    A repeated name is set everywhere, a missing one is appended, and text after the old value's closing quote,
+    which no reader gives a meaning, goes with that value. A line that is no tag cannot have attributes, a value
+    cannot hold control characters, and behind a quote that is never closed nothing would read back as it was
+    written: all three are a PlaylistError.
     """
     tag = tag_name(line)
     if tag is None or tag in PLAIN_TAGS or _UNWRITABLE.search(raw_value):
@@ -185,9 +192,12 @@ def set_attribute(line: str, name: str, raw_value: str) -> str:
     if not places:
         head = line.rstrip(BLANKS)
         joint = "" if head.endswith((":", ",")) else "," if tag_value(line) else ":"
-        return f"{head}{joint}{name}={raw_value}{line[len(head) :]}"
+        line = f"{head}{joint}{name}={raw_value}{line[len(head) :]}"
     for item in reversed(places):
-        line = line[: item.value_start] + raw_value + line[item.value_end :]
+        last = item.end if line[item.value_end : item.end].strip(BLANKS) else item.value_end
+        line = line[: item.value_start] + raw_value + line[last:]
+    if {line[i.value_start : i.value_end] for i in attributes_in(line) if i.name == name} != {raw_value}:
+        raise PlaylistError(f"attribute `{name}` would not read back from there")
     return line
 
 

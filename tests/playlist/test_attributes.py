@@ -39,7 +39,6 @@ def attributes(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
         pytest.param("A=b c,D=e'f", {"A": "b c", "D": "e'f"}, id="unquoted-text"),
         pytest.param('A="it\'s",B="x"', {"A": "it's", "B": "x"}, id="apostrophe"),
         pytest.param("", {}, id="nothing"),
-        pytest.param("foo", {}, id="no-attribute"),
     ],
 )
 def test_attribute_lists_are_read(text: str, expected: dict[str, str]) -> None:
@@ -51,6 +50,8 @@ def test_attribute_lists_are_read(text: str, expected: dict[str, str]) -> None:
     [
         pytest.param("A='x',B=1", {"A": "x", "B": "1"}, "single quotes", id="single-quotes"),
         pytest.param('A="x"y,B=1', {"A": "x", "B": "1"}, "after the closing quote", id="text-after-quote"),
+        pytest.param("foo,B=1", {"B": "1"}, "no attribute", id="no-attribute"),
+        pytest.param('A="x","y,A=2",B=1', {"A": "x", "B": "1"}, "no attribute", id="quoted-list"),
     ],
 )
 def test_oddities_of_attribute_lists_are_noted(text: str, expected: dict[str, str], note: str) -> None:
@@ -66,6 +67,9 @@ def test_oddities_of_attribute_lists_are_noted(text: str, expected: dict[str, st
         pytest.param('A="x,B=1', "attribute `A` has an unclosed quote", id="unclosed"),
         pytest.param('A="', "attribute `A` has an unclosed quote", id="only-a-quote"),
         pytest.param('A=x",B=1', "attribute `A` has an unclosed quote", id="stray"),
+        pytest.param('",A=1', "an item without a name has an unclosed quote", id="nameless"),
+        pytest.param('=",A=1', "an item without a name has an unclosed quote", id="empty-name"),
+        pytest.param('A="x"y",B=1', "attribute `A` has an unclosed quote", id="in-text-after-quote"),
         pytest.param("A=1,A=2", "attribute `A` is given twice", id="twice"),
     ],
 )
