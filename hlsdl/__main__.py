@@ -1,25 +1,37 @@
 """`python -m hlsdl`, and the `hlsdl` command: a door before the door, that is there at once.
 
-The command line takes a tenth of a second to load, and then has its own way with signals (`cli.interrupts`). Who
-presses Ctrl-C before that has begun nothing: the process ends with the code of an interruption, and no traceback.
+The command line takes a tenth of a second to load, and then has its own way with signals (`cli.interrupts`). One that
+comes before that is kept until there is somebody who can tell of it; a second one ends the process.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
 """As `errors.Interrupted` has it, which is not loaded yet."""
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""As in `cli.interrupts`; Windows has not all of them."""
 
 
 def main() -> NoReturn:
     """Load the command line and run it; ends the process."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    came: list[int] = []
+
+    def caught(number: int, _frame: FrameType | None) -> None:
+        if came:
+            os._exit(INTERRUPTED)
+        came.append(number)
+
+    for number in filter(None, (getattr(signal, name, None) for name in SIGNALS)):
+        if number == signal.SIGINT or signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, caught)
     from hlsdl.cli.app import run
 
-    run()
+    run(came)
 
 
 if __name__ == "__main__":

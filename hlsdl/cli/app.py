@@ -17,7 +17,7 @@ import typer
 from typer.main import get_command
 
 from hlsdl.cli import doctor, downloads, library, shelf
-from hlsdl.cli.failures import usage_error
+from hlsdl.cli.failures import interrupted, usage_error
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
 from hlsdl.cli.interrupts import SIGNALS, Interruption
@@ -132,8 +132,8 @@ def tree(only: str | None = None) -> HelpfulGroup:
     return built
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code."""
+def main(arguments: Sequence[str] | None = None, *, came: Sequence[int] = ()) -> int:
+    """Run one command line and return its exit code; not when a signal `came` while all this was loaded."""
     line = list(sys.argv[1:] if arguments is None else arguments)
     terminal = Terminal(json=_asks_for_json(line))
     _let_every_path_through()
@@ -141,15 +141,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with Interruption(told=lambda: terminal.note(STOPPING)) as interruption:
         try:
-            return _run(line, terminal, interruption)
+            return downloads.report(interrupted(), terminal) if came else _run(line, terminal, interruption)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: told as a sentence, with its code
             return downloads.report(error, terminal)
 
 
-def run() -> NoReturn:
+def run(came: Sequence[int] = ()) -> NoReturn:
     """The `hlsdl` command: `main`, and then the end of the process, which a late signal no longer changes."""
     sys.setswitchinterval(HANDOVER)
-    code = main()
+    code = main(came=came)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     let_go_of_streams()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -145,15 +146,33 @@ from hlsdl.__main__ import main
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "hlsdl.cli.app":
-            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range({times}):
+                os.kill(os.getpid(), signal.{signal})
 
 sys.meta_path.insert(0, Finder())
 main()
 """
 
 
-def test_an_interrupt_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
-    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False, timeout=60)
+def interrupted_while_loading(signal: str, *line: str, times: int = 1) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", LOADING.format(signal=signal, times=times), *line]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_program_is_loaded_is_told_like_any_other(signal: str) -> None:
+    done = interrupted_while_loading(signal, "fetch", "http://127.0.0.1:1/a.m3u8")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+
+
+def test_an_interrupt_while_the_program_is_loaded_is_one_document_too() -> None:
+    done = interrupted_while_loading("SIGINT", "fetch", "--json", "http://127.0.0.1:1/a.m3u8")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["code"], document["kind"]) == (130, 130, "interrupted")
+
+
+def test_a_second_signal_while_the_program_is_loaded_ends_it() -> None:
+    done = interrupted_while_loading("SIGINT", "--version", times=2)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
