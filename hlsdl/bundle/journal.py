@@ -19,6 +19,7 @@ from typing import Any
 from zlib import crc32
 
 from hlsdl.bundle.layout import USUAL_MEDIA, is_object_path
+from hlsdl.drafts import draft_of
 
 VERSION = 1
 LONGEST_LINE = 64 * 1024
@@ -252,21 +253,14 @@ def _pieces(data: bytes) -> Iterator[tuple[int, str]]:
         start = end
 
 
-class _Draft:
-    """An Entry while it is written: it has the same slots, and becomes one when its class is set.
-
-    `Entry(...)` calls `object.__setattr__` for each of its six fields, since it is frozen: 0.9 µs where this takes
-    0.2 µs, and there may be 50,000.
-    """
-
-    __slots__ = Entry.__slots__
+_Draft = draft_of(Entry)
 
 
 def new_entry(
     path: str, size: int, digest: str, *, etag: str | None, last_modified: str | None, length_verified: bool
 ) -> Entry:
     """`Entry(...)`, in a quarter of the time."""
-    draft: Any = _Draft()
+    draft = _Draft()
     draft.path = path
     draft.size = size
     draft.sha256 = digest

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
 from operator import attrgetter
-from typing import Any
 
+from hlsdl.drafts import draft_of
 from hlsdl.planning import naming
 from hlsdl.planning.protection import Protection, protection_of
 from hlsdl.planning.selection import StreamSource
@@ -254,20 +254,13 @@ class _Measures:
         return self._block
 
 
-class _Draft:
-    """A Resource while it is written: it has the same slots, and becomes one when its class is set.
-
-    `Resource(...)` calls `object.__setattr__` for each of its ten fields, since it is frozen: 1.7 µs where this takes
-    0.3 µs, and a film may have 50,000.
-    """
-
-    __slots__ = Resource.__slots__
+_Draft = draft_of(Resource)
 
 
 def _segment_resource(
     source: StreamSource, segment: Segment, path: str, start: Decimal, measures: _Measures
 ) -> Resource:
-    draft: Any = _Draft()
+    draft = _Draft()
     draft.path = path
     draft.url = segment.uri
     draft.byte_range = segment.byte_range

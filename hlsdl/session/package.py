@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
 
 from hlsdl.bundle import layout, movpkg
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.manifest import Manifest
+from hlsdl.drafts import draft_of
 from hlsdl.planning.naming import MAIN
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
 
@@ -76,14 +76,7 @@ def _stream_info(stream: StreamPlan, entries: Mapping[str, Entry], *, complete: 
     )
 
 
-class _Draft:
-    """A PackageSegment while it is written: it has the same slots, and becomes one when its class is set.
-
-    `PackageSegment(...)` calls `object.__setattr__` for each of its seven fields, since it is frozen: three times what
-    this takes, for each segment, while nothing else is done.
-    """
-
-    __slots__ = movpkg.PackageSegment.__slots__
+_Draft = draft_of(movpkg.PackageSegment)
 
 
 def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> Iterator[movpkg.PackageSegment]:
@@ -93,7 +86,7 @@ def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> Iterator[movp
         name = files[segment.line]
         entry = entries.get(folder + name)
         if entry is not None:
-            draft: Any = _Draft()
+            draft = _Draft()
             draft.url = _portable(segment.uri)
             draft.path = name
             draft.length = entry.size
