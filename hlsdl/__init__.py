@@ -6,11 +6,15 @@ The public names are imported when they are first used, so that `import hlsdl` c
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from hlsdl.version import __version__ as __version__
 
+TYPE_CHECKING = False
+"""As type checkers know it, without `typing`: `__main__` must hear of signals before that is loaded."""
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from hlsdl.errors import ContentKeyError as ContentKeyError
     from hlsdl.errors import DiskError as DiskError
     from hlsdl.errors import HlsdlError as HlsdlError

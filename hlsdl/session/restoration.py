@@ -19,7 +19,7 @@ from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.sources import source_of
 from hlsdl.session.wishes import last_wish
-from hlsdl.verification import Report, verify_bundle
+from hlsdl.verification import Code, Report, verify_bundle
 
 
 async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Report:
@@ -35,8 +35,12 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     if report.ok:
         return report
     bundle = Bundle.open(path)
-    proven = {damaged: bundle.entries[damaged].sha256 for damaged in report.damaged if damaged in bundle.entries}
-    await in_thread(partial(_forget, path, proven))
+    damaged = [one for one in report.damaged if one in bundle.entries]
+    await in_thread(partial(_forget, path, damaged))
+    # What is malformed came so: its hash proves nothing, and other bytes are what it needs. Then it is as if these had
+    # never come: the playlists are asked whether this is still the same stream.
+    came_so = any(finding.code is Code.MALFORMED for finding in report.findings)
+    proven = None if came_so else {one: bundle.entries[one].sha256 for one in damaged}
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     await download(source_of(bundle.manifest), again, emit, proven=proven)

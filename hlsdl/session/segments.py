@@ -11,14 +11,22 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError, HttpError, IntegrityError, NetworkError
+from hlsdl.errors import (
+    HlsdlError,
+    HttpError,
+    IntegrityError,
+    LimitError,
+    NetworkError,
+    PlaylistError,
+    PolicyError,
+)
 from hlsdl.planning.moving import moved_stream, other_bytes, same_urls, samples
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
@@ -26,12 +34,15 @@ from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
+from hlsdl.session.versions import Versions
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.lane import Done
 from hlsdl.transfer.sink import MemorySink, Sink, Validator
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
+OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitError, PolicyError)
+"""What an origin, or what it sends, can be the reason for, so that another one may do better."""
 GONE = frozenset({404, 410})
 """The answers that `allow_gaps` takes for a segment that is lost for good."""
 
@@ -78,6 +89,9 @@ class SegmentWork:
         """The next time that progress is told, when something was kept back."""
         self._arrived = Arrived()
         self._failure: tuple[Resource, HlsdlError] | None = None
+        self._versions = Versions()
+        self._doubted: tuple[Resource, Entry] | None = None
+        """A part of a file that came in another version than the parts before it."""
         self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
         self._stored_at_refresh = -1
 
@@ -106,7 +120,12 @@ class SegmentWork:
         if self._proven is None and self._moves.is_stale(self._remaining()):
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
             self._plan = await self._read_again()
-        while remaining := self._remaining():
+        if self._proven is None:
+            self._doubted = self._versions.doubted_of(self._plan.resources, self._writer.entries)
+        while (remaining := self._remaining()) or self._doubted is not None:
+            if self._doubted is not None:
+                await self._prove_version(*self._doubted)
+                continue
             self._failure = None
             await self._client.fetch_all(
                 remaining,
@@ -115,7 +134,7 @@ class SegmentWork:
                 on_bytes=self._on_bytes,
                 keeper=self,
                 forgive=self._forgive,
-                stopped=lambda: self._failure is not None,
+                stopped=lambda: self._failure is not None or self._doubted is not None,
             )
             if self._failure is not None:
                 self._plan = await self._way_round(*self._failure)
@@ -151,28 +170,54 @@ class SegmentWork:
             IntegrityError: it has others.
         """
         again = await self._moves.read_again()
-        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
-        for sample in samples(self._plan, again, sizes):
-            sink = MemorySink()
-            await self._client.fetch(sample, sink)
-            if hashlib.sha256(sink.data).hexdigest() != self._writer.entries[sample.path].sha256:
-                raise other_bytes(sample.path)
+        await self._prove(again)
         return again
 
+    async def _prove(self, again: DownloadPlan) -> None:
+        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
+        for sample in samples(self._plan, again, sizes):
+            if not await self._is_as_stored(sample):
+                raise other_bytes(sample.path)
+
+    async def _is_as_stored(self, resource: Resource) -> bool:
+        """Whether a finished object still has the same bytes at its origin."""
+        sink = MemorySink()
+        await self._client.fetch(resource, sink)
+        return hashlib.sha256(sink.data).hexdigest() == self._writer.entries[resource.path].sha256
+
+    async def _prove_version(self, doubted: Resource, entry: Entry) -> None:
+        """Ask again for a part of each version of a file; only when both are there as stored do they belong together.
+
+        Servers behind one name may give one file several names, so that another ETag alone proves nothing.
+
+        Raises:
+            IntegrityError: the file has changed; its parts of the later version are forgotten.
+        """
+        resources, entries = self._plan.resources, self._writer.entries
+        for one in self._versions.parts_to_compare(doubted, resources, entries):
+            if not await self._is_as_stored(one):
+                for path in self._versions.paths_like(doubted, resources, entries):
+                    self._writer.forget(path)
+                raise other_bytes(one.path)
+        self._versions.accept(doubted, entry)
+        self._doubted = self._versions.doubted_of(resources, entries)
+
     async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> DownloadPlan | None:
-        """The plan with the failed stream pointed at its next redundant copy that agrees with it."""
+        """The plan with the failed stream pointed at its next redundant copy that agrees with it and has its bytes."""
         stream = next((one for one in self._plan.streams if one.id == failed.stream), None)
         copies = self._copies.get(stream.id, []) if stream else []
         while stream is not None and copies:
             url = copies.pop(0)
             try:
                 other = moved_stream(stream, await self._moves.read_copy(stream, url))
-            except (HttpError, NetworkError, IntegrityError) as refusal:
+                streams = tuple(other if one.id == stream.id else one for one in self._plan.streams)
+                plan = replace(self._plan, streams=streams)
+                await self._prove(plan)
+            except OF_THE_ORIGIN as refusal:
                 self._warn(f"a redundant copy cannot take over: {refusal.message}")
                 continue
             self._warn(f"a redundant copy of the {stream.source.kind} stream takes over: {error.message}")
-            streams = tuple(other if one.id == stream.id else one for one in self._plan.streams)
-            return DownloadPlan(master=self._plan.master, streams=streams, keys=self._plan.keys, data=self._plan.data)
+            return plan
         return None
 
     def _sink(self, resource: Resource) -> Sink:
@@ -206,6 +251,8 @@ class SegmentWork:
         if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
             self._writer.forget(entry.path)
             raise other_bytes(entry.path)
+        if self._proven is None and resource.byte_range is not None and not self._versions.fits(resource, entry):
+            self._doubted = self._doubted or (resource, entry)
         self._progress.finished(resource, entry.size)
         self._arrived.segments += resource.kind == "segment"
         self._arrived.bytes += entry.size
@@ -214,7 +261,7 @@ class SegmentWork:
     def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
         """Whether to go on after this failure: as a gap, or to look for a way round it."""
         if not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
-            if isinstance(error, HttpError | NetworkError):
+            if isinstance(error, OF_THE_ORIGIN):
                 self._failure = self._failure or (resource, error)
                 return True
             return False

@@ -21,6 +21,9 @@ DocumentKind = Literal["playlist", "key", "data"]
 
 COMPRESSED = (("Accept-Encoding", "gzip"),)
 
+LAST_LINES = (b"\n#EXT-X-ENDLIST\n", b"\n#EXT-X-ENDLIST\r\n", b"\n#EXT-X-ENDLIST")
+"""What a media playlist that was not cut ends with, as nearly all do (RFC 8216 §4.3.3.4 lets it stand anywhere)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
@@ -51,6 +54,8 @@ class Reading:
         """Try once."""
         opened, data = await self._bring()
         is_sealed = opened.head.has_marked_end or "gzip" in opened.head.headers.get("content-encoding", "")
+        if self.kind == "playlist" and data.endswith(LAST_LINES):
+            is_sealed = True
         if not is_sealed and self.kind != "key" and (await self._bring())[1] != data:
             # Without a length a cut cannot be told from the end, and half a playlist is a whole one of a shorter film.
             raise self._cut("a document comes without its length, and not twice the same")

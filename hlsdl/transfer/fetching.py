@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hlsdl.access.limits import MIB
+from hlsdl.access.limits import KIB, MIB
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
@@ -23,6 +23,11 @@ from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
+
+LEAST_ANSWER = 4 * KIB
+"""Bytes; an answer that brings less, and not the rest, is a scrap."""
+MOST_SCRAPS = 32
+"""In a row: a server may cap what it gives at once, but one byte at a time would take for ever."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,8 +55,11 @@ class Fetch:
         """Try once: nothing is missing afterwards, or Setback or an HlsdlError says why."""
         held = self.sink.size
         try:
-            while not await self._ask():
-                pass  # a legal 206 may bring less than was asked for
+            scraps = 0
+            while not await self._ask():  # a legal 206 may bring less than was asked for
+                scraps = scraps + 1 if self._taken < LEAST_ANSWER else 0
+                if scraps >= MOST_SCRAPS:
+                    raise Setback(self._in_scraps(), retries=1)
         except Setback as setback:
             gained = self.sink.size - held
             kept = ranges.may_resume(self.sink.size, self.sink.validator, least=self.exchange.limits.resume_from)
@@ -175,6 +183,10 @@ class Fetch:
             raise Setback(cut_short(received, length, self._url))
         if length == received:
             self.sink.describe(validator=version, length_verified=True)
+
+    def _in_scraps(self) -> IntegrityError:
+        told = f"{MOST_SCRAPS} answers in a row brought less than {LEAST_ANSWER // KIB} KiB of what was asked for each"
+        return IntegrityError(told, url=self._url, hint=HINT_OTHER)
 
     @property
     def limit(self) -> int:

@@ -254,7 +254,8 @@ class Patience:
                 http_status=status,
             )
         now = self._clock.now()
-        if retry_after is None:
+        if not retry_after:
+            # "At once", or a date that has passed, answers nothing: all tries would be over in an instant.
             if pace.is_throttled(now):
                 return pace.pause.until - now  # others have begun this pause already
             if pace.pause.until > now:

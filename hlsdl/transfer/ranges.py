@@ -86,7 +86,7 @@ WHOLE = Wanted()
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Nothing is missing: 416, and the entity is exactly as long as what is held."""
+    """Nothing is missing: 416, and the entity is exactly as long as what is held, as far as its length is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,9 @@ def read_range_answer(
 
 def _read_416(wanted: Wanted, headers: Mapping[str, str]) -> Decision:
     found = _UNSATISFIED.fullmatch(headers.get("content-range", "").strip())
-    if wanted.byte_range is None and wanted.held > 0 and found is not None and int(found[1]) == wanted.held:
+    length = int(found[1]) if found is not None else None
+    # An earlier answer may have announced more than is held: then it is not this one that is to be believed.
+    if wanted.byte_range is None and 0 < wanted.held == length and wanted.total in {None, length}:
         return Complete()
     return Discard(reason="says that the range asked for does not exist", by_range=wanted.byte_range is not None)
 

@@ -15,7 +15,7 @@ from commands import hlsdl, start
 import hlsdl as library
 from hlsdl.errors import HttpError, IntegrityError
 from hlsdl.session import events
-from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+from hlsdl.testing import Answer, Behaviour, Gzip, Html, Redirect, Request, ScriptedOrigin, Status
 
 SEGMENTS = 20
 
@@ -137,6 +137,46 @@ async def test_a_redundant_copy_takes_over_where_its_playlist_agrees(tmp_path: P
         assert second.count("/v/7.ts") == 1
     assert stored(bundle.path) == TRUTH
     assert any("redundant copy" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+@pytest.mark.parametrize("fault", [Html(), Gzip(), Redirect("/v/7.ts")], ids=str)
+async def test_a_copy_takes_over_whatever_is_wrong_with_a_segment(tmp_path: Path, fault: Behaviour) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", fault)
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+        assert second.count("/v/7.ts") == 1
+    assert stored(bundle.path) == TRUTH
+
+
+@pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html><html>"], ids=["empty", "html"])
+async def test_a_copy_whose_playlist_is_none_is_passed_over(tmp_path: Path, body: bytes) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second, ScriptedOrigin() as third:
+        one, two, three = serve(first), serve(second), serve(third)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n{info}{three}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        second.add("/v/index.m3u8", body)
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+    assert stored(bundle.path) == TRUTH
+
+
+async def test_a_copy_with_other_bytes_is_not_mixed_in(tmp_path: Path) -> None:
+    """The playlists agree, but a finished segment is another one there."""
+    heard: list[events.Event] = []
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        for number, segment in enumerate(TRUTH):
+            second.add(f"/v/{number}.ts", segment[:-1] + b"x")
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1, emit=heard.append)
+        assert second.count("/v/7.ts") == 0
+    assert any("other bytes" in one.message for one in heard if isinstance(one, events.Warned))
 
 
 async def test_a_copy_that_disagrees_is_not_used(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ The promise is always the same: the stored bytes are the origin's, or there is o
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
 from hlsdl.access.limits import Limits
 from hlsdl.errors import ContentKeyError, HlsdlError, HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.testing import (
+    Answer,
     Behaviour,
     Body,
     Chunked,
@@ -28,6 +30,7 @@ from hlsdl.testing import (
     Html,
     Json,
     Raw,
+    Request,
     Reset,
     ScriptedOrigin,
     Silence,
@@ -343,17 +346,34 @@ def test_the_gzip_playlist_of_these_tests_is_smaller_than_its_cut() -> None:
     assert len(gzip.compress(PLAYLIST)) > 60
 
 
-@pytest.mark.parametrize("kind", ["playlist", "data"])
+@pytest.mark.parametrize(("kind", "requests"), [("playlist", 3), ("data", 4)])
 async def test_a_document_without_a_length_counts_when_it_comes_twice_the_same(
-    origin: ScriptedOrigin, make_client: MakeClient, kind: str
+    origin: ScriptedOrigin, make_client: MakeClient, kind: str, requests: int
 ) -> None:
-    """Cut once at any place, it would be a whole playlist of a shorter film."""
+    """Cut once at any place, it would be a whole playlist of a shorter film; but not one that ends as playlists end."""
     text = b"#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:4,\na.ts\n#EXTINF:4,\nb.ts\n#EXT-X-ENDLIST\n"
     url = origin.add("/index.m3u8", text)
     origin.script("/index.m3u8", Cut(text.index(b"#EXTINF:4,\nb"), framing="close"), *[CloseDelimited()] * 9)
     body = await make_client(url, retries=2).read(url, kind=kind, limit=1000)
     assert body.data == text
-    assert origin.count("/index.m3u8") == 4
+    assert origin.count("/index.m3u8") == requests
+
+
+async def test_a_playlist_without_a_length_that_is_new_each_time_is_believed_for_its_last_line(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """Signed anew at every request, it never comes twice the same."""
+
+    class New:
+        def apply(self, request: Request, answer: Answer) -> Answer:
+            text = b"#EXTM3U\r\n#EXTINF:4,\r\na.ts?token=%d\r\n#EXT-X-ENDLIST\r\n" % len(origin.requests)
+            return replace(answer, body=text, framing="close", ending="close")
+
+    url = origin.add("/index.m3u8", b"")
+    origin.always("/index.m3u8", New())
+    body = await make_client(url, retries=2).read(url, kind="playlist", limit=1000)
+    assert body.data.endswith(b"#EXT-X-ENDLIST\r\n")
+    assert origin.count("/index.m3u8") == 1
 
 
 async def test_a_document_that_is_never_twice_the_same_is_a_network_error(

@@ -498,7 +498,8 @@ async def test_what_waits_behind_the_last_line_of_libcurl_is_begun_when_another_
     work = [segment(origin.add(f"/{n}.ts", BODY)) for n in range(6)]
     client, shelf = await known(make_client, origin, stall_timeout=SHORT_STALL), Shelf()
     assert await asyncio.wait_for(bring(client, work, shelf, short=True), 10) is None
-    assert (len(shelf.all), origin.most_at_once, under_way(client)) == (6, 1, (0, 0))
+    assert (len(shelf.all), under_way(client)) == (6, (0, 0))
+    assert origin.most_at_once <= 2  # one at a time, while the origin may not know yet that the silent one was given up
 
 
 @pytest.mark.parametrize("fault", ["", "reset", "short", "goaway"])

@@ -165,6 +165,18 @@ async def test_pauses_double_only_while_no_success_follows(clock: FakeClock) -> 
     assert await throttle() == 1.0
 
 
+async def test_a_host_that_says_at_once_is_left_alone_like_one_that_says_nothing(clock: FakeClock) -> None:
+    """Else eight tries are over in a few milliseconds, and no storm is outlasted."""
+    job = patience(clock)
+
+    async def throttle() -> float:
+        seconds = job.throttled("a", retry_after=0.0, url="http://a/", status=503)
+        await job.wait_for("a")
+        return seconds
+
+    assert [await throttle() for _ in range(4)] == [1.0, 2.0, 4.0, 8.0]
+
+
 async def test_answers_that_were_under_way_do_not_prolong_a_pause(clock: FakeClock) -> None:
     job = patience(clock)
     waits = [job.throttled("a", retry_after=None, url="http://a/", status=503) for _ in range(8)]

@@ -199,6 +199,8 @@ def test_a_206_for_a_dated_part_needs_the_same_date() -> None:
     ("wanted", "content_range", "expected"),
     [
         (Wanted(held=1000, validator=STRONG), "bytes */1000", Complete),
+        (Wanted(held=1000, validator=STRONG, total=1000), "bytes */1000", Complete),
+        (Wanted(held=1000, validator=STRONG, total=1188), "bytes */1000", Discard),
         (Wanted(held=1000, validator=STRONG), "bytes */999", Discard),
         (Wanted(held=1000, validator=STRONG), "bytes */1001", Discard),
         (Wanted(held=1000, validator=STRONG), "", Discard),

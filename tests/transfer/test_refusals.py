@@ -27,7 +27,7 @@ BODY = b"".join(b"G" + n.to_bytes(4, "big") + bytes(183) for n in range(1000))
     [
         (Status(429, headers={"Retry-After": "7"}), [7.0]),
         (Status(503, headers={"Retry-After": "300"}), [300.0]),
-        (Status(429, headers={"Retry-After": "0"}), []),
+        (Status(429, headers={"Retry-After": "0"}), [1.0]),
         (Status(429, headers={"Retry-After": "garbage"}), [1.0]),
         (Status(503), [1.0]),
     ],
@@ -53,8 +53,9 @@ async def test_a_retry_after_date_counts_from_the_servers_own_date(
     for offset in (40, -1000):
         origin.script("/a.ts", Status(503, headers={"Retry-After": formatdate(time.time() + offset, usegmt=True)}))
     await make_client(url).fetch(segment(url), MemorySink())
-    assert len(clock.slept) == 1
-    assert 38 <= clock.slept[0] <= 41
+    asked_for, past = clock.slept
+    assert 38 <= asked_for <= 41
+    assert past == 1.0  # as long as without any header
 
 
 @pytest.mark.parametrize("seconds", ["301", "1000000000"])

@@ -1,0 +1,67 @@
+"""Versions: whether the parts of one file, which come by byte ranges, are parts of one and the same file.
+
+A strong ETag is the version's name (RFC 9110 §8.8.3). Another name is a doubt, not a proof: servers behind one address
+may name the same file differently. `segments` asks again for what `parts_to_compare` says, and decides by the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from hlsdl.bundle.journal import Entry
+from hlsdl.planning.naming import place_of
+from hlsdl.planning.plan import Resource
+
+MOST_NAMES = 4
+"""Of one file; where so many were proven to mean the same, another one says nothing any more."""
+
+Entries = Mapping[str, Entry]
+
+
+class Versions:
+    """The names of each file that are known to mean the same bytes."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], set[str]] = {}
+        """By the place of the file: host and path, without the query, where tokens are."""
+
+    def fits(self, part: Resource, entry: Entry) -> bool:
+        """Whether a finished part is of a version that the others are of, as far as the origin says."""
+        if entry.etag is None or entry.etag.startswith("W/"):
+            return True
+        names = self._names.setdefault(place_of(part.url), {entry.etag})
+        return entry.etag in names or len(names) >= MOST_NAMES
+
+    def doubted_of(self, resources: Iterable[Resource], entries: Entries) -> tuple[Resource, Entry] | None:
+        """The first finished part that does not fit the ones before it."""
+        finished = _finished(resources, entries)
+        return next(((part, entry) for part, entry in finished if not self.fits(part, entry)), None)
+
+    def accept(self, part: Resource, entry: Entry) -> None:
+        """The version of this part was proven to have the same bytes as the others."""
+        self._names[place_of(part.url)].add(entry.etag or "")
+
+    def parts_to_compare(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[Resource]:
+        """The smallest finished part of a version that is known, and the doubted one itself."""
+        place = place_of(doubted.url)
+        known = [
+            (entry.size, part.path, part)
+            for part, entry in _finished(resources, entries)
+            if place_of(part.url) == place and entry.etag in self._names[place]
+        ]
+        return [min(known)[2], doubted] if known else [doubted]
+
+    def paths_like(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[str]:
+        """The finished parts of that file which are of the doubted version."""
+        place, name = place_of(doubted.url), entries[doubted.path].etag
+        return [
+            part.path
+            for part, entry in _finished(resources, entries)
+            if place_of(part.url) == place and entry.etag == name
+        ]
+
+
+def _finished(resources: Iterable[Resource], entries: Entries) -> Iterator[tuple[Resource, Entry]]:
+    for part in resources:
+        if part.byte_range is not None and (entry := entries.get(part.path)) is not None:
+            yield part, entry
