@@ -153,11 +153,18 @@ class SegmentWork:
         if copy is not None:
             return copy
         stored = len(self._writer.entries)
-        if error.http_status not in MAY_HAVE_MOVED or stored == self._stored_at_refresh:
+        # An expired URL may be answered by a page to sign in, or by nothing, as well as by a status that says so.
+        is_substitute = isinstance(error, IntegrityError)
+        if not (is_substitute or error.http_status in MAY_HAVE_MOVED) or stored == self._stored_at_refresh:
             raise error
         # One refresh for each stretch of progress: a server that refuses for ever is asked twice, not for ever.
         self._stored_at_refresh = stored
-        again = await self._read_again()
+        try:
+            again = await self._read_again()
+        except OF_THE_ORIGIN:
+            if is_substitute:  # what is wrong with the segment says more than that nothing newer is to be had
+                raise error from None
+            raise
         if same_urls(self._plan, again, [failed.path]):
             raise error
         self._warn(f"the playlists were read again, since the origin refused: {error.message}")

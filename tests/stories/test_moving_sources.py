@@ -15,7 +15,7 @@ from commands import hlsdl, start
 import hlsdl as library
 from hlsdl.errors import HttpError, IntegrityError
 from hlsdl.session import events
-from hlsdl.testing import Answer, Behaviour, Gzip, Html, Redirect, Request, ScriptedOrigin, Status
+from hlsdl.testing import Answer, Behaviour, Empty, Gzip, Html, Redirect, Request, ScriptedOrigin, Status
 
 SEGMENTS = 20
 
@@ -75,6 +75,23 @@ async def test_a_signed_url_that_expires_at_forty_per_cent_is_renewed_from_the_p
     assert stored(bundle.path) == TRUTH
     assert [path for path, times in whole.items() if times > 1 and path.endswith(".ts")] == []
     assert any("read again" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+@pytest.mark.parametrize("refusal", [Html(), Empty()], ids=["sign-in", "empty"])
+async def test_an_expiry_that_is_no_refusal_is_recognised_too(tmp_path: Path, refusal: Behaviour) -> None:
+    """Answered by a page with 200, or by nothing at all."""
+
+    class Polite(Signed):
+        def apply(self, request: Request, answer: Answer) -> Answer:
+            signed = super().apply(request, answer)
+            return refusal.apply(request, answer) if signed.status == 403 else signed
+
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("*", Polite(8))
+        bundle = await library.fetch(url, output=tmp_path, connections=4, retries=1)
+        assert origin.count("/v/index.m3u8") == 2
+    assert stored(bundle.path) == TRUTH
 
 
 async def test_it_may_expire_more_than_once(tmp_path: Path) -> None:
