@@ -28,7 +28,7 @@ from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, sea
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
-from hlsdl.session.places import find_bundle, is_for, place_for
+from hlsdl.session.places import find_bundle, is_for, passed_over, place_for
 from hlsdl.session.presentation import (
     Documents,
     choose,
@@ -105,7 +105,7 @@ async def download(
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
-            _announce(emit, contents, selection, writer.path, resumed=before is not None)
+            _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
             await in_thread(partial(lay_out, writer, contents))
             await fetch_keys(client, writer, contents.plan, options.key_provider)
@@ -230,7 +230,9 @@ async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, 
         await in_thread(writer.put, item.path, body.data)
 
 
-def _announce(emit: Emit, contents: Contents, selection: Selection, path: Path, *, resumed: bool) -> None:
+def _announce(
+    emit: Emit, contents: Contents, selection: Selection, path: Path, options: FetchOptions, *, resumed: bool
+) -> None:
     title = contents.title
     emit(events.WillDownloadTo(task=title, path=path, resumed=resumed))
     emit(
@@ -248,6 +250,8 @@ def _announce(emit: Emit, contents: Contents, selection: Selection, path: Path, 
         )
     )
     _warn(emit, contents, contents.warnings())
+    if not resumed and options.output is None:
+        _warn(emit, contents, passed_over(path, title))
 
 
 def _warn(emit: Emit, contents: Contents, messages: Iterable[str]) -> None:

@@ -51,6 +51,17 @@ def place_for(title: str, options: FetchOptions) -> Path:
     raise UsageError(f"there are too many bundles called `{bundle_name(title)}`", hint="give another --title or folder")
 
 
+def passed_over(place: Path, title: str) -> Iterator[str]:
+    """What to say of damaged bundles that have the names before `place`: whose they are, nobody can tell."""
+    for earlier in _numbered(place.parent, title):
+        if earlier == place or _is_free(earlier):
+            return
+        try:
+            _refuse_damaged(earlier)
+        except IntegrityError as error:
+            yield f"`{earlier}` is left alone: {error.message}"
+
+
 def is_for(source: Source, place: Path) -> bool:
     """Whether no bundle is at `place`, or that of this source."""
     return _source_there(place) in (None, source.url)

@@ -147,6 +147,9 @@ def test_a_manifest_that_is_damaged_is_told_and_left_alone(origin: ScriptedOrigi
     assert again.code == 0, again.err
     require_whole(Path(again.document["path"]), TRUTH)
     assert (bundle / "manifest.json").read_bytes() == bytes(data)
+    assert f"`{bundle}` is left alone" in again.err
+    quiet = hlsdl("fetch", url, "-P", tmp_path)
+    assert "left alone" not in quiet.err  # it is complete, and nothing is fetched
 
 
 @pytest.mark.parametrize("phase", ["fresh", "resume"])
