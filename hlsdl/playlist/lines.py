@@ -138,6 +138,7 @@ class Attribute(NamedTuple):
     """One `NAME=value` of an attribute list (RFC 8216 §4.2), by its place in the line."""
 
     name: str
+    """Empty for an item that is none (`items_in`)."""
     start: int
     """Where the item begins, blanks after the comma included."""
     value_start: int

@@ -20,6 +20,7 @@ from hlsdl.session.events import Emit, ignore
 from hlsdl.session.sources import source_of
 from hlsdl.session.wishes import last_wish
 from hlsdl.verification import Code, Report, verify_bundle
+from hlsdl.verification.findings import DAMAGED_CODES
 
 
 async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Report:
@@ -37,10 +38,9 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     bundle = Bundle.open(path)
     damaged = [one for one in report.damaged if one in bundle.entries]
     await in_thread(partial(_forget, path, damaged))
-    # What is malformed came so: its hash proves nothing, and other bytes are what it needs. Then it is as if these had
-    # never come: the playlists are asked whether this is still the same stream.
-    came_so = any(finding.code is Code.MALFORMED for finding in report.findings)
-    proven = None if came_so else {one: bundle.entries[one].sha256 for one in damaged}
+    # What is only malformed came so: its hash proves nothing, and other bytes are what it needs.
+    changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
+    proven = {one: bundle.entries[one].sha256 for one in damaged if one in changed}
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     await download(source_of(bundle.manifest), again, emit, proven=proven)

@@ -59,8 +59,8 @@ class Arrived:
 class SegmentWork:
     """Fetches what the journal does not have yet.
 
-    `proven` are the SHA-256 that objects had before they were damaged, by path. With them each object that comes again
-    is compared, so the playlists need not be asked whether this is still the same stream.
+    `proven` are the SHA-256 that objects had before they were damaged, by path. What has one is compared when it comes
+    again, so for its sake the playlists need not be asked whether this is still the same stream.
     """
 
     most_bytes = TINY
@@ -81,7 +81,7 @@ class SegmentWork:
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
-        self._proven = proven
+        self._proven = proven or {}
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._is_over = False
@@ -90,8 +90,8 @@ class SegmentWork:
         self._arrived = Arrived()
         self._failure: tuple[Resource, HlsdlError] | None = None
         self._versions = Versions()
-        self._doubted: tuple[Resource, Entry] | None = None
-        """A part of a file that came in another version than the parts before it."""
+        self._is_in_doubt = False
+        """Whether a part of a file came in another version than the parts before it."""
         self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
         self._stored_at_refresh = -1
 
@@ -117,15 +117,14 @@ class SegmentWork:
         self._arrived.reused_segments = self._progress.segments_done
         require_space(self._writer.path, self._progress.bytes_needed())
         self._tell(always=True)
-        if self._proven is None and self._moves.is_stale(self._remaining()):
+        unproven = [resource for resource in self._remaining() if resource.path not in self._proven]
+        if self._moves.is_stale(unproven):
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
             self._plan = await self._read_again()
-        if self._proven is None:
-            self._doubted = self._versions.doubted_of(self._plan.resources, self._writer.entries)
-        while (remaining := self._remaining()) or self._doubted is not None:
-            if self._doubted is not None:
-                await self._prove_version(*self._doubted)
-                continue
+        # An earlier run may have ended before it could compare; a repair with a proof of all that comes need not ask.
+        self._is_in_doubt = bool(unproven or not self._proven)
+        await self._settle_doubts()
+        while remaining := self._remaining():
             self._failure = None
             await self._client.fetch_all(
                 remaining,
@@ -134,10 +133,11 @@ class SegmentWork:
                 on_bytes=self._on_bytes,
                 keeper=self,
                 forgive=self._forgive,
-                stopped=lambda: self._failure is not None or self._doubted is not None,
+                stopped=lambda: self._failure is not None or self._is_in_doubt,
             )
             if self._failure is not None:
                 self._plan = await self._way_round(*self._failure)
+            await self._settle_doubts()
         self._tell(always=True)
 
     def _remaining(self) -> list[Resource]:
@@ -161,13 +161,13 @@ class SegmentWork:
         self._stored_at_refresh = stored
         try:
             again = await self._read_again()
-        except OF_THE_ORIGIN:
+        except OF_THE_ORIGIN as refusal:
             if is_substitute:  # what is wrong with the segment says more than that nothing newer is to be had
-                raise error from None
+                raise error from refusal
             raise
         if same_urls(self._plan, again, [failed.path]):
             raise error
-        self._warn(f"the playlists were read again, since the origin refused: {error.message}")
+        self._warn(f"the playlists were read again, since a segment did not come: {error.message}")
         return again
 
     async def _read_again(self) -> DownloadPlan:
@@ -192,7 +192,7 @@ class SegmentWork:
         await self._client.fetch(resource, sink)
         return hashlib.sha256(sink.data).hexdigest() == self._writer.entries[resource.path].sha256
 
-    async def _prove_version(self, doubted: Resource, entry: Entry) -> None:
+    async def _settle_doubts(self) -> None:
         """Ask again for a part of each version of a file; only when both are there as stored do they belong together.
 
         Servers behind one name may give one file several names, so that another ETag alone proves nothing.
@@ -201,13 +201,15 @@ class SegmentWork:
             IntegrityError: the file has changed; its parts of the later version are forgotten.
         """
         resources, entries = self._plan.resources, self._writer.entries
-        for one in self._versions.parts_to_compare(doubted, resources, entries):
-            if not await self._is_as_stored(one):
-                for path in self._versions.paths_like(doubted, resources, entries):
-                    self._writer.forget(path)
-                raise other_bytes(one.path)
-        self._versions.accept(doubted, entry)
-        self._doubted = self._versions.doubted_of(resources, entries)
+        while self._is_in_doubt and (doubt := self._versions.doubted_of(resources, entries)) is not None:
+            part, entry = doubt
+            for one in self._versions.parts_to_compare(part, resources, entries):
+                if not await self._is_as_stored(one):
+                    for path in self._versions.paths_like(part, resources, entries):
+                        self._writer.forget(path)
+                    raise other_bytes(one.path)
+            self._versions.accept(part, entry)
+        self._is_in_doubt = False
 
     async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> DownloadPlan | None:
         """The plan with the failed stream pointed at its next redundant copy that agrees with it and has its bytes."""
@@ -255,11 +257,12 @@ class SegmentWork:
 
     def _accept(self, resource: Resource, entry: Entry) -> None:
         """Count an object that is stored; IntegrityError when it should not have been."""
-        if self._proven is not None and self._proven.get(entry.path, entry.sha256) != entry.sha256:
+        proof = self._proven.get(entry.path)
+        if proof not in (None, entry.sha256):
             self._writer.forget(entry.path)
             raise other_bytes(entry.path)
-        if self._proven is None and resource.byte_range is not None and not self._versions.fits(resource, entry):
-            self._doubted = self._doubted or (resource, entry)
+        if proof is None and resource.byte_range is not None and not self._versions.fits(resource, entry):
+            self._is_in_doubt = True
         self._progress.finished(resource, entry.size)
         self._arrived.segments += resource.kind == "segment"
         self._arrived.bytes += entry.size

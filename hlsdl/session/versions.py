@@ -45,11 +45,11 @@ class Versions:
         """The smallest finished part of a version that is known, and the doubted one itself."""
         place = place_of(doubted.url)
         known = [
-            (entry.size, part.path, part)
+            part
             for part, entry in _finished(resources, entries)
             if place_of(part.url) == place and entry.etag in self._names[place]
         ]
-        return [min(known)[2], doubted] if known else [doubted]
+        return [*sorted(known, key=lambda part: entries[part.path].size)[:1], doubted]
 
     def paths_like(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[str]:
         """The finished parts of that file which are of the doubted version."""

@@ -53,9 +53,11 @@ class Reading:
     async def attempt(self) -> Body:
         """Try once."""
         opened, data = await self._bring()
-        is_sealed = opened.head.has_marked_end or "gzip" in opened.head.headers.get("content-encoding", "")
-        if self.kind == "playlist" and data.endswith(LAST_LINES):
-            is_sealed = True
+        is_sealed = (
+            opened.head.has_marked_end
+            or "gzip" in opened.head.headers.get("content-encoding", "")
+            or (self.kind == "playlist" and data.endswith(LAST_LINES))
+        )
         if not is_sealed and self.kind != "key" and (await self._bring())[1] != data:
             # Without a length a cut cannot be told from the end, and half a playlist is a whole one of a shorter film.
             raise self._cut("a document comes without its length, and not twice the same")

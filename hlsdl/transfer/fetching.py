@@ -185,8 +185,8 @@ class Fetch:
             self.sink.describe(validator=version, length_verified=True)
 
     def _in_scraps(self) -> IntegrityError:
-        told = f"{MOST_SCRAPS} answers in a row brought less than {LEAST_ANSWER // KIB} KiB of what was asked for each"
-        return IntegrityError(told, url=self._url, hint=HINT_OTHER)
+        told = f"{MOST_SCRAPS} answers in a row of less than {LEAST_ANSWER // KIB} KiB"
+        return IntegrityError(f"the server gives a few bytes at a time: {told}", url=self._url, hint=HINT_OTHER)
 
     @property
     def limit(self) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import hlsdl as library
+from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HttpError, IntegrityError
 from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+from hlsdl.transfer.sink import Validator
 
 PART, PARTS = 3760, 12
 
@@ -58,6 +60,23 @@ async def test_a_file_that_was_replaced_between_two_runs_is_not_mixed(tmp_path: 
         origin.add("/all.ts", film(b"A"), etag='"v0"')
         await library.fetch(url, output=tmp_path / "f.movpkg", connections=1)
     assert stored(tmp_path / "f.movpkg") == film(b"A")
+
+
+async def test_a_run_that_was_killed_before_it_could_compare_is_not_sealed(tmp_path: Path) -> None:
+    """Every part is there, the second half of them of another file: nothing is missing, and all the same it is asked."""
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        await half(origin, url, bundle)
+        folder = next(bundle.glob("0-*")).name
+        with BundleWriter.open(bundle) as writer:
+            for number in range(PARTS // 2, PARTS):
+                part = film(b"B")[PART * number : PART * (number + 1)]
+                writer.put(f"{folder}/{number:09}.ts", part, validator=Validator(etag='"v1"', strong=True))
+        origin.add("/all.ts", film(b"B"), etag='"v1"')
+        with pytest.raises(IntegrityError, match="changed"):
+            await library.fetch(url, output=bundle, connections=1)
+    assert stored(bundle) == film(b"A")[: PART * PARTS // 2]
 
 
 async def test_another_name_for_the_same_bytes_is_no_other_version(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_a_killed_download_resumes_without_asking_for_a_finished_segment_again(t
         asked = {request.path.rpartition("/")[2] for request in origin.requests}
     assert finished
     assert not {f"{int(name[:9])}.ts" for name in finished} & asked
-    assert [request.path for request in origin.requests].count("/v/index.m3u8") == 1, "is it still the same stream?"
+    # Is it still the same stream? Where the last kill came too late, and nothing is missing, nobody is asked.
+    asked_again = [request.path for request in origin.requests].count("/v/index.m3u8")
+    assert asked_again == (len(finished) < SEGMENTS)
     assert tree(broken) == tree(whole)
 
 

@@ -23,7 +23,7 @@ from hlsdl.testing import (
     Without,
     WrongRange,
 )
-from hlsdl.transfer.fetching import MOST_SCRAPS
+from hlsdl.transfer.fetching import LEAST_ANSWER, MOST_SCRAPS
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink, Validator
 from transfer.conftest import MakeClient, segment
@@ -255,9 +255,23 @@ async def test_a_server_that_gives_scraps_is_given_up(origin: ScriptedOrigin, ma
     sink = MemorySink()
     await make_client(url).fetch(segment(url, part=(0, 10 * most)), sink)
     assert (sink.data, origin.count("/a.ts")) == (BODY[: 10 * most], most)
-    with pytest.raises(IntegrityError, match="answers in a row brought less than 4 KiB"):
+    with pytest.raises(IntegrityError, match="32 answers in a row of less than 4 KiB"):
         await make_client(url).fetch(segment(url, part=(0, 10 * most + 1)), MemorySink())
     assert origin.count("/a.ts") == 2 * most
+
+
+@pytest.mark.parametrize(("size", "is_enough"), [(LEAST_ANSWER, True), (LEAST_ANSWER - 1, False)])
+async def test_an_answer_of_four_kibibytes_is_no_scrap(
+    origin: ScriptedOrigin, make_client: MakeClient, size: int, is_enough: bool
+) -> None:
+    url = origin.add("/a.ts", BODY * 2)
+    origin.always("/a.ts", ShortRange(size))
+    wanted = segment(url, part=(0, size * (2 * MOST_SCRAPS + 1)))
+    if is_enough:
+        await make_client(url).fetch(wanted, MemorySink())
+    else:
+        with pytest.raises(IntegrityError, match="a few bytes at a time"):
+            await make_client(url).fetch(wanted, MemorySink())
 
 
 async def test_integrity_errors_keep_their_code(origin: ScriptedOrigin, make_client: MakeClient) -> None:
