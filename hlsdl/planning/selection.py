@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from hlsdl.errors import SelectionError
 from hlsdl.planning import naming
 from hlsdl.planning.codecs import is_audio_only
 from hlsdl.planning.option_ids import Pairs
@@ -153,8 +154,19 @@ def _joined(choices: Iterable[Choice]) -> list[Choice]:
     return [replace(choice, rejected=tuple(r for r in choice.rejected if r.id in by_all)) for choice in distinct]
 
 
-def select_media(playlist: MediaPlaylist) -> Selection:
-    """A media playlist as the source: it is the one stream, and there is nothing to choose."""
+def select_media(playlist: MediaPlaylist, wishes: Iterable[Preferences] = ()) -> Selection:
+    """A media playlist as the source: it is the one stream, number 0, and there is nothing to choose.
+
+    Raises:
+        SelectionError: a wish names another variant.
+    """
+    for name in (one.variant for one in wishes):
+        if name not in (None, "0"):
+            raise SelectionError(
+                f"the stream has no variant `{name}`",
+                url=playlist.url,
+                hint="the source is a media playlist, which has none to choose from",
+            )
     kind = "iframes" if playlist.iframes_only else "images" if playlist.images_only else "video"
     source = StreamSource(id=naming.stream_id(naming.MAIN, playlist.url, 0), kind=kind, url=playlist.url)
     choice = Choice(what="variant", chosen=source.id, because="the source is a media playlist: it is the only stream")

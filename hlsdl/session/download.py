@@ -34,6 +34,7 @@ from hlsdl.session.presentation import (
     choose,
     read_root,
     read_streams,
+    refuse_empty,
     refuse_protected,
     refuse_unfinished,
 )
@@ -149,6 +150,7 @@ async def _chosen(
         documents.address_now = Addresses(client, source, root, asked, renew=options.renew).now
     plan = await read_streams(documents, root, selection)
     refuse_unfinished(plan)
+    refuse_empty(plan)
     if not options.keep_protected:
         refuse_protected(plan)
     title = before.title if before and not options.title else title_of(source, root.master, options.title)

@@ -10,7 +10,7 @@ from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan, stream_estim
 from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import StreamSource
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_unfinished
+from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
 from hlsdl.session.sources import Source, title_of
 from hlsdl.transfer.client import Client
 
@@ -73,13 +73,20 @@ class PlanOutcome:
 
 
 async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
-    """Read the playlists and make the plan; protected streams are reported, not refused."""
+    """Read the playlists and make the plan; protected streams are reported, not refused.
+
+    Raises:
+        HlsdlError: what a download would end with, as far as it can be seen without asking for a segment.
+    """
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
         documents = Documents(client)
         root = await read_root(documents, source)
         selection = choose(root, options.wishes)
         plan = await read_streams(documents, root, selection)
-    refuse_unfinished(plan)
+        refuse_unfinished(plan)
+        refuse_empty(plan)
+        for one in (*plan.keys, *plan.resources):
+            client.require_allowed(one.url)
     obstacles = (
         f"the {stream.source.kind} stream cannot be played offline here: {stream.protection.obstacle}"
         for stream in plan.streams

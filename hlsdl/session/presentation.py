@@ -141,7 +141,7 @@ def choose(root: Root, wishes: Iterable[Preferences], dropped: Collection[str] =
     """
     if root.master is None:
         assert isinstance(root.playlist, MediaPlaylist)  # noqa: S101 - the two kinds are exhaustive
-        return select_media(root.playlist)
+        return select_media(root.playlist, wishes)
     parts: list[Selection] = []
     for preferences in wishes:
         videos = {one.uri for part in parts for one in part.variants}
@@ -226,6 +226,19 @@ def refuse_unfinished(plan: DownloadPlan) -> None:
                 url=stream.source.url,
                 hint="run it again when the stream has ended",
             )
+
+
+def refuse_empty(plan: DownloadPlan) -> None:
+    """A bundle without a single segment is none.
+
+    Raises:
+        PlaylistError: every segment of every stream is a gap (EXT-X-GAP).
+    """
+    if not plan.segments:
+        raise PlaylistError(
+            "there is nothing to store: every segment is declared absent (EXT-X-GAP)",
+            hint="another variant may have them; else ask the one who runs this stream",
+        )
 
 
 def refuse_protected(plan: DownloadPlan) -> None:

@@ -89,6 +89,8 @@ class SegmentWork:
         """The next time that progress is told, when something was kept back."""
         self._arrived = Arrived()
         self._failure: tuple[Resource, HlsdlError] | None = None
+        self._lost: HlsdlError | None = None
+        """Why the first of the absent segments did not come."""
         self._versions = Versions()
         self._is_in_doubt = False
         """Whether a part of a file came in another version than the parts before it."""
@@ -138,6 +140,8 @@ class SegmentWork:
             if self._failure is not None:
                 self._plan = await self._way_round(*self._failure)
             await self._settle_doubts()
+        if self._lost is not None and not self._progress.segments_done:
+            raise self._lost  # gaps and nothing else are no film
         self._tell(always=True)
 
     def _remaining(self) -> list[Resource]:
@@ -276,6 +280,7 @@ class SegmentWork:
                 return True
             return False
         self.absent.add(resource.path)
+        self._lost = self._lost or error
         self._warn(f"segment {resource.sequence} is gone at the origin and becomes a gap: {error.message}")
         return True
 

@@ -23,15 +23,13 @@ from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError
-from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START
-from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
 from hlsdl.transfer.exchange import Begun, Exchange
-from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url, read_data_url
+from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy
@@ -148,6 +146,17 @@ class Client:
         finally:
             await self._door.close()
 
+    def require_allowed(self, url: str) -> None:
+        """Say whether `url` may be asked for, as far as that can be seen without a look-up.
+
+        Raises:
+            PolicyError, LimitError: as `read` and `fetch` would.
+        """
+        if is_file_url(url):
+            self._files.permitted(url)
+        elif not is_data_url(url):
+            self._urls.check(url)
+
     def read_ahead(self, url: str, *, kind: DocumentKind, limit: int) -> None:
         """Begin to read a document: the next `read` of the same gets what comes of it, a body or an error.
 
@@ -173,7 +182,7 @@ class Client:
 
     async def _read(self, url: str, kind: DocumentKind, limit: int) -> Body:
         if is_file_url(url) or is_data_url(url):
-            return await self._read_here(url, kind, limit)
+            return await self._files.document(url, kind, limit)
         if kind == "playlist":
             self._files.met_remote_playlist = True
         checked = self._policy.check_url(url)
@@ -186,17 +195,6 @@ class Client:
             tap=Tap(rate=self._rate),
         )
         return await self._exchange.patience.persist(checked.host, reading.attempt)
-
-    async def _read_here(self, url: str, kind: DocumentKind, limit: int) -> Body:
-        content_type = None
-        if is_data_url(url):
-            data, content_type = read_data_url(url, limit=limit)
-        else:
-            data = await self._files.read(url, limit=limit)
-        reason = content.why_not_key(data) if kind == "key" else None
-        if reason is not None:
-            raise not_what_was_asked(reason, kind, url)
-        return Body(data=data, url=url, requested_url=url, content_type=content_type)
 
     async def fetch(
         self,

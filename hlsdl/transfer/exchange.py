@@ -13,10 +13,11 @@ from hlsdl.access.credentials import CookieJar, Credentials
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
-from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
+from hlsdl.errors import HlsdlError, HttpError, IntegrityError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
 from hlsdl.transfer.patience import HostPace, Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
+from hlsdl.transfer.ranges import is_whole
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -142,9 +143,11 @@ class Exchange:
         if head.status == 200:  # as nearly always
             return None
         kind = class_of_status(head.status)
-        if kind is StatusClass.SUCCESS:
-            return None
-        if head.status == 416 and any(name == "Range" for name, _ in asked):
+        is_for_range = any(name == "Range" for name, _ in asked)
+        if head.status == 206 and not (is_for_range or is_whole(head.headers, head.content_length)):
+            told = "the server answers with a part where the whole was asked for"
+            raise Setback(IntegrityError(told, url=url.text, hint=HINT_OTHER), retries=2)
+        if kind is StatusClass.SUCCESS or (head.status == 416 and is_for_range):
             return None
         location = head.headers.get("location")
         if kind is StatusClass.REDIRECT and location:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from hlsdl.access.limits import MIB
-from hlsdl.errors import DiskError, LimitError, PolicyError
+from hlsdl.errors import ContentKeyError, DiskError, LimitError, PolicyError
+from hlsdl.transfer import content
+from hlsdl.transfer.documents import Body, DocumentKind
 from hlsdl.transfer.sink import Sink, Validator
 from hlsdl.transfer.tap import Tap
 
@@ -86,10 +88,31 @@ class LocalFiles:
             raise PolicyError("a `file:` URL was refused: it leaves the folder of the local playlist", url=url)
         return path
 
-    async def read(self, url: str, *, limit: int) -> bytes:
-        """The whole of a small file."""
-        path = self.permitted(url)
-        return await asyncio.to_thread(_read, path, 0, None, limit, url)
+    async def document(self, url: str, kind: DocumentKind, limit: int) -> Body:
+        """The whole of a small file, or what a `data:` URL holds.
+
+        Raises:
+            ContentKeyError: a key was asked for, and this is none.
+            HlsdlError: it cannot be read, or must not be.
+        """
+        content_type = None
+        if is_data_url(url):
+            data, content_type = self._in_url(url, kind, limit)
+        else:
+            data = await asyncio.to_thread(_read, self.permitted(url), 0, None, limit, url)
+        reason = content.why_not_key(data) if kind == "key" else None
+        if reason is not None:
+            raise content.not_what_was_asked(reason, kind, url)
+        return Body(data=data, url=url, requested_url=url, content_type=content_type)
+
+    @staticmethod
+    def _in_url(url: str, kind: DocumentKind, limit: int) -> tuple[bytes, str]:
+        try:
+            return read_data_url(url, limit=limit)
+        except PolicyError as malformed:
+            if kind == "key":
+                raise ContentKeyError(malformed.message, url=url, hint="the playlist is broken") from malformed
+            raise
 
     async def copy(self, resource: Resource, sink: Sink, tap: Tap, *, block: int = MIB) -> None:
         """Bring a file, or the part of it that a byte range names, into a sink."""

@@ -10,9 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
-from hlsdl.playlist.models import ByteRange
 from hlsdl.transfer.sink import Validator
+
+if TYPE_CHECKING:
+    from hlsdl.playlist.models import ByteRange
 
 DATE_STRENGTH = 60.0
 """Seconds by which Last-Modified must be older than Date to be a strong validator."""
@@ -136,6 +139,14 @@ def read_length(headers: Mapping[str, str]) -> int | None:
     return None if found is None or found[3] == "*" or encoded else int(found[3])
 
 
+def is_whole(headers: Mapping[str, str], content_length: int | None) -> bool:
+    """Whether a 206 that nobody asked for brings all there is, and says so (RFC 9110 §15.3.7 allows neither)."""
+    found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
+    if found is None or found[3] == "*" or int(found[1]) != 0:
+        return False
+    return int(found[2]) + 1 == int(found[3]) and content_length in {None, int(found[3])}
+
+
 def may_resume(held: int, validator: Validator | None, *, least: int) -> bool:
     """Whether `held` bytes are worth keeping, and safe to append to."""
     return held > 0 and held >= least and validator is not None and validator.strong
@@ -144,12 +155,15 @@ def may_resume(held: int, validator: Validator | None, *, least: int) -> bool:
 def read_range_answer(
     wanted: Wanted, *, status: int, headers: Mapping[str, str], content_length: int | None, slice_limit: int
 ) -> Decision:
-    """Decide what a 200, 206 or 416 means; `headers` have lower-case names."""
+    """Decide what a 200, 206 or 416 means; `headers` have lower-case names.
+
+    A 206 to a question without a range is one that `is_whole`: `exchange` lets no other pass.
+    """
     if status == 416:
         return _read_416(wanted, headers)
-    if status == 206:
+    if status == 206 and wanted.asks_for_range:
         return _read_206(wanted, headers, content_length)
-    return _read_200(wanted, content_length, slice_limit)
+    return _read_200(wanted, read_length(headers) if status == 206 else content_length, slice_limit)
 
 
 def _read_416(wanted: Wanted, headers: Mapping[str, str]) -> Decision:
@@ -178,8 +192,6 @@ def _read_200(wanted: Wanted, content_length: int | None, slice_limit: int) -> D
 
 
 def _read_206(wanted: Wanted, headers: Mapping[str, str], content_length: int | None) -> Decision:
-    if not wanted.asks_for_range:
-        return Discard(reason="answers with a part where the whole was asked for", by_range=False)
     if headers.get("content-type", "").lower().startswith("multipart/"):
         return Discard(reason="answers with several parts where one was asked for", by_range=False)
     found = _CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())

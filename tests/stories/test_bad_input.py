@@ -79,6 +79,7 @@ def test_a_language_that_is_not_there(origin: ScriptedOrigin, tmp_path: Path, fi
 def test_a_segment_that_points_where_we_may_not_go(origin: ScriptedOrigin, tmp_path: Path, uri: str) -> None:
     origin.add("/m.m3u8", MEDIA.format(uri).encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 10)
+    told(hlsdl("plan", origin.url("/m.m3u8"), *QUICK), 10)
 
 
 def test_a_live_playlist(origin: ScriptedOrigin, tmp_path: Path) -> None:
@@ -91,6 +92,25 @@ def test_no_segments(origin: ScriptedOrigin, tmp_path: Path) -> None:
     origin.add("/m.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-ENDLIST\n")
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path), 5)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_but_gaps(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Whether the playlist says so or the server, there is no film without a single segment."""
+    origin.add("/m.m3u8", MEDIA.format("a.ts").encode())
+    origin.add("/g.m3u8", MEDIA.format("a.ts").replace("#EXTINF", "#EXT-X-GAP\n#EXTINF").encode())
+    told(hlsdl("fetch", origin.url("/g.m3u8"), "-P", tmp_path), 5)
+    told(hlsdl("plan", origin.url("/g.m3u8")), 5)
+    assert list(tmp_path.iterdir()) == []
+    done = hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "m.movpkg", "--allow-gaps", "--quiet")
+    told(done, 4)
+    assert hlsdl("info", tmp_path / "m.movpkg", "--json").document["state"] == "partial"
+
+
+def test_a_variant_of_a_stream_that_has_none(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.add("/m.m3u8", MEDIA.format("a.ts").encode())
+    origin.add("/a.ts", b"\x47" * 188)
+    told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, "--variant", "hd"), 6)
+    assert hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, "--variant", "0").code == 0
 
 
 def test_a_segment_of_next_to_no_time(origin: ScriptedOrigin, tmp_path: Path) -> None:
@@ -125,6 +145,14 @@ def test_a_key_that_is_no_key(origin: ScriptedOrigin, tmp_path: Path, key: bytes
     text = MEDIA.format("a.ts").replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF')
     origin.add("/m.m3u8", text.encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 7)
+
+
+@pytest.mark.parametrize("key", ["data:;base64,AAAA", "data:;base64,?", "data:"])
+def test_a_key_in_the_playlist_that_is_no_key(origin: ScriptedOrigin, tmp_path: Path, key: str) -> None:
+    text = MEDIA.format("a.ts").replace("#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"\n#EXTINF')
+    origin.add("/m.m3u8", text.encode())
+    told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 7)
+    assert origin.count("/a.ts") == 0
 
 
 def test_a_stream_of_a_key_system_is_refused_before_its_first_segment(origin: ScriptedOrigin, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hlsdl.transfer.ranges import (
     Take,
     TooLargeToSlice,
     Wanted,
+    is_whole,
     may_resume,
     read_length,
     read_range_answer,
@@ -97,6 +98,33 @@ def test_resuming_needs_enough_bytes_and_a_strong_validator(
     assert may_resume(held, validator, least=8 * 1024 * 1024) is expected
 
 
+@pytest.mark.parametrize(
+    ("content_range", "length", "whole"),
+    [
+        ("bytes 0-99/100", 100, True),
+        ("bytes 0-99/100", None, True),
+        ("bytes 0-98/100", 99, False),
+        ("bytes 1-99/100", 99, False),
+        ("bytes 0-99/*", 100, False),
+        ("bytes 0-99/100", 99, False),
+        ("bytes 0-100/100", 101, False),
+        ("", 100, False),
+    ],
+)
+def test_a_206_that_was_not_asked_for_is_the_whole_only_when_it_says_so(
+    content_range: str, length: int | None, whole: bool
+) -> None:
+    assert is_whole({"content-range": content_range}, length) is whole
+
+
+def test_an_unasked_206_is_taken_like_a_200() -> None:
+    whole = {"content_range": "bytes 0-4999/5000"}
+    assert answer(Wanted(), 206, None, **whole) == Take(restart=True, body_length=5000, total=5000)
+    assert answer(Wanted(byte_range=PART, by_range=False), 206, 5000, **whole) == Take(
+        restart=True, skip=1000, length=500, body_length=5000, total=5000
+    )
+
+
 def test_a_200_is_the_whole_and_starts_over() -> None:
     assert answer(Wanted(held=100, validator=STRONG), 200, 900) == Take(restart=True, body_length=900, total=900)
     assert answer(Wanted(), 200, None) == Take(restart=True)
@@ -177,7 +205,6 @@ def test_a_206_that_fits_is_taken(wanted: Wanted, length: int | None, content_ra
         (Wanted(byte_range=PART), 500, {"content_range": "bytes 1000-1499/1499"}),
         (Wanted(byte_range=PART), 100, {"content_range": "bytes 1000-1099/9999", "etag": 'W/"v1"'}),
         (Wanted(byte_range=PART), 500, {"content_type": "multipart/byteranges; boundary=x"}),
-        (Wanted(), 500, {"content_range": "bytes 0-499/500"}),
     ],
 )
 def test_a_206_with_any_contradiction_is_discarded_and_asked_for_without_a_range(
@@ -218,11 +245,14 @@ NEAR = st.integers(min_value=-2, max_value=2)
 
 
 @settings(max_examples=1000, deadline=None)
-@given(held=st.sampled_from([0, 100]), by_part=st.booleans(), shifts=st.tuples(NEAR, NEAR, NEAR, st.none() | NEAR))
+@given(
+    what=st.sampled_from([(0, True), (100, True), (100, False)]), shifts=st.tuples(NEAR, NEAR, NEAR, st.none() | NEAR)
+)
 def test_whatever_a_206_says_only_the_bytes_that_are_missing_are_appended(
-    held: int, by_part: bool, shifts: tuple[int, int, int, int | None]
+    what: tuple[int, bool], shifts: tuple[int, int, int, int | None]
 ) -> None:
     """Every number of the answer is right, or wrong by one or two."""
+    held, by_part = what
     wanted = Wanted(byte_range=PART if by_part else None, held=held, validator=STRONG, by_range=True)
     end = wanted.last if wanted.last is not None else 1999
     first, last, total = wanted.first + shifts[0], end + shifts[1], end + 1 + shifts[2]
@@ -230,7 +260,7 @@ def test_whatever_a_206_says_only_the_bytes_that_are_missing_are_appended(
     decision = answer(wanted, 206, length, content_range=f"bytes {first}-{last}/{total}", etag='"v1"')
     if not isinstance(decision, Take):
         assert isinstance(decision, Discard)
-        assert any(shifts) or not wanted.asks_for_range
+        assert any(shifts)
         return
     assert (first, decision.skip, decision.length, decision.restart) == (wanted.first, 0, None, held == 0)
     assert first <= last < total
