@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +20,9 @@ from benching.figures import Figures, ratio  # noqa: E402
 from benching.goals import goals  # noqa: E402
 from benching.inputs import INPUTS, make_input, read_sizes, spoken_size  # noqa: E402
 from benching.media import NULL_PACKET, PACKET, noise_clip  # noqa: E402
-from benching.page import replace_part, write_page  # noqa: E402
+from benching.page import replace_part, versions_table, write_page  # noqa: E402
 from benching.profiling import count_samples  # noqa: E402
+from benching.serving import distant  # noqa: E402
 
 from hlsdl.playlist import MediaPlaylist, MultivariantPlaylist, parse_playlist  # noqa: E402
 
@@ -169,3 +172,33 @@ def test_the_distant_link_delays_and_counts(page: Path, any_tool: Callable[..., 
     # Two turns of eight: a handshake, then for each a round trip, and another since 20 kB is more than ten packets.
     assert curl["wall"][0] >= 0.05 + 2 * 0.05
     assert curl["connections"] == [8]
+
+
+def test_datagrams_cross_the_distant_link_late_in_order_and_not_faster_than_it(tmp_path: Path) -> None:
+    """Each way takes its 25 ms, and what comes back shares 200 Mbit/s."""
+    words = [number.to_bytes(4, "big") + bytes(1196) for number in range(60)]
+    with socket.socket(type=socket.SOCK_DGRAM) as origin, socket.socket(type=socket.SOCK_DGRAM) as client:
+        for one in (origin, client):
+            one.bind(("127.0.0.1", 0))
+            one.settimeout(10)
+        with distant(f"http://127.0.0.1:{origin.getsockname()[1]}", tmp_path) as link:
+            client.connect(("127.0.0.1", link.port))
+            began = time.monotonic()
+            client.send(b"hello")
+            asked, end_of_link = origin.recvfrom(2000)
+            reached = time.monotonic()
+            for word in words:
+                origin.sendto(word, end_of_link)
+            got = [client.recv(2000) for _ in words]
+            ended = time.monotonic()
+    assert (asked, got) == (b"hello", words)
+    assert reached - began >= 0.025
+    assert ended - reached >= 0.025 + (60 * 1200 / 25e6 - 0.005)
+
+
+def test_versions_are_a_table_with_the_middle_of_their_runs() -> None:
+    runs = {"wall": [3.0, 1.0, 2.0], "cpu": [0.5, 0.5, 0.9]}
+    figures = Figures(versions={"2 × 1 MB, nearby": {"HTTP/1.1": runs, "HTTP/3": {**runs, "wall": [9.0]}}})
+    text = versions_table(figures)
+    assert "| HTTP/1.1 | HTTP/3 |" in text
+    assert "| 2 × 1 MB, nearby | 2.00 s, 0.5 CPU s | 9.00 s, 0.5 CPU s |" in text

@@ -35,7 +35,7 @@ def measure_adaptive(programs: Programs, server: Server, work: Path, clip_of: Ma
 
 def _watch(hlsdl: str, server: Server, work: Path, made: Made, limit: int | None) -> dict[str, Any]:
     output = work / "watched.movpkg"
-    with distant(server, work, limit=limit) as distance:
+    with distant(server.base("plain"), work, limit=limit) as distance:
         command = [hlsdl, "fetch", f"{distance.base}/{made.playlist}", "-o", str(output), "--no-config"]
         try:
             began, told, code = follow(command, home=work)

@@ -27,6 +27,7 @@ from benching.page import (
     costs_tables,
     goals_table,
     profile_table,
+    versions_table,
     write_page,
 )
 from benching.peers import FAR, PEERS
@@ -35,8 +36,9 @@ from benching.profiling import measure_profile
 from benching.programs import ROOT, Programs, find_programs, install_missing
 from benching.serving import distant, serving
 from benching.start_up import measure_start_up
+from benching.versions import COMPARED, measure_versions
 
-PARTS = ("start_up", "playlist", "memory", "adaptive", "profile", "instructions")
+PARTS = ("start_up", "playlist", "memory", "adaptive", "versions", "profile", "instructions")
 DESCRIPTION = """\
 Measure hlsdl beside other programs on loopback, in turn, and write docs/performance.md.
 
@@ -62,6 +64,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--playlist", action="store_true", help="time the parser")
     parser.add_argument("--memory", action="store_true", help="peak memory, and resuming behind many segments")
     parser.add_argument("--adaptive", action="store_true", help="watch the concurrency on the distant link")
+    parser.add_argument("--versions", action="store_true", help="compare HTTP/1.1, HTTP/2 and HTTP/3")
     parser.add_argument("--profile", action="store_true", help="sample where the time goes, with py-spy")
     parser.add_argument(
         "--instructions", action="store_true", help="count instructions per segment; fails above the guard"
@@ -107,7 +110,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _needed(asked: argparse.Namespace) -> set[str]:
     peers = {"curl", *(asked.peers or PEERS)} if asked.case else set()
-    parts = {"instructions": {"valgrind"}, "profile": {"py-spy"}}
+    parts = {"instructions": {"valgrind"}, "profile": {"py-spy"}, "versions": {"caddy"}}
     return ({"nginx", "ffmpeg"} | peers).union(*(parts.get(part, set()) for part in asked.parts)) - {"hlsdl"}
 
 
@@ -127,7 +130,7 @@ def _measure(asked: argparse.Namespace, programs: Programs, figures: Figures) ->
         server = stack.enter_context(serving(programs["nginx"], work / "www", work))
         stage = Stage(
             server=server,
-            distances={way: stack.enter_context(distant(server, work, way=near)) for way, near in FAR.items()},
+            distances={way: stack.enter_context(distant(server.base(near), work)) for way, near in FAR.items()},
             programs=programs,
             work=work,
             rounds=asked.rounds,
@@ -182,6 +185,9 @@ def _run_parts(asked: argparse.Namespace, stage: Stage, figures: Figures, clip_o
         figures.memory = measure_memory(programs, server, work, scale)
     if "adaptive" in asked.parts:
         figures.adaptive = measure_adaptive(programs, server, work, clip_of, scale)
+    if "versions" in asked.parts and "caddy" in programs:
+        inputs = {name: asked.inputs[name] for name in COMPARED}
+        figures.versions = measure_versions(programs, work, inputs, clip_of, asked.rounds)
     if "profile" in asked.parts and "py-spy" in programs:
         made = make_input(asked.inputs["small"], work / "www", clip_of)
         figures.profile = measure_profile(programs, server, made, work)
@@ -193,7 +199,7 @@ def _run_parts(asked: argparse.Namespace, stage: Stage, figures: Figures, clip_o
 def _verdict(asked: argparse.Namespace, figures: Figures) -> int:
     """Say what was measured besides the cases, and the goals; 1 when the guard of the instructions does not hold."""
     if asked.only_print:
-        shown = (adaptive_table(figures), costs_tables(figures), profile_table(figures))
+        shown = (adaptive_table(figures), versions_table(figures), costs_tables(figures), profile_table(figures))
         print("\n\n".join(part for part in shown if part != NOT_MEASURED), end="\n\n")
     print(goals_table(figures))
     if "instructions" in asked.parts and figures.instructions:

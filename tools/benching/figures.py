@@ -26,6 +26,7 @@ class Figures:
     memory: dict[str, Any] = field(default_factory=dict)
     playlists: dict[str, Any] = field(default_factory=dict)
     adaptive: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
     instructions: dict[str, Any] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
 

@@ -5,6 +5,9 @@ in every kernel. What it imitates of TCP: a new connection costs one round trip 
 packets in the first round trip, then twice as much in each (slow start). Connections take turns of 10 packets, as
 behind a fair queue; nothing is lost. With LIMIT, a connection beyond so many open ones is answered 429 and closed.
 
+Datagrams to the same port travel as they are, since QUIC brings its own congestion control: late, at the link's rate,
+and dropped when they would wait longer than a tenth of a second for their turn.
+
 LOG gets a line of JSON every 50 ms in which something changed: time, open connections, bytes delivered, refusals.
 """
 
@@ -12,10 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 DELAY = 0.025
 RATE = 200e6 / 8
@@ -23,6 +31,9 @@ RATE = 200e6 / 8
 TURN = 14_600
 """Bytes: ten packets, what one connection may send before another gets its turn; also the first window."""
 LARGEST_WINDOW = 4 << 20
+LONGEST_QUEUE = 0.1
+"""Seconds that a datagram may wait for its turn."""
+SOCKET_BUFFER = 8 << 20
 BURST = 0.005
 """Seconds that the link may make up for when a timer fires late."""
 SAMPLE = 0.05
@@ -36,12 +47,20 @@ class Bucket:
         self._rate = rate
         self._free_at = 0.0
 
+    def reserve(self, size: int, *, longest: float | None = None) -> float | None:
+        """The moment when `size` bytes will have passed; None, and none passes, when that takes longer than asked."""
+        now = time.monotonic()
+        passed = max(self._free_at, now - BURST) + size / self._rate
+        if longest is not None and passed - now > longest:
+            return None
+        self._free_at = passed
+        return passed
+
     async def pass_through(self, size: int) -> None:
         """Wait until `size` bytes have passed."""
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now - BURST) + size / self._rate
-        if self._free_at > now:
-            await asyncio.sleep(self._free_at - now)
+        passed, now = self.reserve(size), time.monotonic()
+        if passed is not None and passed > now:
+            await asyncio.sleep(passed - now)
 
 
 class Window:
@@ -88,9 +107,8 @@ class Log:
 class Link:
     """Takes connections and joins each with one to the origin."""
 
-    def __init__(self, origin: int, log: Log, limit: int | None) -> None:
-        self._origin, self._log, self._limit = origin, log, limit
-        self._bucket = Bucket()
+    def __init__(self, origin: int, log: Log, limit: int | None, bucket: Bucket) -> None:
+        self._origin, self._log, self._limit, self._bucket = origin, log, limit, bucket
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
@@ -146,6 +164,77 @@ class Link:
         _write(writer, data)
 
 
+class Late:
+    """Datagrams on their way in one direction, in the order they were sent."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[float, Callable[[bytes], None], bytes]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, moment: float, deliver: Callable[[bytes], None], data: bytes) -> None:
+        """Deliver `data` at a moment that is not before the last one's."""
+        self._waiting.append((moment, deliver, data))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(moment, self._arrive)
+
+    def _arrive(self) -> None:
+        self._timer, now = None, time.monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, deliver, data = self._waiting.popleft()
+            deliver(data)
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_at(self._waiting[0][0], self._arrive)
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """The near end for datagrams: each client gets a socket of its own towards the origin."""
+
+    def __init__(self, origin: int, log: Log, bucket: Bucket) -> None:
+        self._origin, self._log, self._bucket = origin, log, bucket
+        self._there, self._back = Late(), Late()
+        self._upstream: dict[tuple[str, int], socket.socket] = {}
+        self._socket: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the socket, with room for what arrives in a burst."""
+        self._socket = cast("asyncio.DatagramTransport", transport)  # asyncio's own is of another class
+        _widen(transport.get_extra_info("socket"))
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """From a client."""
+        upstream = self._upstream.get(addr)
+        if upstream is None:
+            upstream = self._upstream[addr] = socket.socket(type=socket.SOCK_DGRAM)
+            upstream.setblocking(False)
+            _widen(upstream)
+            upstream.connect(("127.0.0.1", self._origin))
+            asyncio.get_running_loop().add_reader(upstream, self._answered, upstream, addr)
+        self._there.send(time.monotonic() + DELAY, partial(_send, upstream), data)
+
+    def _answered(self, upstream: socket.socket, client: tuple[str, int]) -> None:
+        with suppress(BlockingIOError, ConnectionError):
+            while data := upstream.recv(65_536):
+                passed = self._bucket.reserve(len(data), longest=LONGEST_QUEUE)
+                if passed is not None:
+                    self._back.send(passed + DELAY, partial(self._deliver, client), data)
+
+    def _deliver(self, client: tuple[str, int], data: bytes) -> None:
+        self._log.delivered += len(data)
+        if self._socket is not None:
+            self._socket.sendto(data, client)
+
+
+def _widen(line: socket.socket) -> None:
+    """More than the system gives of itself, where we may: what does not fit is lost, and is not the link's doing."""
+    with suppress(OSError):
+        line.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), SOCKET_BUFFER)
+
+
+def _send(line: socket.socket, data: bytes) -> None:
+    with suppress(OSError):  # nobody listens there, or its buffer is full: a datagram may be lost
+        line.send(data)
+
+
 def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
     if not writer.is_closing():
         writer.write(data)
@@ -154,8 +243,10 @@ def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def run(listen: int, origin: int, log_file: Path, limit: int | None) -> None:
     """Be the link until the process is ended."""
     with log_file.open("a") as file:
-        log = Log(file)
-        server = await asyncio.start_server(Link(origin, log, limit).take, "127.0.0.1", listen, backlog=4096)
+        log, bucket = Log(file), Bucket()
+        server = await asyncio.start_server(Link(origin, log, limit, bucket).take, "127.0.0.1", listen, backlog=4096)
+        datagrams = partial(Datagrams, origin, log, bucket)
+        await asyncio.get_running_loop().create_datagram_endpoint(datagrams, local_addr=("127.0.0.1", listen))
         async with server:
             await log.keep()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ def write_page(page: Path, figures: Figures) -> None:
         "peers": peers_table(),
         "cases": cases_tables(figures),
         "adaptive": adaptive_table(figures),
+        "versions": versions_table(figures),
         "costs": costs_tables(figures),
         "profile": profile_table(figures),
     }
@@ -141,6 +143,17 @@ def adaptive_table(figures: Figures) -> str:
     ]
     head = ("", "seconds", "MB/s", "connections at most", "answers 429", "result")
     return table(head, rows) if rows else NOT_MEASURED
+
+
+def versions_table(figures: Figures) -> str:
+    """Wall time by version of HTTP, and how much longer than the quickest."""
+    rows = []
+    for title, by_version in figures.versions.items():
+        walls = {version: statistics.median(one["wall"]) for version, one in by_version.items()}
+        cpu = {version: statistics.median(one["cpu"]) for version, one in by_version.items()}
+        rows.append((title, *(f"{walls[one]:.2f} s, {cpu[one]:.1f} CPU s" for one in walls)))
+    versions = next(iter(figures.versions.values()), {})
+    return table(("", *versions), rows) if rows else NOT_MEASURED
 
 
 def costs_tables(figures: Figures) -> str:

@@ -53,7 +53,8 @@ class Peer:
     leaves_out: str
     command: Callable[[Job], list[str]]
     kinds: frozenset[Kind] = frozenset({"segments", "ladder", "ranges"})
-    ways: frozenset[Way] = frozenset({"plain", "tls", "far"})
+    ways: frozenset[Way] = frozenset({"plain", "tls", "far", "far-tls"})
+    """Only curl speaks HTTP/2, too; over it the others would take HTTP/1.1."""
     least: float = 1.0
     """Share of the payload that its output must have at least."""
 

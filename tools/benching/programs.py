@@ -16,7 +16,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BENCH_VENV = ROOT / ".make" / "bench"
-PACKAGES = {"nginx": "nginx-light", "curl": "curl", "aria2c": "aria2", "ffmpeg": "ffmpeg", "valgrind": "valgrind"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "curl": "curl",
+    "aria2c": "aria2",
+    "ffmpeg": "ffmpeg",
+    "valgrind": "valgrind",
+    "caddy": "caddy",
+}
 """Program: Debian package."""
 FROM_PIP = {"yt-dlp": "yt-dlp[default]", "streamlink": "streamlink", "py-spy": "py-spy"}
 """Program: requirement. `default` brings yt-dlp's own AES library; without it decryption runs in pure Python."""

@@ -1,4 +1,4 @@
-"""Serving: nginx on loopback, plain, over TLS with HTTP/1.1, and over TLS with HTTP/2.
+"""Serving: nginx on loopback, plain, over TLS with HTTP/1.1, and over TLS with HTTP/2; Caddy, which has HTTP/3 as well.
 
 Certificates come from an authority that lives as long as the bench; every program is told to trust it, and none skips
 the check.
@@ -7,6 +7,7 @@ the check.
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -47,6 +48,34 @@ http {{
     server {{ listen 127.0.0.1:{plain} backlog=4096; location = /status {{ stub_status; }} }}
     server {{ listen 127.0.0.1:{tls} ssl backlog=4096; }}
     server {{ listen 127.0.0.1:{http2} ssl http2 backlog=4096; }}
+}}
+"""
+
+
+# The second site notes what it was asked by.
+CADDY = """\
+{{
+    admin off
+    auto_https off
+    storage file_system {folder}/caddy
+    log {{
+        level ERROR
+    }}
+}}
+https://127.0.0.1:{port} {{
+    bind 127.0.0.1
+    tls {certificate} {certificate}
+    root * {root}
+    file_server
+}}
+https://127.0.0.1:{noting} {{
+    bind 127.0.0.1
+    tls {certificate} {certificate}
+    root * {root}
+    file_server
+    log {{
+        output file {folder}/caddy.log
+    }}
 }}
 """
 
@@ -101,6 +130,50 @@ def serving(nginx: str, root: Path, folder: Path) -> Iterator[Server]:
         process.wait()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polyglot:
+    """Caddy: one address, three versions of HTTP."""
+
+    base: str
+    """The URL of its root."""
+    noting: str
+    """The URL of the same root, where each request is noted."""
+    ca_file: Path
+    log: Path
+
+    def versions(self) -> list[str]:
+        """What the requests to `noting` were made with so far: `HTTP/1.1`, `HTTP/2.0` or `HTTP/3.0`."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line)["request"]["proto"] for line in lines]
+
+
+@contextmanager
+def serving_every_version(caddy: str, root: Path, folder: Path) -> Iterator[Polyglot]:
+    """Run Caddy over `root` until the end of the block; `folder` holds what it writes."""
+    folder.mkdir()
+    authority = LocalAuthority(folder)
+    port, noting = free_ports(2)
+    text = CADDY.format(
+        folder=folder, root=root, certificate=authority.certificate("127.0.0.1", "localhost"), port=port, noting=noting
+    )
+    (folder / "Caddyfile").write_text(text)
+    command = [caddy, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        for one in (port, noting):
+            wait_for_port(one, process)
+        yield Polyglot(
+            base=f"https://127.0.0.1:{port}",
+            noting=f"https://127.0.0.1:{noting}",
+            ca_file=authority.ca_file,
+            log=folder / "caddy.log",
+        )
+    finally:
+        process.terminate()
+        process.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What the distant link looked like at one moment."""
@@ -132,9 +205,9 @@ class Distance:
 
 
 @contextmanager
-def distant(server: Server, folder: Path, *, way: str = "plain", limit: int | None = None) -> Iterator[Distance]:
-    """Run the link of `link.py` in front of `server`; with `limit`, further connections are answered 429."""
-    at_its_end = urlsplit(server.base(way))
+def distant(base: str, folder: Path, *, limit: int | None = None) -> Iterator[Distance]:
+    """Run the link of `link.py` in front of the server at `base`; `limit`: further connections are answered 429."""
+    at_its_end = urlsplit(base)
     (port,) = free_ports(1)
     log = folder / f"link-{port}.log"
     command = [sys.executable, str(LINK), str(port), str(at_its_end.port), str(log), *([str(limit)] if limit else [])]
