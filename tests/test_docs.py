@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from commands import hlsdl
 
+from hlsdl.cli.app import COMMANDS
 from hlsdl.verification import Code
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,19 @@ def test_every_command_of_the_readme_exists_with_its_flags() -> None:
         told = hlsdl(name, "--help")
         assert told.code == 0
         assert all(flag in told.out for flag in re.findall(r"--[\w-]+", rest)), name
+
+
+def test_no_sentence_names_a_command_or_a_flag_that_is_not_there() -> None:
+    """Hints and pages; what is said to other programs (players, curl …) has its own flags."""
+    commands = {command.__name__ for command, _, _ in COMMANDS}
+    flags = set(re.findall(r"--[\w-]+", (ROOT / "docs" / "cli.md").read_text()))
+    modules = [one for one in (ROOT / "hlsdl").rglob("*.py") if one.name != "handoff.py"]
+    said = "\n".join(one.read_text() for one in (*modules, *PAGES))
+    named = set(re.findall(r"`hlsdl ([a-z]+)", said))
+    assert len(named) > 8
+    assert named <= commands
+    hints = "\n".join(one.read_text() for one in modules)
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", hints)) <= flags
 
 
 def test_the_diagram_of_task_states_is_that_of_the_table() -> None:

@@ -313,10 +313,7 @@ def _require_bundle_or_nothing(path: Path, root: Folder) -> None:
     with translating(str(path)), root.scan() as entries:
         names = {entry.name for entry in entries}
     if not any(is_bundle_name(name) for name in names) and not all(is_first_moment_name(name) for name in names):
-        hint = "`hlsdl import` brings in packages made elsewhere" if "boot.xml" in names else None
-        raise UsageError(
-            f"`{path}` holds other files and is no bundle of hlsdl", hint=hint or "choose another name with `-o`"
-        )
+        raise UsageError(f"`{path}` holds other files and is no bundle of hlsdl", hint="choose another name with `-o`")
 
 
 def _require(allowed: bool, path: str) -> None:
