@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hlsdl.access.addresses import read_host
 from hlsdl.access.cookies import Cookie, read_set_cookie
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin
@@ -137,7 +138,11 @@ def _read_trusted(written: str) -> tuple[str, int | None]:
     if found is None:
         raise UsageError(f"`{written}` is no host to trust", hint="give a host name such as cdn.example.com")
     port = int(found[3]) if found[3] else DEFAULT_PORTS.get(found[1] or "")
-    return found[2].lower().strip("[]").removesuffix("."), port
+    try:
+        return read_host(found[2]), port  # as hosts of URLs are read, with which it is compared
+    except ValueError as error:
+        told = f"`{written}` is no host to trust: {error}"
+        raise UsageError(told, hint="give a host name such as cdn.example.com") from error
 
 
 class CookieJar:

@@ -65,7 +65,7 @@ def sizes_below(root: Folder, seen: Mapping[str, int] = MappingProxyType({})) ->
             for entry in entries:
                 names += 1
                 if names > MOST_FILES:
-                    raise LimitError(f"the bundle holds more than {MOST_FILES} files", hint="hlsdl did not make it")
+                    raise LimitError(f"the bundle holds more than {MOST_FILES:,} files", hint="hlsdl did not make it")
                 path = before + entry.name
                 if entry.is_file(follow_symlinks=False):
                     size = seen.get(path)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from hlsdl.planning import naming
+
 SUFFIX = ".movpkg"
 MANIFEST = "manifest.json"
 JOURNAL = "journal.jsonl"
@@ -20,9 +22,7 @@ BOOT_XML = "boot.xml"
 STREAM_INFO = "StreamInfoBoot.xml"
 SOURCE_PLAYLIST = "source.m3u8"
 """In each stream folder: the media playlist as fetched."""
-DATA = "Data"
-KEYS = "keys"
-INTERSTITIALS = "InterstitialAssets"
+DATA, KEYS = naming.DATA, naming.KEYS
 
 LONGEST_NAME = 120
 """Bytes of UTF-8 in a bundle's folder name, suffix included."""

@@ -92,7 +92,7 @@ class StoredStream(Stored):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document(Stored):
+class StoredDocument(Stored):
     """A stored playlist as fetched, a piece of session data, or artwork."""
 
     path: SafePath
@@ -144,7 +144,7 @@ class Manifest(Stored):
     """The preferences used, as JSON: recognises the same choices, and makes them again."""
     key_policy: KeyPolicy = "stored"
     streams: tuple[StoredStream, ...] = ()
-    documents: tuple[Document, ...] = ()
+    documents: tuple[StoredDocument, ...] = ()
     keys: tuple[StoredKey, ...] = ()
     files: tuple[DerivedFile, ...] = ()
     """Set at seal."""
@@ -173,7 +173,7 @@ class Manifest(Stored):
         """Read `manifest.json`; IntegrityError names the first field that is wrong, never its value."""
         from hlsdl.bundle import stranger  # a new bundle has no manifest to read
 
-        parts = (StoredStream, Document, StoredKey, DerivedFile, WrittenIn)
+        parts = (StoredStream, StoredDocument, StoredKey, DerivedFile, WrittenIn)
         manifest: Manifest = stranger.read(data, cls, SCHEMA, parts=parts)
         return manifest
 

@@ -115,8 +115,9 @@ def _empty(trash: Path) -> None:
 
 
 def _require_bundle(path: Path) -> None:
-    if path.is_symlink():
-        raise UsageError(f"`{path}` is a link", hint="name the bundle itself, not a link to it")
+    with translating(str(path)):
+        if path.is_symlink():
+            raise UsageError(f"`{path}` is a link", hint="name the bundle itself, not a link to it")
     try:
         read_manifest(path)
     except IntegrityError as error:

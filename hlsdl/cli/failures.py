@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import traceback
 from pathlib import Path
@@ -22,6 +23,10 @@ def as_error(error: BaseException) -> HlsdlError:
     if isinstance(error, BaseExceptionGroup):
         parts = [as_error(part) for part in error.exceptions]
         return next((part for part in parts if part.code != HlsdlError.code), parts[0])
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes | Path):
+        from hlsdl.bundle.durable import disk_error  # is loaded with everything else that opens files
+
+        return disk_error(error, os.fsdecode(error.filename))
     if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
         return DiskError(f"the disk refused: {error.strerror}")
     return HlsdlError(f"hlsdl has a defect: `{type(error).__name__}` {_place(error)}", hint=REPORT_HINT)

@@ -36,7 +36,7 @@ from hlsdl.config.values import (
 )
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import DEFAULT, Preferences
-from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.options import MOST_CONNECTIONS, MOST_RETRIES, TransferOptions
 
 ENV_PREFIX = "HLSDL_"
 
@@ -71,9 +71,9 @@ class Settings:
     dir: Path = _setting(folder, Path())
     allow_gaps: bool = _setting(parse_switch, False)
     keep_protected: bool = _setting(parse_switch, False)
-    connections: int | None = _setting(count_in(1, 256))
+    connections: int | None = _setting(count_in(1, MOST_CONNECTIONS))
     limit_rate: int | None = _setting(parse_rate)
-    retries: int | None = _setting(count_in(0, 1000))
+    retries: int | None = _setting(count_in(0, MOST_RETRIES))
     timeout: float | None = _setting(parse_time)
     stall_timeout: float | None = _setting(parse_time)
     header: tuple[tuple[str, str], ...] = _setting(parse_headers, (), secret=True)

@@ -15,7 +15,6 @@ from hlsdl.planning.stand_ins import Rates, stand_in_line, stand_ins
 from hlsdl.playlist import lines
 from hlsdl.playlist.models import Key, MediaPlaylist, MultivariantPlaylist, Variant
 
-MEDIA_PLAYLIST_NAME = "index.m3u8"
 VOD = "#EXT-X-PLAYLIST-TYPE:VOD"
 
 LIVE_DELIVERY_TAGS = frozenset(
@@ -81,7 +80,7 @@ def _other_lines(stream: StreamPlan, keys: Mapping[int, Key], start: int, end: i
             continue
         tag = lines.tag_name(line)
         if number in keys:
-            yield from _local_key(line, keys[number], stream.id)
+            yield from _local_key(line, keys[number])
         elif tag == "EXT-X-MAP":
             yield from _local_map(line, stream.files.get(number))
         elif tag == "EXT-X-PLAYLIST-TYPE":
@@ -178,7 +177,7 @@ def _calls_network(line: str) -> bool:
     return False
 
 
-def _local_key(line: str, key: Key, stream_id: str) -> list[str]:
+def _local_key(line: str, key: Key) -> list[str]:
     """A KEY line: ours points to the stored key, a key system's stays verbatim unless it is a web address."""
     path = stored_key_path(key)
     if path is not None:
@@ -204,7 +203,7 @@ def _local_rendition(line: str, uri: str | None, playlists: Mapping[str, str], *
 
 
 def _local_data(line: str, uri: str, files: Mapping[str, str]) -> list[str]:
-    return [line] if uri.startswith("data:") else _pointed(line, files.get(uri))
+    return [line] if uri[:5].lower() == "data:" else _pointed(line, files.get(uri))
 
 
 def _local_session_key(line: str, key: Key, files: Mapping[str, str]) -> list[str]:

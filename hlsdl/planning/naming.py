@@ -37,7 +37,8 @@ SEGMENT_EXTENSIONS = frozenset(
 )
 """Extensions of media segments that are kept; any other name says nothing true about the bytes."""
 
-KEYS_FOLDER, DATA_FOLDER = "keys", "Data"
+KEYS, DATA = "keys", "Data"
+"""The folders of keys and of documents."""
 
 
 def digest(url: str) -> str:
@@ -52,12 +53,12 @@ def stream_id(number: int, url: str, bandwidth: int) -> str:
 
 def key_path(url: str) -> str:
     """Where the key of this URL is kept, relative to the bundle."""
-    return f"{KEYS_FOLDER}/{digest(url)}.key"
+    return f"{KEYS}/{digest(url)}.key"
 
 
 def data_path(url: str, extension: str) -> str:
     """Where a data item (session data) of this URL is kept, relative to the bundle."""
-    return f"{DATA_FOLDER}/{digest(url)}.{extension}"
+    return f"{DATA}/{digest(url)}.{extension}"
 
 
 def extension_of(url: str) -> str:

@@ -120,7 +120,7 @@ class DownloadPlan:
             key.uri
             for stream in self.streams
             for key in stream.playlist.keys
-            if key.keyformat == "identity" and (key.uri or "").startswith("data:")
+            if key.keyformat == "identity" and _is_inline(key.uri or "")
         )
         return tuple(dict.fromkeys(uri for uri in uris if uri))
 
@@ -154,9 +154,14 @@ def make_plan(
             limit=MOST_DATA_BYTES,
         )
         for item in (master.session_data if master else ())
-        if item.uri and not item.uri.startswith("data:")
+        if item.uri and not _is_inline(item.uri)
     }
     return DownloadPlan(master=master, streams=planned, keys=tuple(keys.values()), data=tuple(data.values()))
+
+
+def _is_inline(uri: str) -> bool:
+    """Whether a URI is its own content (RFC 2397)."""
+    return uri[:5].lower() == "data:"
 
 
 def stored_key_path(key: Key) -> str | None:

@@ -7,6 +7,7 @@ what is stored, so it can be written again at any time: that is what sealing, re
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,7 @@ from typing import Any
 
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.manifest import Document as StoredDocument
-from hlsdl.bundle.manifest import Manifest, StoredKey, StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError, UsageError
@@ -32,7 +32,8 @@ from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
-ARTWORK_TYPES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
+ARTWORK_TYPES = {"jpg": rb"\xff\xd8\xff", "png": rb"\x89PNG", "gif": rb"GIF8", "webp": rb"RIFF....WEBP"}
+"""Extension -> how such a file begins."""
 MOST_ARTWORK_BYTES = 32 << 20
 
 
@@ -63,12 +64,17 @@ def read_artwork(picture: Path | bytes | None) -> Artwork | None:
         name = f"the artwork `{picture}`"
         try:
             data = picture.read_bytes() if picture.stat().st_size <= MOST_ARTWORK_BYTES else b""
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in the path
             raise UsageError(f"{name} cannot be read") from None
-    kind = next((kind for start, kind in ARTWORK_TYPES.items() if data.startswith(start)), None)
+    kind = next((kind for kind, beginning in ARTWORK_TYPES.items() if re.match(beginning, data, re.DOTALL)), None)
     if kind is None or len(data) > MOST_ARTWORK_BYTES:
         raise UsageError(f"{name} is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
-    return Artwork(path=f"{layout.DATA}/artwork.{kind}", data=data)
+    return Artwork(path=artwork_path(kind), data=data)
+
+
+def artwork_path(kind: str) -> str:
+    """Where a picture of this type is kept."""
+    return f"{layout.DATA}/artwork.{kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +153,9 @@ def lay_out(writer: BundleWriter, contents: Contents) -> None:
             writer.put(path, document.data)
     if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
         writer.put(contents.artwork.path, contents.artwork.data)
+        for other in {artwork_path(kind) for kind in ARTWORK_TYPES} - {contents.artwork.path}:
+            if writer.is_stored(other):  # the picture before this one
+                writer.forget(other)
 
 
 def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> None:

@@ -66,15 +66,7 @@ class StreamDescription:
             "renditions": [_rendition(one) for one in (master.renditions if master else ())],
             "iframes": [_trick(one) for one in trick_play if one.kind == "iframes"],
             "images": [_trick(one) for one in trick_play if one.kind == "images"],
-            "session_data": [
-                {
-                    "id": item.data_id,
-                    "value": item.value,
-                    "language": item.language,
-                    "uri": item.uri and redact(item.uri),
-                }
-                for item in (master.session_data if master else ())
-            ],
+            "session_data": [_data(one) for one in (master.session_data if master else ())],
             "keys": [{"method": method, "keyformat": keyformat} for method, keyformat in self.keys],
             "pathways": list(pathways),
             "warnings": list(self.warnings),

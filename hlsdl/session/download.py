@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HttpError, LockedError
+from hlsdl.errors import DiskError, HlsdlError, LockedError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -38,7 +38,7 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.segments import Arrived, SegmentWork
+from hlsdl.session.segments import OF_THE_ORIGIN, Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
@@ -212,21 +212,24 @@ async def _writing(
         else:
             raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
-    finally:
+    except BaseException:
         # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
-        # seconds' work survive a power cut. There is at most one writer here.
+        # seconds' work survive a power cut. There is at most one writer here, and the first error tells the story.
         for writer in opened:
-            await in_thread(writer.close)
+            with suppress(HlsdlError):
+                await in_thread(writer.close)
+        raise
+    await in_thread(opened[0].close)
 
 
 async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:
-    """Session data. A film plays without it, so what the server does not have is reported and left out."""
+    """Session data. A film plays without it, so what does not come is reported and left out."""
     for item in contents.plan.data:
         if writer.is_stored(item.path):
             continue
         try:
             body = await client.read(item.url, kind="data", limit=item.limit)
-        except HttpError as error:
+        except OF_THE_ORIGIN as error:
             emit(events.Warned(task=contents.title, message=f"session data is left out: {error.message}"))
             continue
         await in_thread(writer.put, item.path, body.data)

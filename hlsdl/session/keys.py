@@ -62,5 +62,14 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
         await in_thread(partial(writer.put, key.path, bytes(data)))
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
+    await look_at_inline_keys(client, plan)
+
+
+async def look_at_inline_keys(client: Client, plan: DownloadPlan) -> None:
+    """Read the keys that stand in the playlists themselves.
+
+    Raises:
+        ContentKeyError: one is none.
+    """
     for uri in plan.inline_keys():
         await client.read(uri, kind="key", limit=LONGEST_INLINE_KEY)

@@ -10,6 +10,7 @@ from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan, stream_estim
 from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import StreamSource
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.keys import look_at_inline_keys
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
 from hlsdl.session.sources import Source, title_of
 from hlsdl.transfer.client import Client
@@ -87,6 +88,7 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
         refuse_empty(plan)
         for one in (*plan.keys, *plan.resources):
             client.require_allowed(one.url)
+        await look_at_inline_keys(client, plan)
     obstacles = (
         f"the {stream.source.kind} stream cannot be played offline here: {stream.protection.obstacle}"
         for stream in plan.streams

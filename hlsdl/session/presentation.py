@@ -21,7 +21,6 @@ from hlsdl.errors import (
 )
 from hlsdl.planning.plan import DownloadPlan, make_plan
 from hlsdl.planning.preferences import Preferences
-from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import Selection, StreamSource, select, select_media
 from hlsdl.playlist.lines import PlaylistLimits
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
@@ -284,8 +283,3 @@ def _single_file_playlist(document: Document, duration: object) -> MediaPlaylist
     playlist = parse_playlist(text.encode(), document.final_url + "#playlist", limits=LIMITS)
     assert isinstance(playlist, MediaPlaylist)  # noqa: S101 - the text above has one segment
     return playlist
-
-
-def choices_of(selection: Selection, what: str) -> Sequence[Choice]:
-    """The decisions about one thing, for events and tables."""
-    return [choice for choice in selection.choices if choice.what == what]

@@ -55,10 +55,14 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
         return Source(url=text, base_url=base_url)
     if scheme:
         raise UsageError(f"`{scheme}` is no scheme for a source", hint="use http, https or the path of a playlist file")
-    path = Path(text)
-    if not path.is_file():
-        raise UsageError(f"there is no playlist file `{text}`", hint="a source is a URL or the path of a playlist file")
-    return Source(url=path.resolve().as_uri(), base_url=base_url)
+    try:
+        path = Path(text)
+        if path.is_file():
+            return Source(url=path.resolve().as_uri(), base_url=base_url)
+        why = ""
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
+        why = f": {getattr(error, 'strerror', error)}"
+    raise UsageError(f"there is no playlist file `{text}`{why}", hint="a source is a URL or the path of a file")
 
 
 def source_of(manifest: Manifest) -> Source:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,11 +186,8 @@ class StorageManager:
         freed = remove_bundle(Path(path))
         sweep(place.parent)
         if index_file(self.root).exists():
-            try:
-                with self._index() as index:
-                    index.forget(place)
-            except HlsdlError as error:  # the bundle is gone, and whoever looks next finds that out
-                logger.warning("the library still lists `%s`: %s", place, error.message)
+            with _told_only(place), self._index() as index:
+                index.forget(place)
         return freed
 
     def collect(self, *, free: int | None = None, quota: int | None = None, dry_run: bool = False) -> Collection:
@@ -261,7 +259,8 @@ class StorageManager:
                 return why
             if not dry_run:
                 remove_bundle(path)
-                index.forget(path)
+                with _told_only(path):
+                    index.forget(path)
         except LockedError:
             return who_uses(path) or "written"
         except HlsdlError as error:
@@ -270,6 +269,15 @@ class StorageManager:
 
     def _index(self) -> BundleIndex:
         return BundleIndex.open(index_file(self.root))
+
+
+@contextmanager
+def _told_only(path: Path) -> Iterator[None]:
+    """The bundle at `path` is gone; that the index keeps it is told, and whoever looks next finds that out."""
+    try:
+        yield
+    except HlsdlError as error:
+        logger.warning("the library still lists `%s`: %s", path, error.message)
 
 
 def _candidate(one: IndexedBundle) -> Candidate:

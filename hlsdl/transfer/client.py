@@ -28,7 +28,7 @@ from hlsdl.transfer.concurrency import START
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
-from hlsdl.transfer.exchange import Begun, Exchange
+from hlsdl.transfer.exchange import Exchange, Sent
 from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
@@ -147,14 +147,14 @@ class Client:
             await self._door.close()
 
     def require_allowed(self, url: str) -> None:
-        """Say whether `url` may be asked for, as far as that can be seen without a look-up.
+        """Say whether `fetch` may ask for `url`, as far as that can be seen without a look-up.
 
         Raises:
-            PolicyError, LimitError: as `read` and `fetch` would.
+            PolicyError, LimitError: as `fetch` would.
         """
         if is_file_url(url):
             self._files.permitted(url)
-        elif not is_data_url(url):
+        else:
             self._urls.check(url)
 
     def read_ahead(self, url: str, *, kind: DocumentKind, limit: int) -> None:
@@ -216,7 +216,7 @@ class Client:
         """
         await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total))
 
-    async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Begun | None = None) -> None:
+    async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Sent | None = None) -> None:
         """As `fetch`; with `begun`, its first question was sent already."""
         from hlsdl.transfer.fetching import Fetch
 
@@ -281,7 +281,7 @@ class Client:
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
-    async def _bring(self, job: _Job, resource: Resource | Run, begun: Begun | None = None) -> None:
+    async def _bring(self, job: _Job, resource: Resource | Run, begun: Sent | None = None) -> None:
         """The usual way of one item, with `begun` from where it stands."""
         from hlsdl.transfer.joining import Run
         from hlsdl.transfer.parts import Cutter, PartsFetch
@@ -389,8 +389,9 @@ def _cookies(file: Path | None) -> tuple[Cookie, ...]:
         if file.stat().st_size > MOST_COOKIE_BYTES:
             raise UsageError(f"the cookie file `{file}` is too large")
         text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"the cookie file `{file}` cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or "no such path can be"
+        raise UsageError(f"the cookie file `{file}` cannot be read: {reason}") from error
     return read_cookies_txt(text, now=time.time())
 
 

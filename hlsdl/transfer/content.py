@@ -22,6 +22,8 @@ MEDIA = frozenset({"segment", "init", "subtitle-file"})
 SAMPLE = 512
 """Bytes of the beginning that are looked at."""
 
+HINT_BROKEN = "the playlist is broken: ask the one who made it"
+
 _HTML = re.compile(rb"<(?:!doctype html|html|head|body|script|title|meta|!--)", re.IGNORECASE)
 _XML_ERROR = re.compile(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:[A-Za-z]+:)?(?:error|fault|accessdenied)", re.IGNORECASE
@@ -73,6 +75,8 @@ def is_webvtt(*paths: str, content_type: str | None) -> bool:
 
 def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | ContentKeyError:
     """The error for a body that is something else; `reason` is what it is."""
+    if kind == "key" and not url.lower().startswith("http"):
+        return ContentKeyError(f"a key has {KEY_BYTES} bytes, and this one is {reason}", url=url, hint=HINT_BROKEN)
     if kind == "key":
         return ContentKeyError(
             f"the server sends {reason} where a key of {KEY_BYTES} bytes was asked for",

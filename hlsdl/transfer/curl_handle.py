@@ -9,11 +9,9 @@ import asyncio
 import os
 import select
 import socket
-import ssl
 import sys
 from functools import cache
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, Protocol
 
 import pycurl
@@ -23,7 +21,7 @@ from hlsdl.access.proxies import Proxy
 from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.curl_driver import borrowed
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.trust import LazyTls
+from hlsdl.transfer.trust import LazyTls, system_store
 
 OLDEST = 0x080B00
 """libcurl 8.11: bounded response heads, MAXFILESIZE and the multi interface as they are relied upon."""
@@ -151,10 +149,9 @@ def find_authorities(options: TransferOptions) -> tuple[str | None, str | None]:
     LazyTls(options)  # reads what was named, and complains as every door does
     if options.cacert is not None:
         return str(options.cacert), None
-    paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath) if paths.capath else None
-    if paths.cafile is not None or (folder is not None and any(folder.iterdir())):
-        return paths.cafile, paths.capath
+    store = system_store()
+    if store is not None:
+        return store
     import certifi  # only where the system knows no authority at all
 
     return certifi.where(), None

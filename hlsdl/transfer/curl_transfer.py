@@ -22,9 +22,6 @@ from hlsdl.transfer.content import SAMPLE
 from hlsdl.transfer.curl_handle import Handle
 from hlsdl.transfer.doors import Head, PaceWatch, Question, Setback
 
-OLD = 0.25
-"""Seconds after which what has come is handed over though it is no whole block."""
-
 _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
 _FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")

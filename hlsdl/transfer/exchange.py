@@ -29,7 +29,7 @@ KNOWN = 64
 """Origins whose standing headers are kept ready."""
 
 
-class Begun:
+class Sent:
     """A question that was sent already, together with the place at its host that it has."""
 
     __slots__ = ("_pace", "answer")
@@ -81,7 +81,7 @@ class Exchange:
     segments are asked for by the very same ones."""
 
     async def open(
-        self, url: CheckedUrl, headers: Headers, *, block: int | None = None, begun: Begun | None = None
+        self, url: CheckedUrl, headers: Headers, *, block: int | None = None, begun: Sent | None = None
     ) -> Opened:
         """Ask for `url` with these headers besides the credentials, and follow redirects.
 

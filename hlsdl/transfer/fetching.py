@@ -16,7 +16,7 @@ from hlsdl.errors import HttpError, IntegrityError, LimitError, NetworkError
 from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.doors import Head, Reply, Setback, discard
-from hlsdl.transfer.exchange import HINT_CUT, HINT_OTHER, PLAIN, Begun, Exchange, Opened
+from hlsdl.transfer.exchange import HINT_CUT, HINT_OTHER, PLAIN, Exchange, Opened, Sent
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
@@ -46,7 +46,7 @@ class Fetch:
     so it is given what there is, also of a body that is cut."""
     block: int | None = None
     """Bytes that the door may gather; None: as many as the exchange lets it."""
-    begun: Begun | None = None
+    begun: Sent | None = None
     """The first question, where it was sent already."""
     _taken: int = field(default=0, init=False)
     """Bytes of a sound body that this try took."""

@@ -20,7 +20,7 @@ from hlsdl.transfer import content
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.crew import Crew
 from hlsdl.transfer.doors import Head, QuickDoor, UnderWay
-from hlsdl.transfer.exchange import PLAIN, Begun, Exchange
+from hlsdl.transfer.exchange import PLAIN, Exchange, Sent
 from hlsdl.transfer.joining import Run
 from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.ranges import read_validator
@@ -52,7 +52,7 @@ class Lane:
     on_bytes: Callable[[int], None]
     crew: Crew[Resource | Run]
     """Where each of them has its seat."""
-    usually: Callable[[Resource, Begun], Awaitable[None]]
+    usually: Callable[[Resource, Sent], Awaitable[None]]
     """Brings what is not plain, from where it stands."""
     _under_way: dict[UnderWay, tuple[Resource, HostPace]] = field(default_factory=dict, init=False)
 
@@ -117,7 +117,7 @@ class Lane:
     async def _go_on(self, request: UnderWay) -> None:
         """The usual way, from where a request stands. Until this begins, it is `attend` that lets go of it."""
         resource, pace = self._under_way.pop(request)
-        begun = Begun(partial(self.door.answer, request), pace)
+        begun = Sent(partial(self.door.answer, request), pace)
         try:
             await self.usually(resource, begun)
         finally:

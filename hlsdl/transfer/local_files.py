@@ -83,7 +83,10 @@ class LocalFiles:
         """The path of a `file:` URL that may be read; PolicyError when it may not."""
         if self.source is None:
             raise PolicyError("a `file:` URL was refused: only a local playlist may name local files", url=url)
-        path = path_of(url).resolve()
+        try:
+            path = path_of(url).resolve()
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, as long as there is Python 3.12
+            raise DiskError("a local file cannot be looked for: its path leads nowhere", url=url) from error
         if self.met_remote_playlist and not path.is_relative_to(self.source.parent):
             raise PolicyError("a `file:` URL was refused: it leaves the folder of the local playlist", url=url)
         return path
@@ -111,7 +114,7 @@ class LocalFiles:
             return read_data_url(url, limit=limit)
         except PolicyError as malformed:
             if kind == "key":
-                raise ContentKeyError(malformed.message, url=url, hint="the playlist is broken") from malformed
+                raise ContentKeyError(malformed.message, url=url, hint=content.HINT_BROKEN) from malformed
             raise
 
     async def copy(self, resource: Resource, sink: Sink, tap: Tap, *, block: int = MIB) -> None:
@@ -139,9 +142,9 @@ class LocalFiles:
 
 def _read(path: Path, offset: int, length: int | None, limit: int | None, url: str) -> bytes:
     """Read from a regular file; DiskError when it is none or cannot be read."""
-    if not path.is_file():
-        raise DiskError("a local file of the stream is not there, or is no regular file", url=url)
     try:
+        if not path.is_file():
+            raise DiskError("a local file of the stream is not there, or is no regular file", url=url)
         if limit is not None and path.stat().st_size > limit:
             raise LimitError(f"a local file has more than the {limit} bytes allowed", url=url)
         with path.open("rb") as file:

@@ -5,16 +5,25 @@ A plain value without behaviour, so that the command line can build it before an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hlsdl.errors import UsageError
 from hlsdl.transfer.pauses import Pauses
+
+MOST_CONNECTIONS = 256
+MOST_RETRIES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferOptions:
-    """How to talk to origins; the defaults are those of the command line. `repr` shows no secrets."""
+    """How to talk to origins; the defaults are those of the command line. `repr` shows no secrets.
+
+    Raises:
+        UsageError: a number that cannot be meant.
+    """
 
     connections: int | None = None
     """Most requests at once; None: 8 for each host to begin with, and then as many as serve best, up to 64."""
@@ -53,3 +62,18 @@ class TransferOptions:
     """Hosts that also get the headers and cookies given for the source."""
     pauses: Pauses = field(default_factory=Pauses, repr=False, compare=False)
     """Which hosts asked to be left alone: known to all downloads with these options, or with a `replace` of them."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("connections", 1, MOST_CONNECTIONS),
+            ("retries", 0, MOST_RETRIES),
+            ("limit_rate", 1, None),
+        ):
+            number = getattr(self, name)
+            if number is not None and not (least <= number and (most is None or number <= most)):
+                told = f"less than {least}" if number < least else f"more than {most}"
+                raise UsageError(f"`{name}` is {told}")
+        for name in ("timeout", "stall_timeout"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise UsageError(f"`{name}` is no time: seconds, more than 0")

@@ -117,7 +117,7 @@ class GuardedStream(httpcore.AsyncNetworkStream):
 
 
 class PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Makes one lane's connections: to vetted addresses, or to a proxy that the user or environment named."""
+    """Makes one line's connections: to vetted addresses, or to a proxy that the user or environment named."""
 
     def __init__(self, vetting: Vetting | None, limits: Limits) -> None:
         self._vetting = vetting
@@ -158,7 +158,7 @@ class PinnedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class Lane:
+class Line:
     """One connection to one origin: a pool of one, since httpcore's pools slow down as they grow."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool, backend: PinnedBackend, key: SourceOrigin) -> None:
@@ -184,9 +184,9 @@ class Lane:
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
-    """Requests over vetted connections, each lane used by one request at a time.
+    """Requests over vetted connections, each line used by one request at a time.
 
-    How many lanes there are is decided by who asks: as many as requests at once.
+    How many lines there are is decided by who asks: as many as requests at once.
     """
 
     def __init__(
@@ -196,7 +196,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             raise UsageError("HTTP/2 is not installed", hint='install it with: pip install "hlsdl[http2]"')
         self._vetting, self._tls, self._proxies = vetting, tls, proxies
         self._limits, self._http2 = limits, http2
-        self._idle: dict[SourceOrigin, list[Lane]] = {}
+        self._idle: dict[SourceOrigin, list[Line]] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; a keep-alive race is silently tried again on a fresh connection."""
@@ -211,33 +211,33 @@ class DirectTransport(httpx.AsyncBaseTransport):
             extensions=extensions,
         )
         key = SourceOrigin(url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS.get(url.scheme, 0))
-        lane = self._idle[key].pop() if self._idle.get(key) else self._new_lane(key)
-        opened = lane.backend.opened
+        line = self._idle[key].pop() if self._idle.get(key) else self._new_line(key)
+        opened = line.backend.opened
         try:
-            answer = await self._answer(lane, asked)
+            answer = await self._answer(line, asked)
         except (httpcore.NetworkError, httpcore.RemoteProtocolError):
-            if not lane.lost_the_race(opened):
+            if not line.lost_the_race(opened):
                 raise
-            lane = self._new_lane(key)
-            answer = await self._answer(lane, asked)
-        lane.backend.watch.head_complete()
+            line = self._new_line(key)
+            answer = await self._answer(line, asked)
+        line.backend.watch.head_complete()
         return httpx.Response(
             answer.status,
             headers=answer.headers,
-            stream=LaneStream(self, lane, answer.stream),
+            stream=LineStream(self, line, answer.stream),
             extensions=answer.extensions,
         )
 
-    async def _answer(self, lane: Lane, asked: httpcore.Request) -> httpcore.Response:
+    async def _answer(self, line: Line, asked: httpcore.Request) -> httpcore.Response:
         try:
-            return await lane.pool.handle_async_request(asked)
+            return await line.pool.handle_async_request(asked)
         except BaseException as error:
-            await lane.pool.aclose()
+            await line.pool.aclose()
             if speaks_no_socks(error):
                 raise httpcore.ProxyError("it speaks no SOCKS5") from error
             raise
 
-    def _new_lane(self, key: SourceOrigin) -> Lane:
+    def _new_line(self, key: SourceOrigin) -> Line:
         proxy = self._proxies.proxy_for(key)
         backend = PinnedBackend(None if proxy else self._vetting, self._limits)
         pool = httpcore.AsyncConnectionPool(
@@ -248,7 +248,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             http2=self._http2,
             network_backend=backend,
         )
-        return Lane(pool, backend, key)
+        return Line(pool, backend, key)
 
     def _httpcore_proxy(self, proxy: Proxy) -> httpcore.Proxy:
         if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
@@ -257,28 +257,28 @@ class DirectTransport(httpx.AsyncBaseTransport):
         context = self._tls.context if proxy.scheme == "https" else None
         return httpcore.Proxy(proxy.url, auth=auth, ssl_context=context)
 
-    async def give_back(self, lane: Lane) -> None:
-        """Keep a lane whose response was read to its end for the next request to the same origin."""
-        if not lane.is_clean:
-            await lane.pool.aclose()
+    async def give_back(self, line: Line) -> None:
+        """Keep a line whose response was read to its end for the next request to the same origin."""
+        if not line.is_clean:
+            await line.pool.aclose()
             return
-        self._idle.setdefault(lane.key, []).append(lane)
+        self._idle.setdefault(line.key, []).append(line)
         if sum(map(len, self._idle.values())) > IDLE_CONNECTIONS:
-            oldest = next(key for key, lanes in self._idle.items() if lanes)
+            oldest = next(key for key, lines in self._idle.items() if lines)
             await self._idle[oldest].pop(0).pool.aclose()
 
     async def aclose(self) -> None:
         """Close all idle connections; the others are closed by those who use them."""
         idle, self._idle = self._idle, {}
-        for lane in (lane for lanes in idle.values() for lane in lanes):
-            await lane.pool.aclose()
+        for line in (line for lines in idle.values() for line in lines):
+            await line.pool.aclose()
 
 
-class LaneStream(httpx.AsyncByteStream):
-    """A body on its lane; the lane goes back when the body was read to its end, else the connection is dropped."""
+class LineStream(httpx.AsyncByteStream):
+    """A body on its line; the line goes back when the body was read to its end, else the connection is dropped."""
 
-    def __init__(self, transport: DirectTransport, lane: Lane, stream: Any) -> None:
-        self._transport, self._lane, self._stream = transport, lane, stream
+    def __init__(self, transport: DirectTransport, line: Line, stream: Any) -> None:
+        self._transport, self._line, self._stream = transport, line, stream
         self._is_read = self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -287,15 +287,15 @@ class LaneStream(httpx.AsyncByteStream):
         self._is_read = True
 
     async def aclose(self) -> None:
-        """Let go of the lane."""
+        """Let go of the line."""
         if self._is_closed:
             return
         self._is_closed = True
         await self._stream.aclose()
         if self._is_read:
-            await self._transport.give_back(self._lane)
+            await self._transport.give_back(self._line)
         else:
-            await self._lane.pool.aclose()
+            await self._line.pool.aclose()
 
 
 class GenericReply:
@@ -392,7 +392,7 @@ class GenericDoor:
         await self._transport.aclose()
 
 
-def open_door(
+def open_generic_door(
     *, vetting: Vetting, tls: LazyTls, proxies: ProxyRules, limits: Limits, http2: bool = False
 ) -> GenericDoor:
     """The door of a job: our own transport."""

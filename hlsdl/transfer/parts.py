@@ -31,7 +31,7 @@ from hlsdl.transfer.tap import Tap
 LEAST_BLOCK = 64 * KIB
 """Bytes that a door gathers at least, however small the parts are."""
 
-WHOLE = frozenset({200, 203})
+OF_ALL = frozenset({200, 203})
 """Statuses of an answer that brings the whole entity."""
 
 MakeSink = Callable[[Resource], Sink]
@@ -287,7 +287,7 @@ class PartsFetch:
         assert self._fetch is not None  # noqa: S101 - it is what asks
         wanted = self._fetch.resource
         end = min(self.exchange.limits.slice, head.content_length or self.exchange.limits.slice)
-        if head.status in WHOLE and range_of(self.cutter.rest[0]).end <= end and (head.content_length or 0) <= end:
+        if head.status in OF_ALL and range_of(self.cutter.rest[0]).end <= end and (head.content_length or 0) <= end:
             await self.cutter.add(self.entity.take_along(self.cutter.rest, end=end))
             whole = span_of([part for part in self.cutter.rest if range_of(part).end <= end])
             if range_of(whole) != range_of(wanted):

@@ -116,8 +116,7 @@ class HostPace:
                 await place
             except BaseException:
                 self._waiting.remove(place)
-                if not place.cancelled():
-                    self._wake()  # cancelled with the place already given: it goes to the next one in line
+                self._wake()  # a place that was given to this one, or would have been, goes to the next one in line
                 raise
             self._waiting.remove(place)
         self.busy += 1

@@ -45,9 +45,8 @@ class StatusClass(StrEnum):
     REDIRECT = "redirect"
     RETRY = "retry"
     """408, 425, 429 and the server errors that pass."""
-    REFRESH = "refresh"
-    """403, 404, 410: a fresh playlist may hold a working URL; the same URL will not."""
     PERMANENT = "permanent"
+    """The same URL will not do; whether a fresh playlist may hold another one is for the session to say."""
 
 
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -61,7 +60,7 @@ def class_of_status(status: int) -> StatusClass:
         return StatusClass.REDIRECT
     if status in _RETRIED:
         return StatusClass.RETRY
-    return StatusClass.REFRESH if status in {403, 404, 410} else StatusClass.PERMANENT
+    return StatusClass.PERMANENT
 
 
 def hint_for_status(status: int) -> str | None:

@@ -23,14 +23,17 @@ def open_door(options: TransferOptions, *, vetting: Vetting, proxies: ProxyRules
         from hlsdl.transfer.curl import CurlDoor
 
         return CurlDoor(vetting=vetting, options=options, proxies=proxies, limits=limits)
+    if options.transport == "httpx" and options.http3:
+        raise UsageError("httpx speaks no HTTP/3", hint="leave --http3 out, or let libcurl be used")
     if options.transport == "libcurl" or options.http3:
         raise UsageError(f"libcurl cannot be used: {reason}", hint="install pycurl from its wheel: pip install pycurl")
     if reason is not None:
         logger.debug("libcurl is not used, since %s", reason)
-    from hlsdl.transfer import origin
+    from hlsdl.transfer.origin import open_generic_door
     from hlsdl.transfer.trust import LazyTls
 
-    return origin.open_door(vetting=vetting, tls=LazyTls(options), proxies=proxies, limits=limits, http2=options.http2)
+    tls, http2 = LazyTls(options), options.http2
+    return open_generic_door(vetting=vetting, tls=tls, proxies=proxies, limits=limits, http2=http2)
 
 
 def why_not_libcurl() -> str | None:

@@ -34,9 +34,9 @@ def make_tls_context(options: TransferOptions) -> ssl.SSLContext:
     """
     try:
         context = ssl.create_default_context(cafile=str(options.cacert) if options.cacert else None)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: a NUL in the path
         raise UsageError(f"the authorities in `{options.cacert}` cannot be read", hint="give a PEM file") from error
-    if options.cacert is None and not _has_system_store():
+    if options.cacert is None and system_store() is None:
         import certifi  # only where the system knows no authority at all
 
         context.load_verify_locations(certifi.where())
@@ -46,7 +46,7 @@ def make_tls_context(options: TransferOptions) -> ssl.SSLContext:
     if options.client_cert is not None:
         try:
             context.load_cert_chain(str(options.client_cert))
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(
                 f"the client certificate `{options.client_cert}` cannot be read",
                 hint="give one PEM file with the certificate and its key, not encrypted",
@@ -54,7 +54,11 @@ def make_tls_context(options: TransferOptions) -> ssl.SSLContext:
     return context
 
 
-def _has_system_store() -> bool:
+def system_store() -> tuple[str | None, str | None] | None:
+    """The file and the folder of the system's authorities, as OpenSSL finds them (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+    included); None when it knows no authority at all."""
     paths = ssl.get_default_verify_paths()
     folder = Path(paths.capath) if paths.capath else None
-    return paths.cafile is not None or (folder is not None and any(folder.iterdir()))
+    if paths.cafile is None and (folder is None or not any(folder.iterdir())):
+        return None
+    return paths.cafile, paths.capath

@@ -41,22 +41,6 @@ class Window(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class BytesWindow:
-    """A window on bytes in memory."""
-
-    data: bytes
-
-    @property
-    def size(self) -> int:
-        """Bytes in all."""
-        return len(self.data)
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Up to `length` bytes from `offset`."""
-        return self.data[offset : offset + length]
-
-
 class Role(StrEnum):
     """What an object is for, which decides what it must contain."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from io import FileIO
 from itertools import islice
 
+from hlsdl.bundle.contents import MOST_FILES
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.layout import DEEPEST_PATH, split_path
 from hlsdl.errors import LimitError, PolicyError
@@ -23,7 +24,6 @@ from hlsdl.verification.findings import Code, Finding, Severity, error
 
 HASHING_THREADS = 2
 """SHA-256 runs without the interpreter lock; two threads are as fast as most disks."""
-MOST_FILES = 10_000_000
 
 _BLOCK = 1024 * 1024
 _BATCH = 128

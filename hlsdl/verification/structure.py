@@ -30,6 +30,7 @@ from hlsdl.bundle.layout import (
 from hlsdl.bundle.manifest import Manifest, StoredStream
 from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import HlsdlError
+from hlsdl.planning.plan import KEY_BYTES
 from hlsdl.playlist.lines import DEFAULT_LIMITS
 from hlsdl.playlist.models import MultivariantPlaylist, Segment
 from hlsdl.playlist.parsing import parse_playlist
@@ -38,7 +39,6 @@ from hlsdl.verification.findings import Code, Finding, Report, error, warning
 from hlsdl.verification.inventory import Item, Listed, examine_all, scan
 from hlsdl.verification.streams import LocalPlaylist, Use
 
-KEY_BYTES = 16
 FILE_MANAGER_NAMES = frozenset({".ds_store", ".directory", ".localized", "thumbs.db", "desktop.ini"})
 _OTHERS = 0o077
 

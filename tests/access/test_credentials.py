@@ -69,6 +69,9 @@ def test_a_trusted_host_gets_them_in_the_clear_when_the_source_is_in_the_clear()
         ("https://cdn.example", "https://cdn.example/", True),
         ("https://cdn.example", "https://cdn.example:444/", False),
         ("[2001:DB8::1]", "https://[2001:db8::1]:1/", True),
+        ("[2001:DB8:0:0::1]", "https://[2001:db8::1]/", True),
+        ("bücher.example", "https://xn--bcher-kva.example/", True),
+        ("CDN.Example.", "https://cdn.example/", True),
     ],
 )
 def test_a_trusted_origin_may_name_its_port(trusted: str, url: str, expected: bool) -> None:
@@ -76,7 +79,9 @@ def test_a_trusted_origin_may_name_its_port(trusted: str, url: str, expected: bo
     assert ("Bearer secret" in text) is expected
 
 
-@pytest.mark.parametrize("trusted", ["", "https://", "a/b", "a b", "user@host", "*:x", "host:port"])
+@pytest.mark.parametrize(
+    "trusted", ["", "https://", "a/b", "a b", "user@host", "*:x", "*.example", "[::", "[1]", "host:port"]
+)
 def test_what_is_no_host_cannot_be_trusted(trusted: str) -> None:
     with pytest.raises(UsageError):
         given("https://video.example", trusted_origins=(trusted,))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hlsdl.bundle.journal import Entry, replay
-from hlsdl.bundle.manifest import Document, Manifest, StoredKey, StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream
 from hlsdl.bundle.writing import BundleWriter
 
 VIDEO = "0-" + "A" * 32 + "-800000"
@@ -79,7 +79,7 @@ def sealed(path: Path, segments: int = 3, **fields: Any) -> Path:
     with BundleWriter.open(path) as writer:
         draft = manifest(
             stream(segments),
-            documents=(Document(path="Data/master.m3u8", url=SOURCE, final_url=SOURCE, category="master"),),
+            documents=(StoredDocument(path="Data/master.m3u8", url=SOURCE, final_url=SOURCE, category="master"),),
             keys=(StoredKey(path="keys/K.key", url="https://keys.example/k?id=1"),),
             **fields,
         )

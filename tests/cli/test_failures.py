@@ -37,6 +37,14 @@ def test_a_disk_that_refuses_is_told_from_a_defect(number: int, code: int) -> No
     assert as_error(OSError(number, "text")).code == code
 
 
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP, errno.EIO])
+def test_a_path_that_the_system_refuses_is_no_defect(number: int) -> None:
+    error = as_error(OSError(number, "text", "films/a.txt"))
+    assert error.code in (9, 10)
+    assert "`films/a.txt`" in error.message
+    assert as_error(OSError(number, "text", 7)).code == as_error(OSError(number, "text")).code
+
+
 def test_ctrl_c_is_130() -> None:
     assert as_error(KeyboardInterrupt()).code == 130
 

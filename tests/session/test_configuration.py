@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.config import load_settings
 from hlsdl.errors import UsageError
 from hlsdl.session.configuration import options_from
+from hlsdl.transfer.options import MOST_CONNECTIONS, MOST_RETRIES
 
 
 def test_flags_reach_the_part_they_concern() -> None:
@@ -50,11 +52,29 @@ def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
         ("min_bitrate", -1),
         ("bitrate_basis", "mean"),
         ("connections", 1.5),
+        ("connections", 0),
+        ("connections", MOST_CONNECTIONS + 1),
+        ("retries", MOST_RETRIES + 1),
+        ("limit_rate", 0),
+        ("timeout", 0),
+        ("timeout", float("nan")),
+        ("stall_timeout", 0),
+        ("stall_timeout", float("inf")),
     ],
 )
 def test_a_value_that_cannot_be_is_a_usage_error_that_names_its_flag(flag: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"`{flag}`"):
         options_from(**{flag: value})
+
+
+def test_numbers_may_be_what_the_command_takes() -> None:
+    """At their limits; the command's readers have the same."""
+    least = options_from(connections=1, retries=0, limit_rate=1, timeout=0.001, stall_timeout=0.001).transfer
+    most = options_from(connections=MOST_CONNECTIONS, retries=MOST_RETRIES).transfer
+    assert (least.connections, least.retries, most.connections, most.retries) == (1, 0, 256, 1000)
+    for name, wrong in (("connections", "0"), ("connections", "257"), ("retries", "1001"), ("limit_rate", "0")):
+        with pytest.raises(UsageError):
+            load_settings({name: wrong}, use_file=False)
 
 
 def test_the_flags_have_the_names_of_the_command_too() -> None:

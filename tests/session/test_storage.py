@@ -14,7 +14,8 @@ from hlsdl.bundle import removal
 from hlsdl.bundle.removal import size_on_disk
 from hlsdl.bundle.watching import Watch
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import IntegrityError, LockedError, UsageError
+from hlsdl.errors import DiskError, IntegrityError, LockedError, UsageError
+from hlsdl.library.bundles import BundleIndex
 from hlsdl.session import storage as module
 from hlsdl.session.storage import StorageManagementPolicy, StorageManagementPriority, StorageManager
 
@@ -210,6 +211,21 @@ def test_a_library_that_cannot_be_read_keeps_no_bundle_from_being_removed(
     assert "still lists" in caplog.text
     with pytest.raises(IntegrityError):
         storage.bundles()
+
+
+def test_a_bundle_that_the_index_keeps_listing_was_deleted_all_the_same(
+    storage: StorageManager, films: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it gave back counts, and no other bundle has to go in its place."""
+
+    def fail(*_: object) -> None:
+        raise DiskError("the disk is full")
+
+    monkeypatch.setattr(BundleIndex, "forget", fail)
+    done = storage.collect(free=1)
+    assert (len(done.evicted), len(left(films)), done.is_enough) == (1, len(films) - 1, True)
+    assert done.bytes > 0
+    assert "still lists" in caplog.text
 
 
 def test_removing_and_playing_make_no_library(storage: StorageManager, tmp_path: Path) -> None:

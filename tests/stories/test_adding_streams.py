@@ -123,6 +123,9 @@ async def test_a_title_and_a_picture_may_be_added(origin: ScriptedOrigin, tmp_pa
     assert added.title == library.open(bundle.path).title == "Another name"
     assert (bundle.path / "Data" / "artwork.png").read_bytes() == picture.read_bytes()
     assert added.verify().ok
+    other = await library.add(bundle, artwork=b"GIF89a" + bytes(20))
+    assert [file.name for file in (bundle.path / "Data").glob("artwork.*")] == ["artwork.gif"]
+    assert other.verify().ok
 
 
 class Expiring:

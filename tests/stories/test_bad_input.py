@@ -74,12 +74,25 @@ def test_a_language_that_is_not_there(origin: ScriptedOrigin, tmp_path: Path, fi
         "http://0.0.0.0/x.ts",
         "ftp://127.0.0.1/x.ts",
         "http://10.255.255.1/x.ts",
+        "data:video/mp2t;base64,R0dH",
     ],
 )
 def test_a_segment_that_points_where_we_may_not_go(origin: ScriptedOrigin, tmp_path: Path, uri: str) -> None:
     origin.add("/m.m3u8", MEDIA.format(uri).encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 10)
     told(hlsdl("plan", origin.url("/m.m3u8"), *QUICK), 10)
+
+
+@pytest.mark.parametrize("uri", ["http://169.254.169.254/latest", "gone.json", "ftp://127.0.0.1/a.json"])
+def test_session_data_that_does_not_come_is_left_out(origin: ScriptedOrigin, tmp_path: Path, uri: str) -> None:
+    """A film plays without it, whatever is wrong with it."""
+    data = f'#EXT-X-SESSION-DATA:DATA-ID="a.b",URI="{uri}"'
+    origin.add("/m.m3u8", f"#EXTM3U\n{data}\n#EXT-X-STREAM-INF:BANDWIDTH=9\nv.m3u8\n".encode())
+    origin.add("/v.m3u8", MEDIA.format("a.ts").encode())
+    origin.add("/a.ts", b"\x47" * 188)
+    assert hlsdl("plan", origin.url("/m.m3u8")).code == 0
+    done = hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "m.movpkg", *QUICK)
+    assert (done.code, "warning: session data is left out" in done.err) == (0, True)
 
 
 def test_a_live_playlist(origin: ScriptedOrigin, tmp_path: Path) -> None:
@@ -147,11 +160,12 @@ def test_a_key_that_is_no_key(origin: ScriptedOrigin, tmp_path: Path, key: bytes
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 7)
 
 
-@pytest.mark.parametrize("key", ["data:;base64,AAAA", "data:;base64,?", "data:"])
+@pytest.mark.parametrize("key", ["data:;base64,AAAA", "DATA:;base64,AAAA", "data:;base64,?", "data:"])
 def test_a_key_in_the_playlist_that_is_no_key(origin: ScriptedOrigin, tmp_path: Path, key: str) -> None:
     text = MEDIA.format("a.ts").replace("#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"\n#EXTINF')
     origin.add("/m.m3u8", text.encode())
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), 7)
+    told(hlsdl("plan", origin.url("/m.m3u8"), *QUICK), 7)
     assert origin.count("/a.ts") == 0
 
 

@@ -21,7 +21,7 @@ from hlsdl.transfer.curl import CurlDoor
 from hlsdl.transfer.curl_httpx import CurlTransport
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.origin import GenericDoor, open_door
+from hlsdl.transfer.origin import GenericDoor, open_generic_door
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
 from hlsdl.transfer.trust import LazyTls, make_tls_context
 
@@ -53,7 +53,7 @@ def curl_httpx(setting: DoorSetting) -> Door:
 
 def direct(setting: DoorSetting) -> Door:
     """Our own transport behind the generic door: where there is no libcurl."""
-    return open_door(
+    return open_generic_door(
         vetting=Vetting(setting.policy, setting.resolver),
         tls=LazyTls(setting.options),
         proxies=ProxyRules(explicit=setting.options.proxy or ""),

@@ -329,8 +329,10 @@ def test_libcurl_is_the_default_where_it_can_be_used(
         assert isinstance(client_with()._door, GenericDoor)
     assert "pycurl is not installed" in caplog.text
     for wish in ({"transport": "libcurl"}, {"http3": True}):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match="pycurl is not installed"):
             client_with(**wish)
+    with pytest.raises(UsageError, match="httpx speaks no HTTP/3"):
+        client_with(transport="httpx", http3=True)
 
 
 def test_without_pycurl_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

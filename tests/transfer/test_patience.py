@@ -235,13 +235,18 @@ async def test_no_more_than_allowed_are_inside_and_nobody_is_forgotten() -> None
     assert (most, served, pace.busy) == (3, 50, 0)
 
 
-async def test_a_cancelled_visitor_passes_its_place_on() -> None:
+@pytest.mark.parametrize("cancelled_first", [False, True])
+async def test_a_cancelled_visitor_passes_its_place_on(cancelled_first: bool) -> None:
     pace = HostPace(1)
     await pace.enter()
     waiting = [asyncio.create_task(pace.enter()) for _ in range(3)]
     await asyncio.sleep(0)
-    pace.leave()
-    waiting[0].cancel()
+    if cancelled_first:
+        waiting[0].cancel()
+        pace.leave()
+    else:
+        pace.leave()
+        waiting[0].cancel()
     await asyncio.wait_for(waiting[1], 1)
     waiting[2].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)

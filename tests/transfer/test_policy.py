@@ -22,8 +22,10 @@ DATE = "Fri, 20 Nov 2026 10:00:00 GMT"
         ((200, 203, 206), StatusClass.SUCCESS),
         ((301, 302, 303, 307, 308), StatusClass.REDIRECT),
         ((408, 425, 429, 500, 502, 503, 504, 520, 524), StatusClass.RETRY),
-        ((403, 404, 410), StatusClass.REFRESH),
-        ((201, 204, 205, 300, 304, 305, 400, 401, 402, 405, 407, 416, 451, 501, 505, 511), StatusClass.PERMANENT),
+        (
+            (201, 204, 205, 300, 304, 305, 400, 401, 402, 403, 404, 405, 407, 410, 416, 451, 501, 505, 511),
+            StatusClass.PERMANENT,
+        ),
     ],
 )
 def test_each_status_has_its_class(statuses: tuple[int, ...], expected: StatusClass) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from hlsdl.bundle.manifest import Document, Manifest, StoredKey, StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.planning.local_playlists import local_media_playlist, local_multivariant_playlist
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan
@@ -102,7 +102,9 @@ def manifest_of(plan: DownloadPlan, writer: BundleWriter, lost: set[str]) -> Man
         source_url=master.url,
         final_url=master.url,
         streams=tuple(stored_stream(stream, writer, lost) for stream in plan.streams),
-        documents=tuple(Document(path=path, url=url, final_url=url, category=what) for path, url, what in sources),
+        documents=tuple(
+            StoredDocument(path=path, url=url, final_url=url, category=what) for path, url, what in sources
+        ),
         keys=tuple(StoredKey(path=key.path, url=key.url) for key in plan.keys),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hlsdl.verification.containers import BytesWindow, Remark, Role, check
+from hlsdl.verification.containers import Remark, Role, check
 from hlsdl.verification.findings import Severity
 
 MEDIA = Path(__file__).parent.parent.parent / "fixtures" / "media"
@@ -18,6 +19,22 @@ CIPHERTEXT = (MEDIA / "aes128/video/7.ts").read_bytes()
 SUBTITLE = (MEDIA / "film/subs-en/0.vtt").read_bytes()
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100) + b"\xff\xd9"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesWindow:
+    """A window on bytes in memory."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`."""
+        return self.data[offset : offset + length]
 
 
 def adts(payload: int, count: int = 3) -> bytes:
