@@ -1,7 +1,7 @@
 """Hosts and addresses as values: what a host spelling means, and what kind of place an address is.
 
 Pure. A host is normalised before it is judged, so `0x7f.1`, `２１３０７０６４３３` and `::ffff:127.0.0.1` are all
-what the operating system would make of them: loopback. Who may go where is decided in `policy`.
+what the operating system would make of them: loopback. Who may go where is decided in `gate`.
 """
 
 from __future__ import annotations

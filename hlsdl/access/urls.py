@@ -31,7 +31,7 @@ class SourceOrigin(NamedTuple):
 
 
 class CheckedUrl:
-    """A URL that was read and found well formed; `policy` says whether we may go there.
+    """A URL that was read and found well formed; `gate` says whether we may go there.
 
     A value that nobody changes. (No frozen dataclass: one is made for each of thousands of segments a second.)
     """

@@ -1,3 +1,3 @@
-"""The bundle: one asset at rest, and the only code that touches the disk (docs/bundle-format.md)."""
+"""The bundle: one asset at rest (docs/bundle-format.md), and plain files on their way to the disk."""
 
 from __future__ import annotations

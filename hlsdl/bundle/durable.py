@@ -1,4 +1,4 @@
-"""Durable: the only fsync, rename, flock and OSError of this room.
+"""Durable: fsync, rename, flock and OSError of bundles.
 
 Everything is done relative to an open folder (a directory descriptor where the system has them), so that a folder that
 is moved meanwhile, or a link that is put in the way, cannot lead anywhere else. What is written, and in which order, is

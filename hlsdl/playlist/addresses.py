@@ -1,7 +1,7 @@
 """Addresses: turn a URI as written in a playlist into an absolute, percent-encoded URL (RFC 3986).
 
-Whether an address may be visited is not judged here: that is the transfer room's business, and this
-one resolves any scheme.
+Whether an address may be visited is not judged here: that is the business of `access`, and this room
+resolves any scheme.
 """
 
 from __future__ import annotations

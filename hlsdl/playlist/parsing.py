@@ -2,7 +2,7 @@
 
 The order: `lines` decodes, `variables` substitutes, `survey` walks over the lines and makes m3u8's copy, then
 `multivariant` or `media` lets m3u8 read that copy and adds the rest. What changes no bytes is tolerated with a
-warning in the value; what could is refused. URLs are resolved, never judged: that is the transfer room's business.
+warning in the value; what could is refused. URLs are resolved, never judged: that is the business of `access`.
 """
 
 from __future__ import annotations

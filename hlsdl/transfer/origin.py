@@ -1,4 +1,4 @@
-"""The one module that knows httpx and httpcore: connections that go only where they may, and the generic door.
+"""Where httpx and httpcore are used: connections that go only where they may, and the generic door.
 
 `DirectTransport` is an `httpx.AsyncBaseTransport` whose connections are made by us: names are resolved and vetted by
 `resolving`, response heads are bounded, proxies are explicit. `GenericDoor` turns any such transport, ours or a

@@ -1,7 +1,7 @@
 """From a name to a connection: every address is vetted, and the vetted address is the one that is connected to.
 
 Between the check and the connection nobody is asked again, so a second, different DNS answer (rebinding) has no
-effect. `policy` says which addresses are allowed.
+effect. `access.gate` says which addresses are allowed.
 """
 
 from __future__ import annotations

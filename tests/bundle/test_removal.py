@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from bundle.shelves import VIDEO, manifest, sealed
-from hlsdl.bundle import removal
+from hlsdl.bundle import contents, removal
+from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.removal import remove_bundle, size_on_disk, sweep, who_uses
 from hlsdl.bundle.watching import Watch
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, LockedError, UsageError
+from hlsdl.errors import DiskError, LimitError, LockedError, UsageError
+from hlsdl.verification import inventory
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks of folders are POSIX")
 
@@ -240,3 +242,18 @@ def test_a_disk_that_refuses_is_said_so(tmp_path: Path, monkeypatch: pytest.Monk
         assert sweep(tmp_path) == 0
     assert sweep(tmp_path) == 1
     assert names(tmp_path) == []
+
+
+def test_a_bundle_may_hold_so_many_files_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More names than hlsdl ever makes are somebody's trap."""
+    bundle = sealed(tmp_path / "a.movpkg")
+    names = sum(1 for _ in bundle.rglob("*"))
+    files = sum(1 for one in bundle.rglob("*") if one.is_file())
+    for module, most in ((contents, names), (inventory, files)):
+        with Folder.open(bundle) as root:
+            look = contents.sizes_below if module is contents else inventory.scan
+            monkeypatch.setattr(module, "MOST_FILES", most)
+            assert len(look(root)) == files
+            monkeypatch.setattr(module, "MOST_FILES", most - 1)
+            with pytest.raises(LimitError, match="holds more than"):
+                look(root)

@@ -72,8 +72,8 @@ def test_a_slice_always_lies_inside_the_file(value: str, size: int) -> None:
 
 
 def test_a_long_header_costs_next_to_nothing() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(100):
         choose_range(["bytes=" + "1-2," * 4000], 100)
         choose_range(["bytes=" + "9" * 16000 + "-" + "9" * 16000], 100)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0

@@ -12,6 +12,7 @@ import pytest
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, UsageError
+from hlsdl.session import places
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.places import find_bundle, place_for
 from hlsdl.session.sources import Source
@@ -77,3 +78,13 @@ def test_a_disk_that_cannot_say_what_is_there_is_an_error(tmp_path: Path, monkey
         monkeypatch.setattr(os, name, broken)
     with pytest.raises(DiskError):
         find_bundle(Source(url=URL), FetchOptions(output=bundle))
+
+
+def test_a_name_gets_so_many_numbers_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MOST_NUMBERED_NAMES", 3)
+    options = FetchOptions(directory=tmp_path)
+    bundle(tmp_path / "a.movpkg", "https://other.test/1.m3u8")
+    assert place_for("a", options).name == "a 2.movpkg"
+    bundle(tmp_path / "a 2.movpkg", "https://other.test/2.m3u8")
+    with pytest.raises(UsageError, match="too many bundles"):
+        place_for("a", options)

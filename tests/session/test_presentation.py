@@ -11,11 +11,13 @@ from ladders import cinema, master
 from pydantic import TypeAdapter
 
 import hlsdl
+from hlsdl.errors import LimitError
 from hlsdl.planning.media_selection import media_selection_groups, select_automatically
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import Selection
+from hlsdl.session import presentation
 from hlsdl.session.configuration import FetchOptions, options_from
-from hlsdl.session.presentation import Document, Root, choose
+from hlsdl.session.presentation import Document, Root, choose, plan_streams
 
 MASTER = master(cinema())
 ROOT = Root(document=Document(data=b"", url=MASTER.url, final_url=MASTER.url), playlist=MASTER)
@@ -91,3 +93,16 @@ def test_the_keyword_where_takes_expressions_predicates_and_qualifiers() -> None
     assert several.preferences.where == ("binaural", "=max:width")
     with pytest.raises(hlsdl.UsageError):
         options_from(where="import os")
+
+
+def test_a_job_may_have_so_many_segments_and_not_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all chosen streams together."""
+    streams = tuple(choose(ROOT, (STEREO,)).streams)[:2]
+    selection = Selection(streams=streams, choices=())
+    media = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXTINF:4,\nb.ts\n#EXT-X-ENDLIST\n"
+    texts = [Document(data=media, url=one.url, final_url=one.url) for one in streams]
+    monkeypatch.setattr(presentation, "MOST_SEGMENTS_OF_A_JOB", 4)
+    assert plan_streams(ROOT, selection, texts).segments == 4
+    monkeypatch.setattr(presentation, "MOST_SEGMENTS_OF_A_JOB", 3)
+    with pytest.raises(LimitError, match="more than 3 segments"):
+        plan_streams(ROOT, selection, texts)

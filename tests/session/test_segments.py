@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -52,21 +51,21 @@ async def test_a_guess_at_the_size_is_no_reason_to_refuse(tmp_path: Path, monkey
 
 async def test_nothing_is_told_once_the_download_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelled, a download waits for what is being stored; that this comes to its end is no progress any more."""
-    store, is_slow, told = ObjectStore.store_all, threading.Event(), list[object]()
-    monkeypatch.setattr(
-        ObjectStore, "store_all", lambda self, many: (time.sleep(0.3 if is_slow.is_set() else 0), store(self, many))[1]
-    )
+    store, may_store, told = ObjectStore.store_all, threading.Event(), list[object]()
+    monkeypatch.setattr(ObjectStore, "store_all", lambda self, many: (may_store.wait(10), store(self, many))[1])
+    may_store.set()
     with ScriptedOrigin() as origin:
         origin.add("/film.m3u8", SHORT.encode())
         for number in range(40):
             origin.add(f"/{number}.ts", b"G" + bytes(187))
         job = asyncio.create_task(hlsdl.fetch(origin.url("/film.m3u8"), output=tmp_path / "a.movpkg", emit=told.append))
         await asyncio.to_thread(origin.wait_for, "/3.ts")
-        is_slow.set()
+        may_store.clear()
         await asyncio.to_thread(origin.wait_for, "/12.ts")
         job.cancel()
         await asyncio.sleep(0.1)  # the segments have ended, what is being stored has not
         then = len(told)
+        may_store.set()
         with pytest.raises(asyncio.CancelledError):
             await job
         await asyncio.sleep(0.2)

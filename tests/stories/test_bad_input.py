@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from commands import Done, hlsdl
 
+from hlsdl.planning.plan import MOST_DATA_BYTES
+from hlsdl.session.keys import LONGEST_INLINE_KEY
 from hlsdl.testing import Empty, Html, ScriptedOrigin, Status
 
 MEDIA = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{}\n#EXT-X-ENDLIST\n"
@@ -93,6 +95,30 @@ def test_session_data_that_does_not_come_is_left_out(origin: ScriptedOrigin, tmp
     assert hlsdl("plan", origin.url("/m.m3u8")).code == 0
     done = hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "m.movpkg", *QUICK)
     assert (done.code, "warning: session data is left out" in done.err) == (0, True)
+
+
+@pytest.mark.parametrize(("past", "stays"), [(0, True), (1, False)])
+def test_session_data_may_have_8_mib_and_no_byte_more(
+    origin: ScriptedOrigin, tmp_path: Path, past: int, stays: bool
+) -> None:
+    data = '#EXT-X-SESSION-DATA:DATA-ID="a.b",URI="d.json"'
+    origin.add("/m.m3u8", f"#EXTM3U\n{data}\n#EXT-X-STREAM-INF:BANDWIDTH=9\nv.m3u8\n".encode())
+    origin.add("/v.m3u8", MEDIA.format("a.ts").encode())
+    origin.add("/a.ts", b"\x47" * 188)
+    origin.add("/d.json", b"{}".ljust(MOST_DATA_BYTES + past))
+    done = hlsdl("fetch", origin.url("/m.m3u8"), "-o", tmp_path / "m.movpkg", *QUICK)
+    assert (done.code, "is left out" in done.err) == (0, not stays)
+    assert len(list((tmp_path / "m.movpkg" / "Data").glob("*.json"))) == stays
+
+
+@pytest.mark.parametrize(("past", "code"), [(0, 7), (1, 12)])
+def test_a_key_in_the_playlist_is_decoded_up_to_64_kib(
+    origin: ScriptedOrigin, tmp_path: Path, past: int, code: int
+) -> None:
+    key = "data:," + "k" * (LONGEST_INLINE_KEY + past)
+    text = MEDIA.format("a.ts").replace("#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"\n#EXTINF')
+    origin.add("/m.m3u8", text.encode())
+    told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", tmp_path, *QUICK), code)
 
 
 def test_a_live_playlist(origin: ScriptedOrigin, tmp_path: Path) -> None:

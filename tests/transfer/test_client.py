@@ -17,7 +17,7 @@ import pytest
 from hlsdl.errors import DiskError, HttpError, IntegrityError, NetworkError, PolicyError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.testing import Cut, Delay, Hold, ScriptedOrigin, Status
-from hlsdl.transfer.client import Client
+from hlsdl.transfer.client import MOST_COOKIE_BYTES, Client
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink
@@ -274,6 +274,17 @@ def test_what_the_user_got_wrong_is_said_before_anything_is_asked(changes: dict[
     with pytest.raises(UsageError) as caught:
         Client(TransferOptions(**changes), "https://films.example/")
     assert caught.value.code == 2
+
+
+def test_a_file_of_cookies_may_have_16_mib_and_no_byte_more(tmp_path: Path) -> None:
+    file = tmp_path / "cookies.txt"
+    for size, is_fine in ((MOST_COOKIE_BYTES, True), (MOST_COOKIE_BYTES + 1, False)):
+        file.write_bytes(b"#".ljust(size, b"\n"))
+        if is_fine:
+            Client(TransferOptions(cookies_file=file), "https://films.example/")
+        else:
+            with pytest.raises(UsageError, match="too large"):
+                Client(TransferOptions(cookies_file=file), "https://films.example/")
 
 
 async def test_a_wrong_proxy_is_a_usage_error(origin: ScriptedOrigin) -> None:
