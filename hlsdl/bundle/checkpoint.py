@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hlsdl.bundle.contents import ROOT, join_path
 from hlsdl.bundle.durable import Folder, disk_error, flush, kick_writeback, translating
@@ -41,6 +41,8 @@ class Checkpointer:
     """Makes checkpoints of one ledger: on demand, and by itself while objects come in."""
 
     def __init__(self, root: Folder, ledger: Ledger) -> None:
+        self.found_gone: Callable[[], None] = lambda: None
+        """Told when objects are not there any more, before the ledger is."""
         self._root = root
         self._ledger = ledger
         self._one_at_a_time = threading.Lock()
@@ -69,6 +71,8 @@ class Checkpointer:
             except BaseException:
                 self._ledger.return_batch(batch)
                 raise
+            if gone:
+                self.found_gone()
             for path in gone:
                 self._ledger.drop(path)
             self._ledger.mark_checkpoint(batch)

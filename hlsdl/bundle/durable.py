@@ -287,7 +287,8 @@ def require_space(path: Path, needed: int) -> None:
     free = free_space(path)
     if free < needed + SPARE_BYTES:
         raise DiskError(
-            f"{needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free: `{path}`",
+            f"{needed / 1e6:.0f} MB are needed, {SPARE_BYTES / 1e6:.0f} MB must stay and {free / 1e6:.0f} MB are free:"
+            f" `{path}`",
             hint=f"free some space or choose another folder with `-P`, then {_AGAIN}",
         )
 
@@ -312,6 +313,7 @@ class BundleLock:
 
     def __init__(self, folder: Folder, path: Path) -> None:
         """Take it, or raise LockedError at once."""
+        self._owner = os.getpid()
         with translating(str(path / LOCK)):
             self._descriptor: int | None = folder.open_file(LOCK, os.O_RDWR | os.O_CREAT)
         try:
@@ -328,7 +330,18 @@ class BundleLock:
         """Give it back; closing the descriptor does it. The file stays, since deleting it would race."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            unlock(descriptor, self._owner)
             _let_go(descriptor)
+
+
+def unlock(descriptor: int, owner: int) -> None:
+    """Give a lock back for all who share it: a child that was forked meanwhile has it, too, and must not keep it.
+
+    Only for its `owner`, by process id: a child that tidies up must not unlock what its parent works on.
+    """
+    if sys.platform != "win32" and os.getpid() == owner:
+        with suppress(OSError):  # then closing it has to do
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _let_go(descriptor: int) -> None:

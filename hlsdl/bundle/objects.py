@@ -63,6 +63,7 @@ class ObjectStore:
         self._handles: list[Folder] = []
         """Every folder that was opened; one that vanished stays, since a thread may still be using it."""
         self._folders_lock = threading.Lock()
+        checkpointer.found_gone = self._forget_folders
 
     def begin(self, path: str) -> Temporary:
         """Open a temporary beside `path`, making its folder when it is not there."""
@@ -94,6 +95,11 @@ class ObjectStore:
             self._handles.append(handle)
             self._folders[folder] = handle
             return handle
+
+    def _forget_folders(self) -> None:
+        """Walk there anew: what is gone may have been moved away together with the folder that is kept open."""
+        with self._folders_lock:
+            self._folders.clear()
 
     def _close_folders(self) -> None:
         with self._folders_lock:

@@ -19,7 +19,7 @@ from hlsdl.bundle.journal import LARGEST_NUMBER
 from hlsdl.bundle.layout import is_safe_path
 from hlsdl.errors import IntegrityError
 
-HINT = "a newer hlsdl may be able to read it; `--force` starts over"
+HINT = "a newer hlsdl may be able to read it; `hlsdl fetch SOURCE -o BUNDLE --force` starts over"
 
 
 def _safe(path: str) -> str:

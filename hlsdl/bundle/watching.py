@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from hlsdl.bundle.durable import translating
+from hlsdl.bundle.durable import translating, unlock
 from hlsdl.bundle.layout import INDEX
 from hlsdl.errors import LockedError
 
@@ -33,7 +33,7 @@ class Watch:
 
     def __init__(self, descriptor: int | None) -> None:
         """For `begin` and `alone`."""
-        self._descriptor = descriptor
+        self._descriptor, self._owner = descriptor, os.getpid()
 
     @classmethod
     def begin(cls, path: Path) -> Self:
@@ -57,6 +57,7 @@ class Watch:
         """Let go. Again: nothing."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            unlock(descriptor, self._owner)
             with suppress(OSError):  # nothing was written through it
                 os.close(descriptor)
 

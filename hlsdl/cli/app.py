@@ -23,7 +23,7 @@ from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
 from hlsdl.cli.interrupts import SIGNALS, Interruption
 from hlsdl.cli.parameters import Invocation, Job, with_groups
 from hlsdl.cli.terminal import Terminal, let_go_of_streams
-from hlsdl.errors import UsageError
+from hlsdl.errors import HlsdlError, UsageError
 
 ABOUT = "Keep HLS streams offline: choose, fetch, verify and play, with nothing lost on the way."
 CODES = "Exit codes: 0 done, 2 usage, 3 network, 4 refused by the server … (docs/exit-codes.md)"
@@ -143,7 +143,9 @@ def main(arguments: Sequence[str] | None = None, *, came: Sequence[int] = ()) ->
         try:
             return downloads.report(interrupted(), terminal) if came else _run(line, terminal, interruption)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: told as a sentence, with its code
-            return downloads.report(error, terminal)
+            # Whoever was interrupted while it built something may have made another error of it.
+            is_ours = isinstance(error, HlsdlError) or not interruption.count
+            return downloads.report(error if is_ours else interrupted(), terminal)
 
 
 def run(came: Sequence[int] = ()) -> NoReturn:
@@ -171,7 +173,8 @@ def _run(line: list[str], terminal: Terminal, interruption: Interruption) -> int
     terminal.json = common.json
     terminal.progress = common.progress or terminal.progress
     terminal.quiet = bool(common.quiet)
-    return understood.job(terminal, interruption)
+    with interruption.working():
+        return understood.job(terminal, interruption)
 
 
 def _refuse(error: typer.TyperException, line: Sequence[str], terminal: Terminal) -> int:

@@ -1,17 +1,21 @@
 """Ctrl-C, SIGTERM and a closed terminal: the first stops the work and lets it save, the second ends it at once.
 
-What saving means is the engine's business: it sees an ordinary `CancelledError`. Outside asyncio the first signal is a
-`KeyboardInterrupt`, as everywhere in Python.
+What saving means is the engine's business: it sees an ordinary `CancelledError`. Work outside asyncio gets a
+`KeyboardInterrupt`, as everywhere in Python. A signal that comes before the work, while the command line is read, waits
+for it, since whoever builds classes just then would make something else of it; one that comes after the work, while its
+result is told, changes nothing.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from hlsdl.cli.failures import interrupted
 from hlsdl.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ class Interruption:
     def __init__(self, *, told: Callable[[], None], end: Callable[[], None] = end_at_once) -> None:
         """`told` is called on the event loop when the first signal stops a running task; `end` on the second."""
         self.count = 0
+        self._is_working = self._has_worked = False
         self._told = told
         self._end = end
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,12 +64,24 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The time of the work itself; Interrupted when a signal came before it."""
+        self._is_working = True
+        try:
+            if self.count:
+                raise interrupted()
+            yield
+        finally:
+            self._is_working, self._has_worked = False, True
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
 
         Raises:
             Interrupted: a signal cancelled it, and it has saved what it had.
         """
+        self._is_working = True
         try:
             import asyncio  # in here: interrupted while it is loaded, `work` is closed all the same
 
@@ -78,7 +95,7 @@ class Interruption:
                 except asyncio.CancelledError:
                     raise Interrupted("interrupted") from None
         finally:
-            self._task = None
+            self._has_worked, self._task = True, None
             work.close()
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
@@ -87,6 +104,8 @@ class Interruption:
         self.count += 1
         if self.count > 1:
             self._end()
+        elif not self._is_working or self._has_worked:
+            return  # `working` looks at the count; what has been done needs no interrupting
         elif self._task is None or self._loop is None or self._task.done():
             raise KeyboardInterrupt
         else:

@@ -193,6 +193,9 @@ def _signature(path: Path) -> str:
             if name == MANIFEST:
                 raise UsageError(f"`{path}` is no bundle: it has no `{MANIFEST}`") from None
             continue
+        except UnicodeEncodeError as error:
+            told = f"{str(path)!a} has a name that this locale cannot spell"
+            raise DiskError(told, hint="use a UTF-8 locale") from error
         except OSError as error:
             raise DiskError(f"`{path}` cannot be read: {error.strerror}") from error
         parts.append(f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")

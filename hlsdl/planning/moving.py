@@ -119,10 +119,12 @@ def _changed(difference: str, url: str) -> IntegrityError:
 
 
 def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) -> tuple[Resource, ...]:
-    """The objects to compare before another place is believed to have the same streams: the smallest of each stream.
+    """The objects to compare before another place is believed to have the same streams: the smallest segment of each,
+    and each key that is at another place.
 
     Playlists of equal shape prove nothing about the bytes. Where only the query differs it is the same place with
     another token; where the path or the host differs, one finished segment is asked for again and must be the same.
+    Segments that were encrypted anew have other bytes under their very URLs, but keep their key where it was.
 
     Args:
         plan: the URLs of then.
@@ -135,6 +137,8 @@ def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) ->
         if any(one.url != other.url and place_of(one.url) != place_of(other.url) for one, other in pairs):
             finished = [other for one, other in pairs if one.path in stored]
             chosen += sorted(finished, key=lambda one: stored[one.path])[:1]
+    keys = zip(plan.keys, now.keys, strict=True)
+    chosen += [new for old, new in keys if old.path in stored and place_of(old.url) != place_of(new.url)]
     return tuple(chosen)
 
 

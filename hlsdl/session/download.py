@@ -112,8 +112,16 @@ async def download(
             await fetch_keys(client, writer, contents.plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
-            gaps, title = options.allow_gaps, contents.title
-            work = SegmentWork(client, writer, moves, title=title, allow_gaps=gaps, proven=proven, emit=emit)
+            work = SegmentWork(
+                client,
+                writer,
+                moves,
+                title=contents.title,
+                allow_gaps=options.allow_gaps,
+                keys_are_given=options.key_provider is not None,
+                proven=proven,
+                emit=emit,
+            )
             arrived = await work.fetch()
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
@@ -123,12 +131,13 @@ async def download(
 
 
 def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
-    """Whether there is nothing to do: sealed, asked for all of this already, and with this title and picture."""
+    """Whether there is nothing to do: asked for all of this already, with this title and picture, and all is there."""
     return (
         before.state == "complete"
         and same_wishes(before.manifest, options.wishes)
         and options.title in (None, before.title)
         and (artwork is None or artwork.is_stored(before.entries))
+        and not before.shortfalls()
     )
 
 

@@ -6,15 +6,16 @@ Source: AVContentKeySession, as far as it has a meaning for keys that are plain 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import ContentKeyError
+from hlsdl.errors import ContentKeyError, HlsdlError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
-from hlsdl.session.together import together
+from hlsdl.session.together import is_cancelled, together
 from hlsdl.transfer.client import Client
 
 LONGEST_INLINE_KEY = 64 << 10
@@ -50,7 +51,7 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
 
     async def fetch(key: Resource) -> None:
         request = KeyRequest(uri=key.url, method=methods.get(key.url, "AES-128"))
-        data = await provider.provide(request) if provider is not None else None
+        data = await _provided(provider, request) if provider is not None else None
         if data is None:
             data = (await client.read(key.url, kind="key", limit=key.limit)).data
         elif len(data) != KEY_BYTES:
@@ -63,6 +64,28 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
     await look_at_inline_keys(client, plan)
+
+
+async def _provided(provider: KeyProvider, request: KeyRequest) -> bytes | None:
+    """What the app's own code gives; whatever it raises is said to be its own."""
+    try:
+        data = await provider.provide(request)
+    except HlsdlError:
+        raise
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise _of_the_app("was cancelled", request) from error
+    except Exception as error:
+        raise _of_the_app(f"raised `{type(error).__name__}`", request) from error
+    if data is not None and not isinstance(data, bytes | bytearray | memoryview):
+        raise _of_the_app(f"gave `{type(data).__name__}`, and a key is bytes", request)
+    return data
+
+
+def _of_the_app(what: str, request: KeyRequest) -> ContentKeyError:
+    hint = "this is the program's own code: what it raised is the cause of this error"
+    return ContentKeyError(f"the key provider {what}", url=request.uri, hint=hint)
 
 
 async def look_at_inline_keys(client: Client, plan: DownloadPlan) -> None:

@@ -6,18 +6,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
-from hlsdl.errors import HttpError
+from hlsdl.errors import HlsdlError, HttpError
 from hlsdl.planning.moving import moved, require_same_streams
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.contents import Contents
 from hlsdl.session.presentation import Documents, Root, choose, plan_streams, read_root, read_stream, read_texts
 from hlsdl.session.sources import Source
+from hlsdl.session.together import is_cancelled
 from hlsdl.session.wishes import Asked
 from hlsdl.transfer.client import Client
+
+logger = logging.getLogger(__name__)
 
 Renew = Callable[[str], Awaitable[str | None]]
 """Asked for a new URL when the source itself is refused: gets the old one, returns the new one or None."""
@@ -48,11 +52,8 @@ class Moves:
         """
         try:
             return await self._read_from(self._contents.source.url)
-        except HttpError:
-            url = await self._renew(self._contents.source.url) if self._renew else None
-            if url is None:
-                raise
-            return await self._read_from(url)
+        except HttpError as refusal:
+            return await self._read_from(await _renewed(self._renew, self._contents.source.url, refusal))
 
     async def read_copy(self, stream: StreamPlan, url: str) -> StreamPlan:
         """The stream's redundant copy at `url`, planned like the stream itself."""
@@ -103,11 +104,29 @@ class Addresses:
     async def _read(self) -> Root:
         try:
             return await read_root(Documents(self._client), self._source)
-        except HttpError:
-            url = await self._renew(self._source.url) if self._renew else None
-            if url is None:
-                raise
+        except HttpError as refusal:
+            url = await _renewed(self._renew, self._source.url, refusal)
             return await read_root(Documents(self._client), replace(self._source, url=url))
+
+
+async def _renewed(renew: Renew | None, url: str, refusal: HttpError) -> str:
+    """Another URL for a source that is refused, from the app; without one the refusal stands."""
+    if renew is None:
+        raise refusal
+    try:
+        now = await renew(url)
+    except HlsdlError:
+        raise
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise refusal from error
+    except Exception as error:
+        logger.warning("the program was asked for a new URL and raised `%s`", type(error).__name__)
+        raise refusal from error
+    if now is None:
+        raise refusal
+    return now
 
 
 def _same_choice(root: Root, again: Root, asked: Asked) -> tuple[tuple[StreamSource, ...], Selection]:

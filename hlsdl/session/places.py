@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hlsdl.bundle.durable import translating
-from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX, bundle_name, is_first_moment_name
+from hlsdl.bundle.layout import (
+    BOOT_XML,
+    INDEX,
+    JOURNAL,
+    MANIFEST,
+    ROOT_XML,
+    SUFFIX,
+    bundle_name,
+    is_first_moment_name,
+)
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
 from hlsdl.session.configuration import FetchOptions
@@ -26,7 +35,7 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
         IntegrityError: it names a bundle with a damaged manifest.
     """
     if options.output is not None:
-        return _named_bundle(options.output, source)
+        return _named_bundle(options.output, source, force=options.force)
     title = options.title or title_in_url(source.url)
     for place in _numbered(options.directory, title):
         if _is_free(place):
@@ -56,10 +65,9 @@ def passed_over(place: Path, title: str) -> Iterator[str]:
     for earlier in _numbered(place.parent, title):
         if earlier == place or _is_free(earlier):
             return
-        try:
-            _refuse_damaged(earlier)
-        except IntegrityError as error:
-            yield f"`{earlier}` is left alone: {error.message}"
+        damage = _damage_of(earlier)
+        if damage is not None:
+            yield f"`{earlier}` is left alone: {damage.message}"
 
 
 def is_for(source: Source, place: Path) -> bool:
@@ -67,31 +75,35 @@ def is_for(source: Source, place: Path) -> bool:
     return _source_there(place) in (None, source.url)
 
 
-def _named_bundle(output: Path, source: Source) -> Path | None:
+def _named_bundle(output: Path, source: Source, *, force: bool) -> Path | None:
     if _is_free(output):
         return None
     there = _source_there(output)
     if there == source.url:
         return output
-    if there is None:
-        _refuse_damaged(output)
+    damage = _damage_of(output) if there is None else None
+    if damage is not None and force:
+        return output  # whose it is nobody can say any more; who names it and insists may start it over
+    if damage is not None:
+        raise damage
     what = "the bundle of another source" if there else "something that is no bundle"
     raise UsageError(f"`{output}` holds {what}", hint="choose another -o path, or remove what is there yourself")
 
 
-def _refuse_damaged(output: Path) -> None:
-    """IntegrityError when a bundle is there whose manifest cannot be read: whose it is, nobody can say any more."""
+def _damage_of(output: Path) -> IntegrityError | None:
+    """What is wrong with a bundle whose manifest cannot be read; None when it can be, and when there is no bundle."""
     try:
         read_manifest(output)
     except IntegrityError as error:
-        hint = "choose another -o path, or remove the damaged bundle yourself"
-        raise IntegrityError(error.message, hint=hint) from error
+        return IntegrityError(error.message, hint="choose another -o path; `--force` starts this one over")
     except HlsdlError:
-        return  # no bundle at all
+        return None
+    return None
 
 
 def _is_free(place: Path) -> bool:
-    """Nothing is there, or only what the first moment of an interrupted run left: the writer takes that over.
+    """Nothing is there, or only what a run left that was interrupted in its first moment or while it started over: the
+    writer takes that over.
 
     A disk that cannot say is no answer: taking it for a no would start over on top of what is there.
     """
@@ -106,7 +118,8 @@ def _is_free(place: Path) -> bool:
             names = {one.name for one in place.iterdir()}
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
-    return MANIFEST not in names and all(name == JOURNAL or is_first_moment_name(name) for name in names)
+    begun_anew = {JOURNAL, INDEX, ROOT_XML, BOOT_XML} if JOURNAL in names else set()
+    return MANIFEST not in names and all(name in begun_anew or is_first_moment_name(name) for name in names)
 
 
 def _source_there(place: Path) -> str | None:

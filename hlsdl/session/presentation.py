@@ -28,6 +28,7 @@ from hlsdl.playlist.parsing import parse_playlist
 from hlsdl.session.sources import MOST_BYTES, Source
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
+from hlsdl.transfer.content import why_not_playlist
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +77,15 @@ class Documents:
 
     async def read_any(self, url: str, alternates: Iterable[str]) -> Document:
         """The document at `url`, or when that cannot be had, of the first redundant copy that can, as if from `url`."""
+        others = tuple(alternates)
         try:
-            return await self.read(url)
-        except (HttpError, NetworkError) as error:
-            for alternate in alternates:
+            # What is no playlist is only told from a bad one where something else can be had in its place.
+            return await self.read(url) if not others else _playlist(await self.read(url))
+        except (HttpError, NetworkError, PlaylistError) as error:
+            for alternate in others:
                 try:
-                    copy = await self.read(alternate)
-                except (HttpError, NetworkError) as refusal:
+                    copy = _playlist(await self.read(alternate))
+                except (HttpError, NetworkError, PlaylistError) as refusal:
                     logger.info("a redundant copy is not there either: %s", refusal.message)
                     continue
                 self._known[url] = replace(copy, url=url)
@@ -118,6 +121,14 @@ class Root:
     def master(self) -> MultivariantPlaylist | None:
         """The multivariant playlist, or None when the source is a media playlist."""
         return self.playlist if isinstance(self.playlist, MultivariantPlaylist) else None
+
+
+def _playlist(document: Document) -> Document:
+    """The document when it begins like a playlist; else PlaylistError."""
+    what = why_not_playlist(document.data)
+    if what is not None:
+        raise PlaylistError(f"the server sends {what} where a playlist was asked for", url=document.url)
+    return document
 
 
 async def read_root(documents: Documents, source: Source) -> Root:

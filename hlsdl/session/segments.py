@@ -34,8 +34,10 @@ from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
+from hlsdl.session.together import together
 from hlsdl.session.versions import Versions
 from hlsdl.transfer.client import Client
+from hlsdl.transfer.fetching import no_whole_blocks
 from hlsdl.transfer.lane import Done
 from hlsdl.transfer.sink import MemorySink, Sink, Validator
 
@@ -74,6 +76,7 @@ class SegmentWork:
         *,
         title: str,
         allow_gaps: bool,
+        keys_are_given: bool = False,
         proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
@@ -81,6 +84,8 @@ class SegmentWork:
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
+        self._keys_are_given = keys_are_given
+        """Whether the program gives them, so that nothing need be at their addresses."""
         self._proven = proven or {}
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
@@ -186,8 +191,9 @@ class SegmentWork:
 
     async def _prove(self, again: DownloadPlan) -> None:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
-        for sample in samples(self._plan, again, sizes):
-            if not await self._is_as_stored(sample):
+        wanted = [one for one in samples(self._plan, again, sizes) if one.kind != "key" or not self._keys_are_given]
+        for sample, is_same in zip(wanted, await together(map(self._is_as_stored, wanted)), strict=True):
+            if not is_same:
                 raise other_bytes(sample.path)
 
     async def _is_as_stored(self, resource: Resource) -> bool:
@@ -238,7 +244,6 @@ class SegmentWork:
 
     def keep(self, resource: Resource, body: bytes, validator: Validator, done: Done) -> None:
         """Store a small whole body that came the short way."""
-        _require_whole_blocks(resource, len(body))
         self._writer.put_soon(resource.path, body, validator=validator, told=partial(self._kept, resource, done))
 
     def _kept(self, resource: Resource, done: Done, answer: Entry | BaseException) -> None:
@@ -256,7 +261,8 @@ class SegmentWork:
 
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
-        _require_whole_blocks(resource, sink.size)
+        if sink.size % resource.block:  # as a part of a file it comes past `fetching`
+            raise no_whole_blocks(resource)
         self._accept(resource, await sink.finish())
 
     def _accept(self, resource: Resource, entry: Entry) -> None:
@@ -306,10 +312,3 @@ class SegmentWork:
     def _tell_now(self) -> None:
         self._later = None
         self._tell(always=True)
-
-
-def _require_whole_blocks(resource: Resource, size: int) -> None:
-    """IntegrityError for what is encrypted whole and cannot be decrypted."""
-    if size % resource.block:
-        message = f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
-        raise IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")

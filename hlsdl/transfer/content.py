@@ -32,11 +32,12 @@ _JSON = re.compile(rb'(?:\{\s*["}]|\[\s*[\[{"\]])')
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]*")
 
 
-def why_not_media(beginning: bytes, *, may_be_empty: bool = False) -> str | None:
+def why_not_media(beginning: bytes, *, may_be_empty: bool = False, content_type: str | None = None) -> str | None:
     """Say what a body is when it is no media segment (half a sentence), or None when it may be one.
 
     `beginning` is the whole body or at least its first `SAMPLE` bytes. A WebVTT segment without cues is legal, some
-    packagers even write it without a byte (`may_be_empty`).
+    packagers even write it without a byte (`may_be_empty`). Text is no error page by itself, but text that is called
+    text, and not WebVTT, is nothing that plays.
     """
     if not beginning:
         return None if may_be_empty else "an empty body"
@@ -49,7 +50,9 @@ def why_not_media(beginning: bytes, *, may_be_empty: bool = False) -> str | None
         return "an XML error document"
     if _JSON.match(text):
         return "a JSON document"
-    return None
+    kind = (content_type or "").lower()
+    is_said = kind.startswith("text/") and not kind.startswith("text/vtt")
+    return "a text" if is_said and not text.startswith((b"WEBVTT", b"<")) else None
 
 
 def why_not_playlist(body: bytes) -> str | None:

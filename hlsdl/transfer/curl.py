@@ -47,6 +47,8 @@ TICKS = 8
 """Looks at the time for each time-out."""
 
 _FORBIDDEN = ("\r", "\n", "\0")
+_MET_THE_END = frozenset({52, 55, 56})
+"""Result codes: nothing came, or sending or receiving failed."""
 
 
 class CurlReply:
@@ -202,6 +204,9 @@ class CurlDoor:
         set_option(pycurl.HEADERFUNCTION, transfer.lines.append)
         set_option(pycurl.WRITEFUNCTION, transfer.on_body)
         handle.refusal = None
+        if handle.asks_anew:
+            handle.asks_anew = False
+            set_option(pycurl.FRESH_CONNECT, 0)
         if handle.proxy != proxy:
             handle.proxy = proxy
             set_proxy(handle.curl, proxy)
@@ -248,9 +253,10 @@ class CurlDoor:
 
     def ended(self, transfer: Transfer, code: int, message: str) -> None:
         """Libcurl is done with a transfer."""
-        handle = self._busy.pop(transfer, None)
-        if handle is None:
+        handle = self._busy.get(transfer)
+        if handle is None or self._asks_anew(transfer, handle, code):
             return
+        del self._busy[transfer]
         failure: HlsdlError | Setback | None = None
         if code:
             failure = handle.refusal or meaning(
@@ -265,6 +271,19 @@ class CurlDoor:
                 self._pins.pop(_pinned(transfer.question.url, handle.proxy), None)  # look up anew
         self._idle.append(handle)
         transfer.end(failure)
+
+    def _asks_anew(self, transfer: Transfer, handle: Handle, code: int) -> bool:
+        """Ask once more where a kept connection was closed under a request, which says nothing of the server.
+
+        libcurl has asked again by itself, but on the next kept connection, which may have met the same end.
+        """
+        met_the_end = code in _MET_THE_END and not transfer.lines and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+        if not met_the_end or handle.asks_anew or handle.refusal is not None or self._driver is None:
+            return False
+        handle.asks_anew = True
+        handle.curl.setopt(pycurl.FRESH_CONNECT, 1)
+        self._driver.start(handle.curl, transfer.finished)
+        return True
 
     # -- time ------------------------------------------------------------------------------------------------------
 

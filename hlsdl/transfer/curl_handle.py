@@ -99,7 +99,7 @@ class Adopted(Protocol):
 class Handle:
     """A reusable `pycurl.Curl`, and what was set on it last."""
 
-    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "curl", "headers", "pin", "proxy", "refusal")
+    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "asks_anew", "curl", "headers", "pin", "proxy", "refusal")
 
     def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
         self.curl = pycurl.Curl()
@@ -108,6 +108,8 @@ class Handle:
         self.headers: list[bytes] | None = None
         self.refusal: PolicyError | None = None
         """Why the last socket was not made."""
+        self.asks_anew = False
+        """Whether it asks again, and on a connection of its own."""
         self._adopted, self._receive_buffer = adopted, receive_buffer
         self._is_stream = True
         """Whether the socket made last is of TCP."""

@@ -60,6 +60,9 @@ class Fetch:
                 scraps = scraps + 1 if self._taken < LEAST_ANSWER else 0
                 if scraps >= MOST_SCRAPS:
                     raise Setback(self._in_scraps(), retries=1)
+            if self.sink.size % self.resource.block and self.hear is None:
+                await self.sink.restart()
+                raise Setback(no_whole_blocks(self.resource), retries=2)
         except Setback as setback:
             gained = self.sink.size - held
             kept = ranges.may_resume(self.sink.size, self.sink.validator, least=self.exchange.limits.resume_from)
@@ -212,7 +215,7 @@ class Fetch:
         if resource.kind in content.MEDIA:
             kind = opened.head.headers.get("content-type")
             empty_is_fine = not beginning and content.is_webvtt(resource.path, opened.url.path, content_type=kind)
-            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine)
+            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine, content_type=kind)
         elif resource.kind == "key":
             reason = content.why_not_key(beginning)
         if reason is not None:
@@ -365,6 +368,12 @@ class _Body:
                     retryable=True,
                 )
             )
+
+
+def no_whole_blocks(resource: Resource) -> IntegrityError:
+    """The error for what is encrypted whole and cannot be decrypted."""
+    message = f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
+    return IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")
 
 
 def cut_short(received: int, expected: int, url: str) -> NetworkError:

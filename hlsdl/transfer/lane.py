@@ -100,7 +100,7 @@ class Lane:
         resource, pace = known
         try:
             head = plain_head(request, min(resource.limit, self.keeper.most_bytes), self.exchange.limits)
-            if head is None:
+            if head is None or request.ready % resource.block:
                 self.crew.take_over(partial(self._go_on, request))
                 return
             del self._under_way[request]
@@ -159,4 +159,5 @@ def plain_head(request: UnderWay, most: int, limits: Limits) -> Head | None:
         return None
     if "set-cookie" in head.headers or "content-encoding" in head.headers:
         return None
-    return head if content.why_not_media(request.beginning) is None else None
+    reason = content.why_not_media(request.beginning, content_type=head.headers.get("content-type"))
+    return head if reason is None else None

@@ -5,7 +5,6 @@ A plain value without behaviour, so that the command line can build it before an
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,8 @@ from hlsdl.transfer.pauses import Pauses
 
 MOST_CONNECTIONS = 256
 MOST_RETRIES = 1000
+LONGEST_TIME = 1_000_000.0
+"""Seconds: eleven days."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,5 +76,5 @@ class TransferOptions:
                 raise UsageError(f"`{name}` is {told}")
         for name in ("timeout", "stall_timeout"):
             seconds = getattr(self, name)
-            if not (math.isfinite(seconds) and seconds > 0):
-                raise UsageError(f"`{name}` is no time: seconds, more than 0")
+            if not 0 < seconds <= LONGEST_TIME:  # nor is it NaN
+                raise UsageError(f"`{name}` is no time: seconds, more than 0 and at most {LONGEST_TIME:.0f}")

@@ -183,3 +183,17 @@ def test_a_background_failure_stops_the_work(desk: Desk, monkeypatch: pytest.Mon
     thread.join(4)
     with pytest.raises(DiskError, match="I/O error"):
         desk.store(2)
+
+
+def test_after_a_folder_was_moved_away_objects_are_stored_where_they_belong(desk: Desk, tmp_path: Path) -> None:
+    """The first checkpoint finds that the folder that is kept open is another one now."""
+    desk.store(1)
+    (tmp_path / VIDEO).rename(tmp_path / "moved")
+    desk.store(2)
+    assert (tmp_path / "moved" / segment_path(2).rpartition("/")[2]).exists()
+    desk.checkpointer.checkpoint()
+    assert desk.ledger.entries == {}
+    desk.store(2)
+    assert (tmp_path / segment_path(2)).read_bytes() == body(2)
+    desk.checkpointer.checkpoint()
+    assert list(desk.ledger.entries) == [segment_path(2)]

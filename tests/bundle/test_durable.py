@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +207,30 @@ def test_the_lock_is_exclusive_and_given_back(tmp_path: Path) -> None:
         first.release()
         BundleLock(folder, tmp_path).release()
     assert (tmp_path / "lock").read_bytes() == b""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forking is POSIX")
+def test_a_child_that_was_forked_keeps_no_lock(tmp_path: Path) -> None:
+    """Nor does it take its parent's away when it tidies up."""
+    with Folder.open(tmp_path) as folder:
+        lock = BundleLock(folder, tmp_path)
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            lock.release()
+            os.write(tell, b"x")
+            signal.pause()
+        os.read(told, 1)
+        try:
+            with pytest.raises(LockedError):
+                BundleLock(folder, tmp_path)
+            lock.release()
+            BundleLock(folder, tmp_path).release()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            for one in (told, tell):
+                os.close(one)
 
 
 def test_a_dead_process_leaves_no_lock(tmp_path: Path) -> None:

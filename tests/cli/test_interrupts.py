@@ -92,9 +92,36 @@ def test_under_nohup_a_closed_terminal_means_nothing() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_outside_of_a_task_it_is_a_keyboard_interrupt() -> None:
-    with Interruption(told=lambda: None), pytest.raises(KeyboardInterrupt):
+def test_work_outside_of_a_task_gets_a_keyboard_interrupt() -> None:
+    with Interruption(told=lambda: None) as interruption, pytest.raises(KeyboardInterrupt), interruption.working():
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_before_the_work_waits_for_it() -> None:
+    """Whoever reads the command line is not disturbed: classes are made there, and half of one is another error."""
+    with Interruption(told=lambda: None) as interruption:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted), interruption.working():
+            pytest.fail("the work has begun")
+
+
+def test_a_signal_after_the_work_changes_nothing() -> None:
+    async def work() -> str:
+        return "value"
+
+    with Interruption(told=lambda: None) as interruption:
+        with interruption.working():
+            assert interruption.run(work()) == "value"
+            os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.count == 1
+
+
+def test_a_second_signal_ends_whenever_it_comes() -> None:
+    ended: list[str] = []
+    with Interruption(told=lambda: None, end=lambda: ended.append("ended")):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert ended == ["ended"]
 
 
 def test_the_handlers_that_were_there_come_back() -> None:

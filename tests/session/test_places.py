@@ -11,7 +11,7 @@ import pytest
 
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, UsageError
+from hlsdl.errors import DiskError, IntegrityError, UsageError
 from hlsdl.session import places
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.places import find_bundle, place_for
@@ -88,3 +88,25 @@ def test_a_name_gets_so_many_numbers_and_no_more(tmp_path: Path, monkeypatch: py
     bundle(tmp_path / "a 2.movpkg", "https://other.test/2.m3u8")
     with pytest.raises(UsageError, match="too many bundles"):
         place_for("a", options)
+
+
+@pytest.mark.parametrize("left", ["boot.xml", "root.xml", "index.m3u8"])
+def test_what_starting_over_left_behind_is_taken_over(tmp_path: Path, left: str) -> None:
+    """Killed after the manifest was gone: the journal says that the folder is ours, and nothing says of which source."""
+    place = bundle(tmp_path / "big-film.movpkg", URL)
+    (place / "manifest.json").unlink()
+    (place / left).write_bytes(b"")
+    assert find_bundle(Source(url=URL), FetchOptions(output=place)) is None
+    assert place_for("big-film", FetchOptions(directory=tmp_path)) == place
+    (place / "journal.jsonl").unlink()
+    with pytest.raises(UsageError):
+        find_bundle(Source(url=URL), FetchOptions(output=place))
+
+
+def test_who_names_a_damaged_bundle_and_insists_may_start_it_over(tmp_path: Path) -> None:
+    place = bundle(tmp_path / "x.movpkg", URL)
+    (place / "manifest.json").write_text("{")
+    with pytest.raises(IntegrityError) as caught:
+        find_bundle(Source(url=URL), FetchOptions(output=place))
+    assert "--force" in (caught.value.hint or "")
+    assert find_bundle(Source(url=URL), FetchOptions(output=place, force=True)) == place

@@ -35,7 +35,7 @@ async def test_a_stream_declared_larger_than_the_disk_is_refused_before_its_firs
     monkeypatch.setattr(durable, "free_space", lambda _: FREE)
     with ScriptedOrigin() as origin:
         serve(origin)
-        with pytest.raises(hlsdl.DiskError, match="14400 MB are needed and 1000 MB are free"):
+        with pytest.raises(hlsdl.DiskError, match="14400 MB are needed, 67 MB must stay and 1000 MB are free"):
             await hlsdl.fetch(origin.url("/master.m3u8"), output=tmp_path / "film.movpkg")
         assert origin.count("/a.ts") == 0
 

@@ -283,6 +283,24 @@ def test_a_bundle_that_is_moved_in_the_middle_stays_whole_where_it_is(
     require_goes_on(origin, url, moved, set(range(len(TRUTH))))
 
 
+@pytest.mark.parametrize("phase", ["middle", "resume"])
+def test_a_stream_whose_folder_is_moved_away_is_not_sealed_and_comes_again(
+    origin: ScriptedOrigin, tmp_path: Path, phase: str
+) -> None:
+    """Row 92: what is stored in it is not in the bundle any more, and must not be fetched for ever."""
+    bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
+    if phase == "resume":
+        asyncio.run(begun(origin, url, bundle))
+    origin.script(f"/v/{HELD}.ts", Hold(go))
+    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
+    until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
+    next(bundle.glob("0-*")).rename(tmp_path / "moved")
+    go.set()
+    require_told(wait(process), 8)
+    assert hlsdl("fetch", url, "-o", bundle).code == 0
+    require_whole(bundle, TRUTH)
+
+
 def test_a_file_system_that_knows_no_case_and_no_modes_holds_a_bundle(
     origin: ScriptedOrigin, film: Path, disk: Callable[..., Path]
 ) -> None:

@@ -331,3 +331,69 @@ async def test_a_run_that_ended_before_its_first_segment_is_gone_on_with_too(tmp
         origin.always("/v/index.m3u8", Status(403))
         bundle = await library.fetch(url, output=tmp_path / "a.movpkg", renew=renew)
     assert (bundle.title, renewed, stored(bundle.path)) == ("The Film", [url], TRUTH)
+
+
+@pytest.mark.parametrize("failure", [TimeoutError(), ValueError("a bug")], ids=str)
+async def test_a_program_that_fails_to_give_a_new_url_leaves_the_refusal(tmp_path: Path, failure: Exception) -> None:
+    async def renew(url: str) -> str:
+        raise failure
+
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("*", rule := Signed(8))
+        rule.is_shut = True
+        origin.always("/v/index.m3u8", Once(Status(403)))
+        with pytest.raises(HttpError) as caught:
+            await library.fetch(url, output=tmp_path, connections=2, renew=renew)
+    assert caught.value.http_status == 403
+
+
+class Once:
+    """Nothing the first time, then what is given."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour, self.asked = behaviour, 0
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        self.asked += 1
+        return answer if self.asked == 1 else self.behaviour.apply(request, answer)
+
+
+@pytest.mark.parametrize(("key", "is_same"), [(bytes(range(16)), True), (bytes(16), False)], ids=["same", "other"])
+def test_a_key_at_another_place_must_be_the_same_key(tmp_path: Path, key: bytes, is_same: bool) -> None:
+    """Segments encrypted anew keep their URLs; only where their key is tells that something has changed."""
+
+    def encrypted(name: str) -> bytes:
+        return playlist().replace(b"#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{name}"\n#EXTINF'.encode(), 1)
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("a.key"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        origin.add("/v/a.key", bytes(range(16)))
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.clear_requests()
+        origin.always(f"/v/{SEGMENTS - 1}.ts")
+        origin.add("/v/index.m3u8", encrypted("b.key"))
+        origin.add("/v/b.key", key)
+        done = hlsdl("fetch", url, "-o", bundle)
+        assert (done.code, origin.count("/v/b.key")) == ((0, 1) if is_same else (8, 1))
+        assert origin.count("/v/0.ts") == 0
+    assert is_same or "has changed since its download began" in done.err
+
+
+async def test_a_copy_takes_over_where_the_first_playlist_is_a_page(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, ScriptedOrigin() as other:
+        serve(origin)
+        copy = serve(other)
+        lines = ["#EXTM3U", *2 * ["#EXT-X-STREAM-INF:BANDWIDTH=9"]]
+        lines[2:2], lines[4:4] = [origin.url("/v/index.m3u8")], [copy]
+        origin.add("/m.m3u8", "\n".join([*lines, ""]).encode())
+        origin.always("/v/index.m3u8", Html())
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path, allow_private=True)
+        assert stored(bundle.path) == TRUTH
+        other.always("/v/index.m3u8", Html())
+        with pytest.raises(library.PlaylistError):
+            await library.fetch(origin.url("/m.m3u8"), output=tmp_path / "b.movpkg", allow_private=True)

@@ -67,6 +67,23 @@ async def test_the_same_wish_again_asks_for_nothing(origin: ScriptedOrigin, tmp_
     assert origin.requests == []
 
 
+@pytest.mark.parametrize("lost", ["0-*/*.m4s", "journal.jsonl", "index.m3u8", "1-*/index.m3u8"])
+def test_the_same_wish_brings_back_what_was_lost(origin: ScriptedOrigin, tmp_path: Path, lost: str) -> None:
+    """A bundle that says of itself that it is complete is believed when all is there."""
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr").code == 0
+    files = sorted(bundle.glob(lost))
+    assert files
+    for file in files:
+        file.unlink()
+    origin.clear_requests()
+    done = hlsdl("fetch", url, "-o", bundle, "--no-hdr", "--json")
+    assert (done.code, done.document["state"], done.document["playable_offline"]) == (0, "complete", True)
+    asked = [one.path for one in origin.requests if one.path.endswith((".m4s", ".mp4"))]
+    assert len(asked) == (len(files) if lost.endswith(".m4s") else 0)
+    assert hlsdl("verify", bundle).code == 0
+
+
 async def test_the_library_remembers_the_size_that_the_bundle_has(origin: ScriptedOrigin, tmp_path: Path) -> None:
     """However it came to be: fetched, there already, or added to; and whatever else lies in it."""
     url, place = origin.url("/film/master.m3u8"), tmp_path / "A.movpkg"

@@ -676,6 +676,38 @@ async def test_a_key_provider_that_gives_no_key_fails_the_task(tmp_path: Path) -
                 await task
 
 
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (TimeoutError(), "raised `TimeoutError`"),
+        (asyncio.CancelledError(), "was cancelled"),
+        (ValueError("a secret"), "raised `ValueError`"),
+        ("0123456789abcdef", "gave `str`"),
+        (hlsdl.ContentKeyError("no licence"), "no licence"),
+    ],
+    ids=str,
+)
+async def test_what_a_key_provider_does_wrong_is_said_to_be_its_own(
+    tmp_path: Path, failure: BaseException | str, told: str
+) -> None:
+    class Provider:
+        async def provide(self, request: hlsdl.KeyRequest) -> Any:
+            if isinstance(failure, BaseException):
+                raise failure
+            return failure
+
+    with ScriptedOrigin() as origin:
+        text = '#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF:4,\n0.ts\n#EXT-X-ENDLIST\n'
+        origin.add("/v/index.m3u8", text.encode())
+        async with hlsdl.AssetDownloadSession() as session:
+            asset = hlsdl.Asset(origin.url("/v/index.m3u8"), key_provider=Provider())
+            task = session.make_asset_download_task(hlsdl.DownloadConfiguration(asset=asset, destination=tmp_path))
+            task.resume()
+            with pytest.raises(hlsdl.ContentKeyError, match=told) as caught:
+                await asyncio.wait_for(task, 20)
+    assert "secret" not in str(caught.value)
+
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 

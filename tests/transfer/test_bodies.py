@@ -201,6 +201,20 @@ async def test_an_unasked_206_counts_only_when_it_is_the_whole(origin: ScriptedO
     assert body.data == PLAYLIST
 
 
+async def test_what_is_encrypted_and_no_whole_number_of_blocks_is_asked_for_again(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    url, sink = origin.add("/a.ts", bytes(1600)), MemorySink()
+    encrypted = replace(segment(url), block=16)
+    origin.script("/a.ts", Body(bytes(1599), etag='"a"'))
+    await make_client(url).fetch(encrypted, sink)
+    assert (len(sink.data), origin.count("/a.ts")) == (1600, 2)
+    origin.always("/a.ts", Body(bytes(1599), etag='"a"'))
+    with pytest.raises(IntegrityError, match="16-byte blocks"):
+        await make_client(url).fetch(encrypted, MemorySink())
+    assert origin.count("/a.ts") == 5
+
+
 async def test_a_segment_that_stays_compressed_is_tried_twice(origin: ScriptedOrigin, make_client: MakeClient) -> None:
     """Row 13."""
     url = origin.add("/a.ts", PACKETS)

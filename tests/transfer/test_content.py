@@ -45,6 +45,23 @@ def test_media_is_let_through_whatever_it_begins_with(body: bytes) -> None:
     assert why_not_media(body) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "reason"),
+    [
+        (b"Forbidden, go away please.\n", "text/plain", "a text"),
+        (b"error code: 1020", "Text/HTML; charset=utf-8", "a text"),
+        (b"Forbidden, go away please.\n", "video/mp2t", None),
+        (b"Forbidden, go away please.\n", None, None),
+        (b"WEBVTT\n\n", "text/plain", None),
+        (b"00:01.000 --> 00:02.000\nhello\n", "text/vtt", None),
+        (b"G" + bytes(187), "text/html", None),
+        (b"G\x81\x02\xff" * 47, "text/plain", None),
+    ],
+)
+def test_text_that_is_called_text_is_no_media(body: bytes, kind: str | None, reason: str | None) -> None:
+    assert why_not_media(body, content_type=kind) == reason
+
+
 def test_no_encrypted_segment_is_taken_for_an_error_page() -> None:
     chance = random.Random(8216)
     for beginning in (b'{"', b"[{", b"<html>", b"<!doctype html>"):

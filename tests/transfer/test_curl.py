@@ -22,7 +22,7 @@ from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.errors import NetworkError, PolicyError, UsageError
-from hlsdl.testing import LocalAuthority, Longer, ScriptedOrigin, Silence, Stall
+from hlsdl.testing import HangUp, Hold, LocalAuthority, Longer, ScriptedOrigin, Silence, Stall
 from hlsdl.transfer import curl_handle, transport
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.curl import CurlDoor
@@ -236,6 +236,28 @@ async def test_closing_does_not_wait_for_look_ups(monkeypatch: pytest.MonkeyPatc
     await client.__aexit__(None, None, None)
     assert not has_ended.is_set()
     let_go.set()
+
+
+async def test_where_all_kept_connections_were_closed_a_new_one_is_made(origin: ScriptedOrigin) -> None:
+    """libcurl itself goes from one kept connection to the next, and gives up after six."""
+    url, go_on = origin.add("/a", BODY), threading.Event()
+    origin.always("/a", Hold(go_on))
+    async with Client(TransferOptions(proxy="", retries=0, connections=12), url) as client:
+        work = [client.fetch(segment(url), MemorySink()) for _ in range(10)]
+        gathered = asyncio.gather(*work)
+        while origin.count("/a") < 10:
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await gathered
+        origin.clear_requests()
+        hung = origin.add("/b", BODY)
+        origin.script("/b", *[HangUp()] * 6)
+        sink = MemorySink()
+        await client.fetch(segment(hung), sink)
+        assert (sink.data, origin.count("/b")) == (BODY, 7)
+        origin.script("/b", *[HangUp()] * 8)
+        with pytest.raises(NetworkError):
+            await client.fetch(segment(hung), MemorySink())
 
 
 @pytest.mark.parametrize("sign", ["\r", "\n", "\0", "\r\nX-Evil: 1"])
