@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from commands import hlsdl, start
 
-from hlsdl.testing import ScriptedOrigin
+from hlsdl.testing import Hold, ScriptedOrigin
 
 SEGMENTS = 60
 SIZE = 20_000
@@ -128,12 +129,12 @@ def test_two_interrupts_end_at_once_and_the_bundle_is_still_sound(tmp_path: Path
 
 def test_a_second_process_on_the_same_bundle_is_told_so(tmp_path: Path) -> None:
     bundle = tmp_path / "b.movpkg"
-    with ScriptedOrigin(delay=0.05) as origin:
+    with ScriptedOrigin() as origin:
         url = serve(origin)
+        origin.script("/v/30.ts", Hold(threading.Event()))
         process = start("fetch", url, "-o", bundle)
         try:
             wait_until_some_are_stored(bundle, 3)
-            origin.delay = 30
             second = hlsdl("fetch", url, "-o", bundle, "--json")
         finally:
             os.killpg(process.pid, signal.SIGKILL)

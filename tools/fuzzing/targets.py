@@ -13,7 +13,7 @@ from hlsdl.access.cookies import read_cookies_txt, read_set_cookie
 from hlsdl.access.urls import join_location, read_url
 from hlsdl.bundle.journal import Entry, Opening, compact_journal, drop_line, entry_line, opening_line, replay
 from hlsdl.bundle.layout import is_object_path
-from hlsdl.bundle.manifest import DerivedFile, Document, Manifest, StoredKey, StoredStream, WrittenIn
+from hlsdl.bundle.manifest import DerivedFile, Manifest, StoredDocument, StoredKey, StoredStream, WrittenIn
 from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PlaylistError, PolicyError, SelectionError, UsageError
 from hlsdl.planning.local_playlists import local_media_playlist, local_multivariant_playlist
 from hlsdl.planning.plan import make_plan
@@ -21,7 +21,7 @@ from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import select, select_media
 from hlsdl.playlist import ByteRange, MediaPlaylist, MultivariantPlaylist, PlaylistText, parse_playlist
 from hlsdl.session.wishes import last_wish, same_wishes
-from hlsdl.transfer.ranges import Take, Wanted, may_resume, read_range_answer, read_validator
+from hlsdl.transfer.ranges import Take, Wanted, is_whole, may_resume, read_range_answer, read_validator
 from hlsdl.transfer.sink import Validator
 
 URL = "https://media.example/films/1/playlist.m3u8?token=t"
@@ -141,7 +141,7 @@ def manifests() -> list[bytes]:
         final_url=URL,
         choices={"wishes": [{"min_size": [640, 360], "audio": ["en"], "hdr": False, "max_bitrate": 900000}]},
         streams=(stream,),
-        documents=(Document(path="Data/m.m3u8", url=URL, final_url=URL, category="master"),),
+        documents=(StoredDocument(path="Data/m.m3u8", url=URL, final_url=URL, category="master"),),
         keys=(StoredKey(path="keys/K.key", url=URL),),
         files=(DerivedFile(path="index.m3u8", size=10, sha256=SHA),),
         journal_bytes=10,
@@ -188,6 +188,9 @@ def run_ranges(data: bytes) -> str:
         validator = Validator(etag='"a"', strong=True)
         wanted = Wanted(byte_range=byte_range, held=held, validator=validator if held else None)
         wanted.headers()
+        if status == 206 and not wanted.asks_for_range and not is_whole(headers, length):
+            verdicts.append("refused")  # as `exchange` does
+            continue
         decision = read_range_answer(wanted, status=status, headers=headers, content_length=length, slice_limit=10**6)
         verdicts.append(type(decision).__name__)
         if isinstance(decision, Take):
