@@ -81,20 +81,23 @@ class BundleWriter:
         self._gatherer = Gatherer("hlsdl-disk-small", self._store.store_all)
 
     @classmethod
-    def open(cls, path: Path, *, force: bool = False, known: JournalState | None = None) -> BundleWriter:
+    def open(
+        cls, path: Path, *, force: bool = False, anew: bool = False, known: JournalState | None = None
+    ) -> BundleWriter:
         """Open or make the bundle at `path` (folders are made as needed), take its lock, and recover it.
 
-        `force` starts over: what is ours goes, other files stay. `known` is what a reader found in the journal a moment
-        ago; it is read again, but gone through only when it has changed. Raises LockedError when another process works
-        on it, UsageError when something else is there, DiskError, PolicyError, and IntegrityError for an unreadable
-        manifest.
+        `force` starts over: what is ours goes, other files stay. `anew` does so where a journal has no manifest: nobody
+        can say then whose the objects are. `known` is what a reader found in the journal a moment ago; it is read
+        again, but gone through only when it has changed. Raises LockedError when another process works on it,
+        UsageError when something else is there, DiskError, PolicyError, and IntegrityError for an unreadable manifest.
         """
         root = _open_or_make(path)
         lock: BundleLock | None = None
         try:
             _require_bundle_or_nothing(path, root)
             lock = BundleLock(root, path)
-            if force:
+            has_lost_its_manifest = root.status(MANIFEST) is None and root.status(JOURNAL) is not None
+            if force or (anew and has_lost_its_manifest):
                 start_over(root)
             return cls(path, root, lock, known=known)
         except BaseException:
@@ -261,9 +264,14 @@ def read_path(root: Folder, path: str, *, limit: int) -> bytes:
 
 
 def start_over(root: Folder) -> None:
-    """Remove everything of a bundle that is ours, the manifest first and the journal last; other files stay."""
+    """Remove everything of a bundle that is ours; other files stay.
+
+    The journal is emptied first and removed last: a folder with an empty one and no manifest is known for what it is.
+    """
     state = load_journal(root)
     listed = _paths_of_manifest(root) | set(state.entries)
+    with translating(JOURNAL):
+        durable.replace_durably(root, JOURNAL, b"")
     contents.remove_file(root, MANIFEST)
     with translating(contents.ROOT):
         found = contents.sizes_below(root)
@@ -280,11 +288,10 @@ def _paths_of_manifest(root: Folder) -> set[str]:
     with translating(MANIFEST):
         if root.status(MANIFEST) is None:
             return set()
-        data = durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)
-    try:
-        manifest = Manifest.decode(data)
-    except IntegrityError:
-        return set()
+        try:
+            manifest = Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
+        except IntegrityError:
+            return set()
     return {item.path for items in (manifest.files, manifest.documents, manifest.keys) for item in items}
 
 

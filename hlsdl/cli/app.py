@@ -17,13 +17,13 @@ import typer
 from typer.main import get_command
 
 from hlsdl.cli import doctor, downloads, library, shelf
-from hlsdl.cli.failures import interrupted, usage_error
+from hlsdl.cli.failures import interrupted, usage_error, was_interrupted
 from hlsdl.cli.flags import CommonFlags
 from hlsdl.cli.help import HelpfulCommand, HelpfulGroup
 from hlsdl.cli.interrupts import SIGNALS, Interruption
 from hlsdl.cli.parameters import Invocation, Job, with_groups
 from hlsdl.cli.terminal import Terminal, let_go_of_streams
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.errors import UsageError
 
 ABOUT = "Keep HLS streams offline: choose, fetch, verify and play, with nothing lost on the way."
 CODES = "Exit codes: 0 done, 2 usage, 3 network, 4 refused by the server … (docs/exit-codes.md)"
@@ -143,9 +143,7 @@ def main(arguments: Sequence[str] | None = None, *, came: Sequence[int] = ()) ->
         try:
             return downloads.report(interrupted(), terminal) if came else _run(line, terminal, interruption)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last door: told as a sentence, with its code
-            # Whoever was interrupted while it built something may have made another error of it.
-            is_ours = isinstance(error, HlsdlError) or not interruption.count
-            return downloads.report(error if is_ours else interrupted(), terminal)
+            return downloads.report(interrupted() if was_interrupted(error) else error, terminal)
 
 
 def run(came: Sequence[int] = ()) -> NoReturn:

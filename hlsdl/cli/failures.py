@@ -39,6 +39,18 @@ def interrupted() -> Interrupted:
     return error
 
 
+def was_interrupted(error: BaseException) -> bool:
+    """Whether this is a `KeyboardInterrupt`, or what somebody made of one who was building something just then."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen and not isinstance(cause, HlsdlError):
+        if isinstance(cause, KeyboardInterrupt):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
 def usage_error(error: Exception, *, command: str) -> UsageError:
     """Return what Typer says about a command line, in our words. `command` is how far the line was understood."""
     hint = f"`{command} --help` shows how it is used"

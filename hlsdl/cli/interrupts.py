@@ -104,9 +104,9 @@ class Interruption:
         self.count += 1
         if self.count > 1:
             self._end()
-        elif not self._is_working or self._has_worked:
+        elif not self._is_working or self._has_worked or (self._task is not None and self._task.done()):
             return  # `working` looks at the count; what has been done needs no interrupting
-        elif self._task is None or self._loop is None or self._task.done():
+        elif self._task is None or self._loop is None:
             raise KeyboardInterrupt
         else:
             # The handler runs between two bytecodes of anything, a write to stderr included: act on the loop instead.

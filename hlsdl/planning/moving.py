@@ -8,14 +8,14 @@ are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from hlsdl.errors import IntegrityError
 from hlsdl.planning.naming import place_of
-from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
+from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan, stored_key_path
 from hlsdl.planning.selection import StreamSource
-from hlsdl.playlist.models import Segment
+from hlsdl.playlist.models import Key, Segment
 
 CHANGED_HINT = "`--force` starts over with the stream as it is now; another -o path keeps what is here"
 
@@ -29,6 +29,8 @@ def moved(plan: DownloadPlan, now: DownloadPlan) -> DownloadPlan:
     require_same_streams([one.source for one in plan.streams], [one.source for one in now.streams])
     streams = tuple(moved_stream(old, new) for old, new in zip(plan.streams, now.streams, strict=True))
     keys = _moved_keys(plan, now)
+    if plan.inline_keys() != now.inline_keys():
+        raise _changed("the keys in its playlists are other ones", "")
     data = {resource.path: resource for resource in now.data}
     return replace(plan, streams=streams, keys=keys, data=tuple(data.get(one.path, one) for one in plan.data))
 
@@ -46,6 +48,22 @@ def moved_stream(old: StreamPlan, new: StreamPlan) -> StreamPlan:
         replace(resource, url=other.url) for resource, other in zip(old.resources, new.resources, strict=True)
     )
     return replace(old, resources=resources)
+
+
+def with_copy(plan: DownloadPlan, stream: StreamPlan, copy: DownloadPlan) -> DownloadPlan:
+    """The plan with one stream, and its keys, at a redundant copy, which was planned alone.
+
+    Raises:
+        IntegrityError: it is another stream, or another encode of it.
+    """
+    alone = make_plan([(stream.source, stream.playlist)])
+    there = moved(alone, copy)
+    urls = {key.path: key.url for key in there.keys}
+    return replace(
+        plan,
+        streams=tuple(there.streams[0] if one.id == stream.id else one for one in plan.streams),
+        keys=tuple(replace(key, url=urls.get(key.path, key.url)) for key in plan.keys),
+    )
 
 
 def what_differs(old: StreamPlan, new: StreamPlan) -> str | None:
@@ -119,27 +137,50 @@ def _changed(difference: str, url: str) -> IntegrityError:
 
 
 def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) -> tuple[Resource, ...]:
-    """The objects to compare before another place is believed to have the same streams: the smallest segment of each,
-    and each key that is at another place.
+    """The objects to compare before another place is believed to have the same streams: one segment of each stream, and
+    a key that no finished segment speaks for.
 
     Playlists of equal shape prove nothing about the bytes. Where only the query differs it is the same place with
-    another token; where the path or the host differs, one finished segment is asked for again and must be the same.
-    Segments that were encrypted anew have other bytes under their very URLs, but keep their key where it was.
+    another token; where the path or the host differs, the smallest finished segment is asked for again and must be the
+    same. Segments that were encrypted anew may have other bytes under their very URLs: where a key is at another place,
+    it is a segment under that key.
 
     Args:
         plan: the URLs of then.
         now: the URLs of now.
         stored: path -> size of what is finished.
     """
+    moved_keys = {old.path for old, new in zip(plan.keys, now.keys, strict=True) if _is_elsewhere(old, new)}
     chosen: list[Resource] = []
+    spoken_for: set[str] = set()
     for old, new in zip(plan.streams, now.streams, strict=True):
         pairs = [(one, other) for one, other in zip(old.resources, new.resources, strict=True) if one.kind == "segment"]
-        if any(one.url != other.url and place_of(one.url) != place_of(other.url) for one, other in pairs):
-            finished = [other for one, other in pairs if one.path in stored]
-            chosen += sorted(finished, key=lambda one: stored[one.path])[:1]
-    keys = zip(plan.keys, now.keys, strict=True)
-    chosen += [new for old, new in keys if old.path in stored and place_of(old.url) != place_of(new.url)]
-    return tuple(chosen)
+        finished = [other for one, other in pairs if one.path in stored]
+        under = _under_keys(old, moved_keys) if moved_keys else {}
+        under_moved = [one for one in finished if one.path in under]
+        spoken_for.update(*(under[one.path] for one in under_moved))
+        if not under_moved and not any(_is_elsewhere(one, other) for one, other in pairs):
+            continue
+        chosen += sorted(under_moved or finished, key=lambda one: stored[one.path])[:1]
+    unproven = [one for one in now.keys if one.path in moved_keys - spoken_for and one.path in stored]
+    return (*chosen, *unproven[:1])
+
+
+def _is_elsewhere(one: Resource, other: Resource) -> bool:
+    return one.url != other.url and place_of(one.url) != place_of(other.url)
+
+
+def _under_keys(stream: StreamPlan, paths: Collection[str]) -> dict[str, frozenset[str]]:
+    """Path of each segment that is encrypted with one of the keys at `paths` -> the paths of those keys."""
+    of_sets: dict[tuple[Key, ...], frozenset[str]] = {}
+    under: dict[str, frozenset[str]] = {}
+    for segment in stream.playlist.segments:
+        used = of_sets.get(segment.keys)
+        if used is None:
+            used = of_sets[segment.keys] = frozenset(filter(None, map(stored_key_path, segment.keys))) & set(paths)
+        if used and not segment.gap:
+            under[f"{stream.id}/{stream.files[segment.line]}"] = used
+    return under
 
 
 def same_urls(plan: DownloadPlan, other: DownloadPlan, paths: Sequence[str]) -> bool:

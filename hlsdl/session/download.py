@@ -7,9 +7,10 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,8 @@ from hlsdl.session.segments import OF_THE_ORIGIN, Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
+
+logger = logging.getLogger(__name__)
 
 LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
 """How often, and after how many seconds, a name is looked at again that another run took before it said for which
@@ -112,22 +115,20 @@ async def download(
             await fetch_keys(client, writer, contents.plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
-            work = SegmentWork(
-                client,
-                writer,
-                moves,
-                title=contents.title,
-                allow_gaps=options.allow_gaps,
-                keys_are_given=options.key_provider is not None,
-                proven=proven,
-                emit=emit,
-            )
+            work = _segment_work(client, writer, moves, options, proven=proven, title=contents.title, emit=emit)
             arrived = await work.fetch()
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
             bundle = _sealed(writer)
     return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
+
+
+def _segment_work(
+    client: Client, writer: BundleWriter, moves: Moves, options: FetchOptions, **given: Any
+) -> SegmentWork:
+    gaps, keys = options.allow_gaps, options.key_provider is not None
+    return SegmentWork(client, writer, moves, allow_gaps=gaps, keys_are_given=keys, **given)
 
 
 def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
@@ -203,7 +204,7 @@ async def _writing(
         if existing is None and options.output is None and (begun := find_bundle(source, options)) is not None:
             raise LockedError(f"another run began `{begun}` a moment ago", hint="wait for it, then run this again")
         try:
-            writer = BundleWriter.open(path, force=existing is not None and before is None, known=known)
+            writer = BundleWriter.open(path, force=existing is not None and before is None, anew=True, known=known)
         except LockedError:
             if existing is not None or options.output is not None:
                 raise
@@ -225,8 +226,10 @@ async def _writing(
         # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
         # seconds' work survive a power cut. There is at most one writer here, and the first error tells the story.
         for writer in opened:
-            with suppress(HlsdlError):
+            try:
                 await in_thread(writer.close)
+            except HlsdlError as error:
+                logger.warning("the bundle cannot be closed either: %s", error.message)
         raise
     await in_thread(opened[0].close)
 
@@ -238,7 +241,7 @@ async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, 
             continue
         try:
             body = await client.read(item.url, kind="data", limit=item.limit)
-        except OF_THE_ORIGIN as error:
+        except (*OF_THE_ORIGIN, DiskError) as error:  # a file beside a local playlist may not be there
             emit(events.Warned(task=contents.title, message=f"session data is left out: {error.message}"))
             continue
         await in_thread(writer.put, item.path, body.data)

@@ -67,7 +67,7 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
 
 
 async def _provided(provider: KeyProvider, request: KeyRequest) -> bytes | None:
-    """What the app's own code gives; whatever it raises is said to be its own."""
+    """What the app's own code gives. An HlsdlError of its is raised as it is, anything else is said to be its own."""
     try:
         data = await provider.provide(request)
     except HlsdlError:

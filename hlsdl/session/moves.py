@@ -55,12 +55,12 @@ class Moves:
         except HttpError as refusal:
             return await self._read_from(await _renewed(self._renew, self._contents.source.url, refusal))
 
-    async def read_copy(self, stream: StreamPlan, url: str) -> StreamPlan:
-        """The stream's redundant copy at `url`, planned like the stream itself."""
+    async def read_copy(self, stream: StreamPlan, url: str) -> DownloadPlan:
+        """The stream's redundant copy at `url`, planned alone, like the stream itself."""
         root = self._contents.root
         variables = root.master.variables if root.master else {}
         playlist = await read_stream(Documents(self._client), replace(stream.source, url=url), variables)
-        return make_plan([(stream.source, playlist)]).streams[0]
+        return make_plan([(stream.source, playlist)])
 
     async def _read_from(self, url: str) -> DownloadPlan:
         documents, then = Documents(self._client), self._contents

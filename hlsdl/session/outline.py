@@ -86,7 +86,8 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
         plan = await read_streams(documents, root, selection)
         refuse_unfinished(plan)
         refuse_empty(plan)
-        for one in (*plan.keys, *plan.resources):
+        asked_for = plan.resources if options.key_provider else (*plan.keys, *plan.resources)
+        for one in asked_for:
             client.require_allowed(one.url)
         await look_at_inline_keys(client, plan)
     obstacles = (

@@ -116,10 +116,11 @@ def _is_free(place: Path) -> bool:
             raise UsageError(f"`{str(place)!a}` cannot be a path") from None
         try:
             names = {one.name for one in place.iterdir()}
+            is_emptied = JOURNAL in names and (place / JOURNAL).lstat().st_size == 0
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return False
-    begun_anew = {JOURNAL, INDEX, ROOT_XML, BOOT_XML} if JOURNAL in names else set()
-    return MANIFEST not in names and all(name in begun_anew or is_first_moment_name(name) for name in names)
+    ours = {JOURNAL, INDEX, ROOT_XML, BOOT_XML} if is_emptied else {JOURNAL}
+    return MANIFEST not in names and all(name in ours or is_first_moment_name(name) for name in names)
 
 
 def _source_there(place: Path) -> str | None:

@@ -124,9 +124,9 @@ class Root:
 
 
 def _playlist(document: Document) -> Document:
-    """The document when it begins like a playlist; else PlaylistError."""
+    """The document when it begins like a playlist, or is one bare WebVTT file; else PlaylistError."""
     what = why_not_playlist(document.data)
-    if what is not None:
+    if what is not None and not _is_webvtt(document):
         raise PlaylistError(f"the server sends {what} where a playlist was asked for", url=document.url)
     return document
 
@@ -268,12 +268,16 @@ def refuse_protected(plan: DownloadPlan) -> None:
 
 def _parse_stream(stream: StreamSource, document: Document, variables: Mapping[str, str]) -> MediaPlaylist | None:
     """The stream's playlist; None for a subtitle rendition that is one bare WebVTT file."""
-    if stream.kind == "subtitles" and document.data.removeprefix(b"\xef\xbb\xbf").startswith(WEBVTT_SIGNATURE):
+    if stream.kind == "subtitles" and _is_webvtt(document):
         return None
     playlist = parse_playlist(
         document.data, document.final_url, requested_url=document.url, imported=variables, limits=LIMITS
     )
     return _media(playlist, stream)
+
+
+def _is_webvtt(document: Document) -> bool:
+    return document.data.removeprefix(b"\xef\xbb\xbf").startswith(WEBVTT_SIGNATURE)
 
 
 def _media(playlist: MultivariantPlaylist | MediaPlaylist, stream: StreamSource) -> MediaPlaylist:

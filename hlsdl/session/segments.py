@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from hlsdl.bundle.durable import require_space
@@ -19,6 +19,7 @@ from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import (
+    ContentKeyError,
     HlsdlError,
     HttpError,
     IntegrityError,
@@ -27,14 +28,13 @@ from hlsdl.errors import (
     PlaylistError,
     PolicyError,
 )
-from hlsdl.planning.moving import moved_stream, other_bytes, same_urls, samples
+from hlsdl.planning.moving import other_bytes, same_urls, samples, with_copy
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
 from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
-from hlsdl.session.together import together
 from hlsdl.session.versions import Versions
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.fetching import no_whole_blocks
@@ -191,8 +191,15 @@ class SegmentWork:
 
     async def _prove(self, again: DownloadPlan) -> None:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
-        wanted = [one for one in samples(self._plan, again, sizes) if one.kind != "key" or not self._keys_are_given]
-        for sample, is_same in zip(wanted, await together(map(self._is_as_stored, wanted)), strict=True):
+        for sample in samples(self._plan, again, sizes):
+            try:
+                is_same = (sample.kind == "key" and self._keys_are_given) or await self._is_as_stored(sample)
+            except (HttpError, ContentKeyError) as refusal:
+                if sample.kind != "key":
+                    raise
+                # It may be given once only, or to whoever signs in; what is stored stays what it was.
+                self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")
+                continue
             if not is_same:
                 raise other_bytes(sample.path)
 
@@ -228,9 +235,7 @@ class SegmentWork:
         while stream is not None and copies:
             url = copies.pop(0)
             try:
-                other = moved_stream(stream, await self._moves.read_copy(stream, url))
-                streams = tuple(other if one.id == stream.id else one for one in self._plan.streams)
-                plan = replace(self._plan, streams=streams)
+                plan = with_copy(self._plan, stream, await self._moves.read_copy(stream, url))
                 await self._prove(plan)
             except OF_THE_ORIGIN as refusal:
                 self._warn(f"a redundant copy cannot take over: {refusal.message}")

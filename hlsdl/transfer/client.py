@@ -150,7 +150,7 @@ class Client:
         """Say whether `fetch` may ask for `url`, as far as that can be seen without a look-up.
 
         Raises:
-            PolicyError, LimitError: as `fetch` would.
+            PolicyError, LimitError, DiskError: as `fetch` would.
         """
         if is_file_url(url):
             self._files.permitted(url)

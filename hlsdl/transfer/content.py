@@ -1,7 +1,8 @@
 """What a body must look like: an error page is no segment, and a key has 16 bytes.
 
 Pure. Bytes are believed, not names or content types: many origins serve segments as `text/html` or `.jpg`. Text is
-recognised only when the beginning is text throughout, since an encrypted segment may begin with any bytes.
+recognised only when the beginning is text throughout, since an encrypted segment may begin with any bytes; and text
+that might be anything is refused only where the origin itself calls it text.
 """
 
 from __future__ import annotations

@@ -277,6 +277,8 @@ class CurlDoor:
 
         libcurl has asked again by itself, but on the next kept connection, which may have met the same end.
         """
+        if self._options.http2 or self._options.http3:
+            return False  # one connection for all: there a second stream on a new one is no rarity, and made none anew
         met_the_end = code in _MET_THE_END and not transfer.lines and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
         if not met_the_end or handle.asks_anew or handle.refusal is not None or self._driver is None:
             return False

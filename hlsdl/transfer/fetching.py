@@ -62,7 +62,8 @@ class Fetch:
                     raise Setback(self._in_scraps(), retries=1)
             if self.sink.size % self.resource.block and self.hear is None:
                 await self.sink.restart()
-                raise Setback(no_whole_blocks(self.resource), retries=2)
+                # A byte range has the length that the playlist says.
+                raise Setback(no_whole_blocks(self.resource), retries=0 if self.resource.byte_range else 2)
         except Setback as setback:
             gained = self.sink.size - held
             kept = ranges.may_resume(self.sink.size, self.sink.validator, least=self.exchange.limits.resume_from)
@@ -214,8 +215,9 @@ class Fetch:
         reason = None
         if resource.kind in content.MEDIA:
             kind = opened.head.headers.get("content-type")
-            empty_is_fine = not beginning and content.is_webvtt(resource.path, opened.url.path, content_type=kind)
-            reason = content.why_not_media(beginning, may_be_empty=empty_is_fine, content_type=kind)
+            is_webvtt = content.is_webvtt(resource.path, opened.url.path, content_type=kind)
+            kind = None if is_webvtt else kind  # subtitles are text, whatever they are called
+            reason = content.why_not_media(beginning, may_be_empty=is_webvtt, content_type=kind)
         elif resource.kind == "key":
             reason = content.why_not_key(beginning)
         if reason is not None:

@@ -7,7 +7,7 @@ import errno
 
 import pytest
 
-from hlsdl.cli.failures import as_error
+from hlsdl.cli.failures import as_error, was_interrupted
 from hlsdl.errors import HttpError, NetworkError
 
 
@@ -43,6 +43,17 @@ def test_a_path_that_the_system_refuses_is_no_defect(number: int) -> None:
     assert error.code in (9, 10)
     assert "`films/a.txt`" in error.message
     assert as_error(OSError(number, "text", 7)).code == as_error(OSError(number, "text")).code
+
+
+def test_an_interrupt_is_known_by_what_was_made_of_it() -> None:
+    made = RuntimeError("a class could not be built")
+    made.__cause__ = KeyboardInterrupt()
+    assert was_interrupted(KeyboardInterrupt())
+    assert was_interrupted(made)
+    ours = HttpError("the server answers 404")
+    ours.__context__ = KeyboardInterrupt()
+    assert not was_interrupted(ours)
+    assert not was_interrupted(OSError(errno.ENOSPC, "full"))
 
 
 def test_ctrl_c_is_130() -> None:

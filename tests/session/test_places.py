@@ -95,12 +95,14 @@ def test_what_starting_over_left_behind_is_taken_over(tmp_path: Path, left: str)
     """Killed after the manifest was gone: the journal says that the folder is ours, and nothing says of which source."""
     place = bundle(tmp_path / "big-film.movpkg", URL)
     (place / "manifest.json").unlink()
+    (place / "journal.jsonl").write_bytes(b"")
     (place / left).write_bytes(b"")
     assert find_bundle(Source(url=URL), FetchOptions(output=place)) is None
     assert place_for("big-film", FetchOptions(directory=tmp_path)) == place
-    (place / "journal.jsonl").unlink()
-    with pytest.raises(UsageError):
-        find_bundle(Source(url=URL), FetchOptions(output=place))
+    for journal in (b"not empty", None):
+        (place / "journal.jsonl").write_bytes(journal) if journal else (place / "journal.jsonl").unlink()
+        with pytest.raises(UsageError):
+            find_bundle(Source(url=URL), FetchOptions(output=place))
 
 
 def test_who_names_a_damaged_bundle_and_insists_may_start_it_over(tmp_path: Path) -> None:

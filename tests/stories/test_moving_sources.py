@@ -378,10 +378,88 @@ def test_a_key_at_another_place_must_be_the_same_key(tmp_path: Path, key: bytes,
         origin.always(f"/v/{SEGMENTS - 1}.ts")
         origin.add("/v/index.m3u8", encrypted("b.key"))
         origin.add("/v/b.key", key)
+        if not is_same:  # encrypted with it, and served under the same names
+            for number in range(SEGMENTS):
+                origin.add(f"/v/{number}.ts", bytes(1600))
         done = hlsdl("fetch", url, "-o", bundle)
-        assert (done.code, origin.count("/v/b.key")) == ((0, 1) if is_same else (8, 1))
-        assert origin.count("/v/0.ts") == 0
+        assert done.code == (0 if is_same else 8)
+        # One segment under the key speaks for it.
+        assert origin.count("/v/b.key") == 0
+        assert sum(origin.count(f"/v/{number}.ts") for number in range(SEGMENTS - 1)) == 1
     assert is_same or "has changed since its download began" in done.err
+
+
+@pytest.mark.parametrize(
+    ("now", "code", "told"),
+    [
+        (bytes(range(16)), 0, ""),
+        (bytes(16), 8, "has changed since its download began"),
+        (None, 0, "cannot be compared"),
+    ],
+    ids=["same", "other", "refused"],
+)
+def test_a_key_for_what_is_still_to_come_is_compared_itself(
+    tmp_path: Path, now: bytes | None, code: int, told: str
+) -> None:
+    """No finished segment speaks for it; where it is given no more, what is stored counts."""
+
+    def encrypted(name: str) -> bytes:
+        text = playlist().replace(b"#EXTINF", b'#EXT-X-KEY:METHOD=AES-128,URI="k.key"\n#EXTINF', 1)
+        line = f'#EXT-X-KEY:METHOD=AES-128,URI="{name}"\n#EXTINF:4,\n{SEGMENTS - 1}.ts'
+        return text.replace(f"#EXTINF:4,\n{SEGMENTS - 1}.ts".encode(), line.encode())
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("a.key"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        for name in "ka":
+            origin.add(f"/v/{name}.key", bytes(range(16)))
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.clear_requests()
+        origin.always(f"/v/{SEGMENTS - 1}.ts")
+        origin.add("/v/index.m3u8", encrypted("b.key"))
+        if now is not None:
+            origin.add("/v/b.key", now)
+        done = hlsdl("fetch", url, "-o", bundle)
+        assert (done.code, origin.count("/v/b.key")) == (code, 1)
+    assert told in done.err
+
+
+def test_another_key_in_the_playlist_itself_is_another_stream(tmp_path: Path) -> None:
+    def encrypted(key: str) -> bytes:
+        line = f'#EXT-X-KEY:METHOD=AES-128,URI="data:;base64,{key}"\n#EXTINF'
+        return playlist().replace(b"#EXTINF", line.encode(), 1)
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("AAECAwQFBgcICQoLDA0ODw=="))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.add("/v/index.m3u8", encrypted("AAAAAAAAAAAAAAAAAAAAAA=="))
+        assert hlsdl("fetch", url, "-o", bundle).code == 8
+
+
+async def test_bare_subtitles_may_have_a_copy(tmp_path: Path) -> None:
+    """One WebVTT file is no playlist, and still what was asked for."""
+    with ScriptedOrigin() as origin, ScriptedOrigin() as other:
+        serve(origin)
+        for one in (origin, other):
+            one.add("/en.vtt", b"WEBVTT\n\n00:00.000 --> 00:02.000\nhello\n")
+        media = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{}",NAME="a",LANGUAGE="en",DEFAULT=YES,URI="{}"'
+        lines = [
+            "#EXTM3U",
+            media.format("s", origin.url("/en.vtt")),
+            media.format("t", other.url("/en.vtt")),
+            '#EXT-X-STREAM-INF:BANDWIDTH=9,SUBTITLES="s"',
+            origin.url("/v/index.m3u8"),
+        ]
+        origin.add("/m.m3u8", "\n".join([*lines, ""]).encode())
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path, allow_private=True)
+    assert [one.kind for one in bundle.streams] == ["video", "subtitles"]
 
 
 async def test_a_copy_takes_over_where_the_first_playlist_is_a_page(tmp_path: Path) -> None:

@@ -84,6 +84,19 @@ def test_the_same_wish_brings_back_what_was_lost(origin: ScriptedOrigin, tmp_pat
     assert hlsdl("verify", bundle).code == 0
 
 
+def test_starting_over_may_be_killed_and_mixes_nothing(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """After the manifest is gone nobody can say whose the objects are: nothing of them is believed."""
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr").code == 0
+    (bundle / "journal.jsonl").write_bytes(b"")
+    (bundle / "manifest.json").unlink()
+    origin.add("/film/sdr-360/3.m4s", (bundle / "root.xml").read_bytes() + bytes(99))
+    origin.clear_requests()
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr").code == 0
+    assert origin.count("/film/sdr-360/3.m4s") == origin.count("/film/sdr-360/0.m4s") == 1
+    assert hlsdl("info", bundle, "--json").document["playable_offline"] is True
+
+
 async def test_the_library_remembers_the_size_that_the_bundle_has(origin: ScriptedOrigin, tmp_path: Path) -> None:
     """However it came to be: fetched, there already, or added to; and whatever else lies in it."""
     url, place = origin.url("/film/master.m3u8"), tmp_path / "A.movpkg"

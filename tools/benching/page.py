@@ -146,7 +146,7 @@ def adaptive_table(figures: Figures) -> str:
 
 
 def versions_table(figures: Figures) -> str:
-    """Wall time by version of HTTP, and how much longer than the quickest."""
+    """Wall and CPU seconds by version of HTTP, medians."""
     rows = []
     for title, by_version in figures.versions.items():
         walls = {version: statistics.median(one["wall"]) for version, one in by_version.items()}

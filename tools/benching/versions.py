@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from benching.inputs import Input, Made, MakeClip, make_input
+from benching.inputs import Input, MakeClip, make_input
 from benching.measuring import RunError, measure
 from benching.programs import Programs
 from benching.serving import Polyglot, distant, serving_every_version
@@ -33,7 +33,9 @@ def measure_versions(
             made = make_input(inputs[name], work / "www", clip_of)
             title = f"{made.input.title}, {'25 ms each way, 200 Mbit/s' if is_far else 'nearby'}"
             try:
-                _require_every_version(programs["hlsdl"], server, made, work)
+                with distant(server.noting, work) if is_far else nullcontext(server) as reached:
+                    noting = server.noting if reached is server else reached.base
+                    _require_every_version(programs["hlsdl"], server, f"{noting}/{made.playlist}", work)
                 with distant(server.base, work) if is_far else nullcontext(server) as reached:
                     output = work / "version.movpkg"
                     command = [programs["hlsdl"], "fetch", f"{reached.base}/{made.playlist}", "-o", str(output)]
@@ -44,11 +46,11 @@ def measure_versions(
     return figures
 
 
-def _require_every_version(hlsdl: str, server: Polyglot, made: Made, work: Path) -> None:
-    """RunError unless each flag speaks its version with this server: they are wishes, and one may be passed over."""
+def _require_every_version(hlsdl: str, server: Polyglot, url: str, work: Path) -> None:
+    """RunError unless each flag speaks its version with this server, by way of `url`: they are wishes, and one may be
+    passed over."""
     for version, flags in VERSIONS.items():
         before = len(server.versions())
-        url = f"{server.noting}/{made.playlist}"
         measure([hlsdl, "plan", url, "--cacert", str(server.ca_file), "--no-config", *flags], home=work)
         spoken = {one.removesuffix(".0") for one in server.versions()[before:]}
         if spoken != {version}:
