@@ -27,7 +27,7 @@ PACKAGES = {
 """Program: Debian package."""
 FROM_PIP = {"yt-dlp": "yt-dlp[default]", "streamlink": "streamlink", "py-spy": "py-spy"}
 """Program: requirement. `default` brings yt-dlp's own AES library; without it decryption runs in pure Python."""
-_ASK_VERSION = {"nginx": "-v", "ffmpeg": "-version"}
+_ASK_VERSION = {"nginx": "-v", "ffmpeg": "-version", "caddy": "version"}
 
 
 @dataclass(slots=True)

@@ -52,7 +52,7 @@ http {{
 """
 
 
-# The second site notes what it was asked by.
+# The second site notes what it was asked by, under whatever port: the link has another one.
 CADDY = """\
 {{
     admin off
@@ -68,7 +68,7 @@ https://127.0.0.1:{port} {{
     root * {root}
     file_server
 }}
-https://127.0.0.1:{noting} {{
+https://:{noting} {{
     bind 127.0.0.1
     tls {certificate} {certificate}
     root * {root}
