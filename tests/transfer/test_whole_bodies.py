@@ -122,7 +122,7 @@ async def test_the_whole_is_taken_up_to_the_limit_and_refused_one_byte_past_it(
         await make_client(url, limits=Limits(slice=len(BODY) - 1)).fetch_all(work, shelf.make, shelf.finish)
     assert "ignores byte ranges" in caught.value.message
     # Without a length, what lies below the limit is known to; with one, nothing of it is fetched.
-    assert shelf.finished == ([f"{n}.ts" for n in range(19)] if framing == "chunked" else [])
+    assert sorted(shelf.finished) == sorted(f"{n}.ts" for n in range(19 if framing == "chunked" else 0))
 
 
 async def test_a_server_that_honours_ranges_gets_its_second_request_when_the_first_is_answered(
