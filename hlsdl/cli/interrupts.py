@@ -42,7 +42,7 @@ class Interruption:
     def __init__(self, *, told: Callable[[], None], end: Callable[[], None] = end_at_once) -> None:
         """`told` is called on the event loop when the first signal stops a running task; `end` on the second."""
         self.count = 0
-        self._is_working = self._has_worked = False
+        self._is_working = False
         self._told = told
         self._end = end
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,7 +73,7 @@ class Interruption:
                 raise interrupted()
             yield
         finally:
-            self._is_working, self._has_worked = False, True
+            self._is_working = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end.
@@ -87,7 +87,10 @@ class Interruption:
 
             async def watched() -> T:
                 self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-                return await work
+                try:
+                    return await work
+                finally:
+                    self._is_working = False
 
             with asyncio.Runner() as runner:
                 try:
@@ -95,7 +98,7 @@ class Interruption:
                 except asyncio.CancelledError:
                     raise Interrupted("interrupted") from None
         finally:
-            self._has_worked, self._task = True, None
+            self._is_working, self._task = False, None
             work.close()
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
@@ -104,7 +107,7 @@ class Interruption:
         self.count += 1
         if self.count > 1:
             self._end()
-        elif not self._is_working or self._has_worked or (self._task is not None and self._task.done()):
+        elif not self._is_working:
             return  # `working` looks at the count; what has been done needs no interrupting
         elif self._task is None or self._loop is None:
             raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from hlsdl.planning.plan import StreamPlan, stored_key_path
+from hlsdl.planning.plan import StreamPlan, is_inline, stored_key_path
 from hlsdl.planning.protection import KEY_SCHEMES
 from hlsdl.planning.stand_ins import Rates, stand_in_line, stand_ins
 from hlsdl.playlist import lines
@@ -203,7 +203,7 @@ def _local_rendition(line: str, uri: str | None, playlists: Mapping[str, str], *
 
 
 def _local_data(line: str, uri: str, files: Mapping[str, str]) -> list[str]:
-    return [line] if uri[:5].lower() == "data:" else _pointed(line, files.get(uri))
+    return [line] if is_inline(uri) else _pointed(line, files.get(uri))
 
 
 def _local_session_key(line: str, key: Key, files: Mapping[str, str]) -> list[str]:

@@ -120,7 +120,7 @@ class DownloadPlan:
             key.uri
             for stream in self.streams
             for key in stream.playlist.keys
-            if key.keyformat == "identity" and _is_inline(key.uri or "")
+            if key.keyformat == "identity" and is_inline(key.uri or "")
         )
         return tuple(dict.fromkeys(uri for uri in uris if uri))
 
@@ -154,12 +154,12 @@ def make_plan(
             limit=MOST_DATA_BYTES,
         )
         for item in (master.session_data if master else ())
-        if item.uri and not _is_inline(item.uri)
+        if item.uri and not is_inline(item.uri)
     }
     return DownloadPlan(master=master, streams=planned, keys=tuple(keys.values()), data=tuple(data.values()))
 
 
-def _is_inline(uri: str) -> bool:
+def is_inline(uri: str) -> bool:
     """Whether a URI is its own content (RFC 2397)."""
     return uri[:5].lower() == "data:"
 

@@ -115,20 +115,13 @@ async def download(
             await fetch_keys(client, writer, contents.plan, options.key_provider)
             await _fetch_data(client, writer, contents, emit)
             moves = Moves(client, contents, renew=options.renew)
-            work = _segment_work(client, writer, moves, options, proven=proven, title=contents.title, emit=emit)
+            work = SegmentWork(client, writer, moves, options, title=contents.title, proven=proven, emit=emit)
             arrived = await work.fetch()
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
             bundle = _sealed(writer)
     return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
-
-
-def _segment_work(
-    client: Client, writer: BundleWriter, moves: Moves, options: FetchOptions, **given: Any
-) -> SegmentWork:
-    gaps, keys = options.allow_gaps, options.key_provider is not None
-    return SegmentWork(client, writer, moves, allow_gaps=gaps, keys_are_given=keys, **given)
 
 
 def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:

@@ -6,16 +6,16 @@ Source: AVContentKeySession, as far as it has a meaning for keys that are plain 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import ContentKeyError, HlsdlError
+from hlsdl.errors import ContentKeyError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
-from hlsdl.session.together import is_cancelled, together
+from hlsdl.session.program import ProgramFault, asked
+from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 
 LONGEST_INLINE_KEY = 64 << 10
@@ -67,25 +67,15 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
 
 
 async def _provided(provider: KeyProvider, request: KeyRequest) -> bytes | None:
-    """What the app's own code gives. An HlsdlError of its is raised as it is, anything else is said to be its own."""
+    """What the program's key provider gives, or None."""
     try:
-        data = await provider.provide(request)
-    except HlsdlError:
-        raise
-    except asyncio.CancelledError as error:
-        if is_cancelled():
-            raise
-        raise _of_the_app("was cancelled", request) from error
-    except Exception as error:
-        raise _of_the_app(f"raised `{type(error).__name__}`", request) from error
+        data = await asked(lambda: provider.provide(request))
+    except ProgramFault as fault:
+        hint = "this is the program's own code: what it raised is the cause of this error"
+        raise ContentKeyError(f"the key provider {fault}", url=request.uri, hint=hint) from fault
     if data is not None and not isinstance(data, bytes | bytearray | memoryview):
-        raise _of_the_app(f"gave `{type(data).__name__}`, and a key is bytes", request)
+        raise ContentKeyError(f"the key provider gave `{type(data).__name__}`, and a key is bytes", url=request.uri)
     return data
-
-
-def _of_the_app(what: str, request: KeyRequest) -> ContentKeyError:
-    hint = "this is the program's own code: what it raised is the cause of this error"
-    return ContentKeyError(f"the key provider {what}", url=request.uri, hint=hint)
 
 
 async def look_at_inline_keys(client: Client, plan: DownloadPlan) -> None:

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
-from hlsdl.errors import HlsdlError, HttpError
+from hlsdl.errors import HttpError
 from hlsdl.planning.moving import moved, require_same_streams
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.contents import Contents
 from hlsdl.session.presentation import Documents, Root, choose, plan_streams, read_root, read_stream, read_texts
+from hlsdl.session.program import ProgramFault, asked
 from hlsdl.session.sources import Source
-from hlsdl.session.together import is_cancelled
 from hlsdl.session.wishes import Asked
 from hlsdl.transfer.client import Client
 
@@ -114,16 +114,10 @@ async def _renewed(renew: Renew | None, url: str, refusal: HttpError) -> str:
     if renew is None:
         raise refusal
     try:
-        now = await renew(url)
-    except HlsdlError:
-        raise
-    except asyncio.CancelledError as error:
-        if is_cancelled():
-            raise
-        raise refusal from error
-    except Exception as error:
-        logger.warning("the program was asked for a new URL and raised `%s`", type(error).__name__)
-        raise refusal from error
+        now = await asked(lambda: renew(url))
+    except ProgramFault as fault:
+        logger.warning("the program was asked for a new URL and %s", fault)
+        raise refusal from fault
     if now is None:
         raise refusal
     return now

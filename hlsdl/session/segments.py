@@ -31,6 +31,7 @@ from hlsdl.errors import (
 from hlsdl.planning.moving import other_bytes, same_urls, samples, with_copy
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session import events
+from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
@@ -73,18 +74,17 @@ class SegmentWork:
         client: Client,
         writer: BundleWriter,
         moves: Moves,
+        options: FetchOptions,
         *,
         title: str,
-        allow_gaps: bool,
-        keys_are_given: bool = False,
         proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._plan = client, writer, moves.plan
-        self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
-        self._keys_are_given = keys_are_given
+        self._title, self._moves, self._allow_gaps, self._emit = title, moves, options.allow_gaps, emit
+        self._keys_are_given = options.key_provider is not None
         """Whether the program gives them, so that nothing need be at their addresses."""
         self._proven = proven or {}
         self._progress = Progress.of(moves.plan, title)

@@ -9,12 +9,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def is_cancelled() -> bool:
-    """Whether a `CancelledError` is for the task that runs now; else somebody whom it asked for something raised it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run coroutines concurrently and return their results in order; the first error cancels the rest."""
     try:

@@ -9,7 +9,7 @@ import pytest
 from hlsdl.config import load_settings
 from hlsdl.errors import UsageError
 from hlsdl.session.configuration import options_from
-from hlsdl.transfer.options import MOST_CONNECTIONS, MOST_RETRIES
+from hlsdl.transfer.options import LONGEST_TIME, MOST_CONNECTIONS, MOST_RETRIES
 
 
 def test_flags_reach_the_part_they_concern() -> None:
@@ -60,6 +60,7 @@ def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
         ("timeout", float("nan")),
         ("stall_timeout", 0),
         ("stall_timeout", float("inf")),
+        ("timeout", LONGEST_TIME + 1),
     ],
 )
 def test_a_value_that_cannot_be_is_a_usage_error_that_names_its_flag(flag: str, value: object) -> None:
@@ -70,7 +71,7 @@ def test_a_value_that_cannot_be_is_a_usage_error_that_names_its_flag(flag: str, 
 def test_numbers_may_be_what_the_command_takes() -> None:
     """At their limits; the command's readers have the same."""
     least = options_from(connections=1, retries=0, limit_rate=1, timeout=0.001, stall_timeout=0.001).transfer
-    most = options_from(connections=MOST_CONNECTIONS, retries=MOST_RETRIES).transfer
+    most = options_from(connections=MOST_CONNECTIONS, retries=MOST_RETRIES, timeout=LONGEST_TIME).transfer
     assert (least.connections, least.retries, most.connections, most.retries) == (1, 0, 256, 1000)
     for name, wrong in (("connections", "0"), ("connections", "257"), ("retries", "1001"), ("limit_rate", "0")):
         with pytest.raises(UsageError):

@@ -240,17 +240,25 @@ def test_a_file_that_may_not_grow_is_told(origin: ScriptedOrigin, tmp_path: Path
     require_goes_on(origin, url, bundle, before)
 
 
+def with_four_segments(
+    origin: ScriptedOrigin, url: str, bundle: Path, go: threading.Event, phase: str
+) -> subprocess.Popen[str]:
+    """A run that has stored four segments, the first or the second one for this bundle, and waits for `go`."""
+    if phase == "resume":
+        asyncio.run(begun(origin, url, bundle))
+    origin.script(f"/v/{HELD}.ts", Hold(go))
+    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
+    until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
+    return process
+
+
 @pytest.mark.parametrize("phase", ["middle", "resume"])
 def test_files_that_somebody_else_touches_are_found_and_only_they_come_again(
     origin: ScriptedOrigin, tmp_path: Path, phase: str
 ) -> None:
     """Row 91: one is deleted, one cut and one replaced while the download goes on."""
     bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
-    if phase == "resume":
-        asyncio.run(begun(origin, url, bundle))
-    origin.script(f"/v/{HELD}.ts", Hold(go))
-    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
-    until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
+    process = with_four_segments(origin, url, bundle, go, phase)
     zero, one, two, _ = sorted(bundle.glob("0-*/0*.ts"))
     zero.unlink()
     os.truncate(one, 100)
@@ -269,11 +277,7 @@ def test_a_bundle_that_is_moved_in_the_middle_stays_whole_where_it_is(
 ) -> None:
     """Row 92: work goes on in the folder itself, not at its old name, and nothing appears there."""
     bundle, moved, url, go = tmp_path / "b.movpkg", tmp_path / "moved.movpkg", serve(origin), threading.Event()
-    if phase == "resume":
-        asyncio.run(begun(origin, url, bundle))
-    origin.script(f"/v/{HELD}.ts", Hold(go))
-    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
-    until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
+    process = with_four_segments(origin, url, bundle, go, phase)
     bundle.rename(moved)
     go.set()
     told = require_told(wait(process), 9)
@@ -289,11 +293,7 @@ def test_a_stream_whose_folder_is_moved_away_is_not_sealed_and_comes_again(
 ) -> None:
     """Row 92: what is stored in it is not in the bundle any more, and must not be fetched for ever."""
     bundle, url, go = tmp_path / "b.movpkg", serve(origin), threading.Event()
-    if phase == "resume":
-        asyncio.run(begun(origin, url, bundle))
-    origin.script(f"/v/{HELD}.ts", Hold(go))
-    process = start("fetch", url, "-o", bundle, "-N", "1", "--json")
-    until(lambda: finished(bundle) == {0, 1, 2, 3}, "four segments")
+    process = with_four_segments(origin, url, bundle, go, phase)
     next(bundle.glob("0-*")).rename(tmp_path / "moved")
     go.set()
     require_told(wait(process), 8)

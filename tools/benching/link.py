@@ -47,20 +47,21 @@ class Bucket:
         self._rate = rate
         self._free_at = 0.0
 
-    def reserve(self, size: int, *, longest: float | None = None) -> float | None:
-        """The moment when `size` bytes will have passed; None, and none passes, when that takes longer than asked."""
-        now = time.monotonic()
-        passed = max(self._free_at, now - BURST) + size / self._rate
-        if longest is not None and passed - now > longest:
-            return None
-        self._free_at = passed
-        return passed
+    @property
+    def queue(self) -> float:
+        """Seconds until the next byte has its turn."""
+        return self._free_at - time.monotonic()
+
+    def reserve(self, size: int) -> float:
+        """The moment when `size` bytes will have passed."""
+        self._free_at = max(self._free_at, time.monotonic() - BURST) + size / self._rate
+        return self._free_at
 
     async def pass_through(self, size: int) -> None:
         """Wait until `size` bytes have passed."""
-        passed, now = self.reserve(size), time.monotonic()
-        if passed is not None and passed > now:
-            await asyncio.sleep(passed - now)
+        left = self.reserve(size) - time.monotonic()
+        if left > 0:
+            await asyncio.sleep(left)
 
 
 class Window:
@@ -214,8 +215,8 @@ class Datagrams(asyncio.DatagramProtocol):
     def _answered(self, upstream: socket.socket, client: tuple[str, int]) -> None:
         with suppress(BlockingIOError, ConnectionError):
             while data := upstream.recv(65_536):
-                passed = self._bucket.reserve(len(data), longest=LONGEST_QUEUE)
-                if passed is not None:
+                if self._bucket.queue <= LONGEST_QUEUE:
+                    passed = self._bucket.reserve(len(data))
                     self._back.send(passed + DELAY, partial(self._deliver, client), data)
 
     def _deliver(self, client: tuple[str, int], data: bytes) -> None:

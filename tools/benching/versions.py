@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,29 @@ def measure_versions(
             made = make_input(inputs[name], work / "www", clip_of)
             title = f"{made.input.title}, {'25 ms each way, 200 Mbit/s' if is_far else 'nearby'}"
             try:
-                with distant(server.noting, work) if is_far else nullcontext(server) as reached:
-                    noting = server.noting if reached is server else reached.base
-                    _require_every_version(programs["hlsdl"], server, f"{noting}/{made.playlist}", work)
-                with distant(server.base, work) if is_far else nullcontext(server) as reached:
+                with _way_to(server.noting, work, is_far=is_far) as base:
+                    _require_every_version(programs["hlsdl"], server, f"{base}/{made.playlist}", work)
+                with _way_to(server.base, work, is_far=is_far) as base:
                     output = work / "version.movpkg"
-                    command = [programs["hlsdl"], "fetch", f"{reached.base}/{made.playlist}", "-o", str(output)]
+                    command = [programs["hlsdl"], "fetch", f"{base}/{made.playlist}", "-o", str(output)]
                     figures[title] = _in_turn([*command, "--cacert", str(server.ca_file)], output, rounds)
+            except RunError as error:  # what else was measured is worth keeping
+                print(f"versions: {title} is left out: {error}", file=sys.stderr)
+                continue
             finally:
                 shutil.rmtree(work / "www" / made.input.name)
             print(f"versions: {title}", file=sys.stderr)
     return figures
+
+
+@contextmanager
+def _way_to(base: str, work: Path, *, is_far: bool) -> Iterator[str]:
+    """The URL under which the server at `base` is reached."""
+    if not is_far:
+        yield base
+        return
+    with distant(base, work) as link:
+        yield link.base
 
 
 def _require_every_version(hlsdl: str, server: Polyglot, url: str, work: Path) -> None:
