@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,15 @@ async def test_a_guess_at_the_size_is_no_reason_to_refuse(tmp_path: Path, monkey
 
 async def test_nothing_is_told_once_the_download_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cancelled, a download waits for what is being stored; that this comes to its end is no progress any more."""
-    store, may_store, told = ObjectStore.store_all, threading.Event(), list[object]()
-    monkeypatch.setattr(ObjectStore, "store_all", lambda self, many: (may_store.wait(10), store(self, many))[1])
+    store, may_store, waits, told = ObjectStore.store_all, threading.Event(), threading.Event(), list[object]()
+
+    def store_late(self: ObjectStore, many: Any) -> Any:
+        if not may_store.is_set():
+            waits.set()
+        may_store.wait(10)
+        return store(self, many)
+
+    monkeypatch.setattr(ObjectStore, "store_all", store_late)
     may_store.set()
     with ScriptedOrigin() as origin:
         origin.add("/film.m3u8", SHORT.encode())
@@ -61,7 +69,7 @@ async def test_nothing_is_told_once_the_download_has_ended(tmp_path: Path, monke
         job = asyncio.create_task(hlsdl.fetch(origin.url("/film.m3u8"), output=tmp_path / "a.movpkg", emit=told.append))
         await asyncio.to_thread(origin.wait_for, "/3.ts")
         may_store.clear()
-        await asyncio.to_thread(origin.wait_for, "/12.ts")
+        assert await asyncio.to_thread(waits.wait, 10)
         job.cancel()
         await asyncio.sleep(0.1)  # the segments have ended, what is being stored has not
         then = len(told)
