@@ -8,8 +8,11 @@ result is told, changes nothing.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -26,6 +29,8 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """The terminal was closed. `nohup` ignores it on purpose, and so do we then; Windows has none."""
+AGAIN = 0.01
+"""Seconds after which an interrupt that Python swallowed is raised once more; by then its callback is over."""
 SHOW_CURSOR = b"\x1b[?25h\n"
 
 
@@ -48,6 +53,8 @@ class Interruption:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._before: dict[int, Any] = {}
+        self._hook_before = sys.unraisablehook
+        self._again: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         """Install the handlers, and remember those that were there."""
@@ -55,12 +62,16 @@ class Interruption:
         if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
             caught.append(HANGUP)
         self._before = {number: signal.signal(number, self._caught) for number in caught}
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._swallowed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Put the earlier handlers back."""
+        sys.unraisablehook = self._hook_before
+        if self._again is not None:
+            self._again.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -114,6 +125,15 @@ class Interruption:
         else:
             # The handler runs between two bytecodes of anything, a write to stderr included: act on the loop instead.
             self._loop.call_soon_threadsafe(self._stop, self._task)
+
+    def _swallowed(self, what: sys.UnraisableHookArgs) -> None:
+        """The handler ran inside a callback of Python's own, a finaliser perhaps, out of which nothing can be raised."""
+        if not isinstance(what.exc_value, KeyboardInterrupt):
+            self._hook_before(what)
+            return
+        self.count -= 1  # the same signal comes once more, from a thread, since here it would be swallowed again
+        self._again = threading.Timer(AGAIN, _thread.interrupt_main)
+        self._again.start()
 
     def _stop(self, task: asyncio.Task[Any]) -> None:
         task.cancel()  # first: whoever is told may be a terminal that is gone

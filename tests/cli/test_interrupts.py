@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -227,3 +228,17 @@ def test_an_interrupt_before_the_event_loop_leaves_nothing_half_begun() -> None:
     """Python would complain of a coroutine that nobody awaited."""
     done = subprocess.run([sys.executable, "-c", NEVER], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_an_interrupt_that_a_finaliser_swallows_comes_all_the_same() -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            finalised.append(sum(range(3)))  # the handler runs in here, and nobody gets what it raises
+
+    finalised: list[int] = []
+    with Interruption(told=lambda: None) as interruption, pytest.raises(KeyboardInterrupt), interruption.working():
+        Finalised()
+        for _ in range(1000):
+            time.sleep(0.01)
+    assert (finalised, interruption.count) == ([], 1)
