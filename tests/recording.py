@@ -1,7 +1,8 @@
-"""A delegate that remembers what it was told, and a film that stops coming when it is told to."""
+"""A delegate that remembers what it was told, the usual configuration of a task, and a film that stops coming."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from faults import SEGMENTS, serve
 
+import hlsdl
 from hlsdl.errors import HlsdlError
 from hlsdl.testing import Hold, ScriptedOrigin
 
@@ -75,3 +77,20 @@ def serve_held(origin: ScriptedOrigin, *, first: int = 2) -> tuple[str, threadin
     for number in range(first, SEGMENTS):
         origin.always(f"/v/{number}.ts", Hold(gate))
     return url, gate
+
+
+def wanted(url: str, folder: Path, title: str = "A film", **others: Any) -> hlsdl.DownloadConfiguration:
+    """A configuration as most tests want it."""
+    return hlsdl.DownloadConfiguration(asset=hlsdl.Asset(url), title=title, destination=folder, **others)
+
+
+async def until(condition: Any) -> None:
+    """Wait for something that another task brings about."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def stored(folder: Path, count: int) -> None:
+    """Wait until a bundle in there has so many segments."""
+    await until(lambda: len(list(folder.rglob("0*.ts"))) >= count)
