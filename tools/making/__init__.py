@@ -1,0 +1,1 @@
+"""The presentations that tests, demo and measurements run on: `tools/make_media` makes them."""
