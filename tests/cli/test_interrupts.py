@@ -236,9 +236,12 @@ def test_an_interrupt_that_a_finaliser_swallows_comes_all_the_same() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             finalised.append(sum(range(3)))  # the handler runs in here, and nobody gets what it raises
 
-    finalised: list[int] = []
-    with Interruption(told=lambda: None) as interruption, pytest.raises(KeyboardInterrupt), interruption.working():
+    def work() -> None:
         Finalised()
         for _ in range(1000):
             time.sleep(0.01)
+
+    finalised: list[int] = []
+    with Interruption(told=lambda: None) as interruption, pytest.raises(KeyboardInterrupt), interruption.working():
+        work()
     assert (finalised, interruption.count) == ([], 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,7 +17,9 @@ from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.selection import StreamSource, select
 from hlsdl.playlist.models import MediaPlaylist, MultivariantPlaylist
 from hlsdl.playlist.parsing import parse_playlist
+from hlsdl.verification import Report, verify_bundle
 
+PRESENTATIONS = ("film", "muxed-ts", "byteranges", "aes128", "odd")
 MEDIA = Path(__file__).parent.parent.parent / "fixtures" / "media"
 EVERYTHING = Preferences(variants="all", audio=("all",), subtitles=("all",), iframes=True)
 
@@ -126,3 +130,50 @@ def stored_stream(stream: StreamPlan, writer: BundleWriter, lost: set[str]) -> S
         duration=float(stream.playlist.duration),
         complete=len(sizes) == len(wanted),
     )
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    shutil.copytree(bundle, folder / bundle.name)
+    return folder / bundle.name
+
+
+def codes(report: Report) -> set[tuple[str, str]]:
+    return {(str(finding.code), finding.path) for finding in report.findings}
+
+
+def files_in(bundle: Path) -> list[str]:
+    return sorted(path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file())
+
+
+def objects_in(bundle: Path) -> list[str]:
+    return [path for path in files_in(bundle) if path not in {"manifest.json", "journal.jsonl", "lock"}]
+
+
+def first(bundle: Path, pattern: str) -> str:
+    """The first file of the bundle that matches, relative to it."""
+    return min(path.relative_to(bundle).as_posix() for path in bundle.glob(pattern))
+
+
+def flip(file: Path, *, bit: int = 3) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1 << bit
+    file.write_bytes(data)
+
+
+def resealed(bundle: Path, file: str, change: Callable[[str], str]) -> Report:
+    """Verify after a derived file was changed and sealed again, so that its hash is right and only its content tells."""
+    with writing(bundle) as writer:
+        before = (bundle / file).read_bytes().decode()
+        after = change(before)
+        assert after != before
+        writer.write_text_file(file, after.encode())
+        assert writer.manifest is not None
+        writer.seal(writer.manifest)
+    return verify_bundle(bundle)
+
+
+def remanifested(bundle: Path, change: Callable[[dict[str, object]], None]) -> Report:
+    document = json.loads((bundle / "manifest.json").read_bytes())
+    change(document)
+    (bundle / "manifest.json").write_bytes(Manifest.decode(json.dumps(document).encode()).encode())
+    return verify_bundle(bundle)
