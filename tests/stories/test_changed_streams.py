@@ -1,0 +1,164 @@
+"""Streams that changed between two runs, or in the middle of one: two encodes are never mixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import hlsdl
+from moving import SEGMENTS, TRUTH, body, interrupted, playlist, serve, stored
+
+import hlsdl as library
+from hlsdl.errors import IntegrityError
+from hlsdl.testing import Answer, Request, ScriptedOrigin, Status
+
+
+def test_a_stream_that_changed_between_two_runs_is_never_mixed(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        before = interrupted(url, origin, bundle)
+        origin.add("/v/index.m3u8", playlist(duration="3.9"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number + 100))
+        origin.clear_requests()
+        done = hlsdl("fetch", url, "-o", bundle, "--json")
+        assert done.code == 8, done.err
+        assert "changed" in done.document["message"]
+        assert "--force" in done.document["hint"]
+        assert not [request for request in origin.requests if request.path.endswith(".ts")]
+        assert {path.name for path in bundle.glob("0-*/0*.ts")} == before
+        assert hlsdl("fetch", url, "-o", bundle, "--force").code == 0
+    assert stored(bundle) == [body(number + 100) for number in range(SEGMENTS)]
+
+
+def test_another_place_must_prove_that_it_has_the_same_bytes(tmp_path: Path) -> None:
+    """Count and durations agree, and still it is another encode."""
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        interrupted(url, origin, bundle)
+        for number in range(SEGMENTS):
+            origin.add(f"/v/other/{number}.ts", body(number + 100))
+        origin.add("/v/index.m3u8", playlist().replace(b",\n", b",\nother/"))
+        done = hlsdl("fetch", url, "-o", bundle, "--json")
+        assert done.code == 8, done.err
+        assert "other bytes" in done.document["message"]
+
+
+def test_another_place_with_the_same_bytes_is_followed(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        interrupted(url, origin, bundle)
+        for number in range(SEGMENTS):
+            origin.add(f"/v/moved/{number}.ts", body(number))
+            origin.remove(f"/v/{number}.ts")
+        origin.add("/v/index.m3u8", playlist().replace(b",\n", b",\nmoved/"))
+        assert hlsdl("fetch", url, "-o", bundle).code == 0
+    assert stored(bundle) == TRUTH
+
+
+async def test_a_change_in_the_middle_of_a_download_stops_it(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+
+        class Replaced:
+            served = 0
+
+            def apply(self, request: Request, answer: Answer) -> Answer:
+                if request.path.endswith(".ts"):
+                    self.served += 1
+                    if self.served == 6:
+                        origin.add("/v/index.m3u8", playlist(segments=SEGMENTS - 1))
+                    if self.served >= 6:
+                        return Status(404).apply(request, answer)
+                return answer
+
+        origin.always("*", Replaced())
+        with pytest.raises(IntegrityError, match="changed"):
+            await library.fetch(url, output=tmp_path, connections=1, retries=1)
+
+
+@pytest.mark.parametrize(("key", "is_same"), [(bytes(range(16)), True), (bytes(16), False)], ids=["same", "other"])
+def test_a_key_at_another_place_must_be_the_same_key(tmp_path: Path, key: bytes, is_same: bool) -> None:
+    """Segments encrypted anew keep their URLs; only where their key is tells that something has changed."""
+
+    def encrypted(name: str) -> bytes:
+        return playlist().replace(b"#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="{name}"\n#EXTINF'.encode(), 1)
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("a.key"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        origin.add("/v/a.key", bytes(range(16)))
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.clear_requests()
+        origin.always(f"/v/{SEGMENTS - 1}.ts")
+        origin.add("/v/index.m3u8", encrypted("b.key"))
+        origin.add("/v/b.key", key)
+        if not is_same:  # encrypted with it, and served under the same names
+            for number in range(SEGMENTS):
+                origin.add(f"/v/{number}.ts", bytes(1600))
+        done = hlsdl("fetch", url, "-o", bundle)
+        assert done.code == (0 if is_same else 8)
+        # One segment under the key speaks for it.
+        assert origin.count("/v/b.key") == 0
+        assert sum(origin.count(f"/v/{number}.ts") for number in range(SEGMENTS - 1)) == 1
+    assert is_same or "has changed since its download began" in done.err
+
+
+@pytest.mark.parametrize(
+    ("now", "code", "told"),
+    [
+        (bytes(range(16)), 0, ""),
+        (bytes(16), 8, "has changed since its download began"),
+        (None, 0, "cannot be compared"),
+    ],
+    ids=["same", "other", "refused"],
+)
+def test_a_key_for_what_is_still_to_come_is_compared_itself(
+    tmp_path: Path, now: bytes | None, code: int, told: str
+) -> None:
+    """No finished segment speaks for it; where it is given no more, what is stored counts."""
+
+    def encrypted(name: str) -> bytes:
+        text = playlist().replace(b"#EXTINF", b'#EXT-X-KEY:METHOD=AES-128,URI="k.key"\n#EXTINF', 1)
+        line = f'#EXT-X-KEY:METHOD=AES-128,URI="{name}"\n#EXTINF:4,\n{SEGMENTS - 1}.ts'
+        return text.replace(f"#EXTINF:4,\n{SEGMENTS - 1}.ts".encode(), line.encode())
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("a.key"))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        for name in "ka":
+            origin.add(f"/v/{name}.key", bytes(range(16)))
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.clear_requests()
+        origin.always(f"/v/{SEGMENTS - 1}.ts")
+        origin.add("/v/index.m3u8", encrypted("b.key"))
+        if now is not None:
+            origin.add("/v/b.key", now)
+        done = hlsdl("fetch", url, "-o", bundle)
+        assert (done.code, origin.count("/v/b.key")) == (code, 1)
+    assert told in done.err
+
+
+def test_another_key_in_the_playlist_itself_is_another_stream(tmp_path: Path) -> None:
+    def encrypted(key: str) -> bytes:
+        line = f'#EXT-X-KEY:METHOD=AES-128,URI="data:;base64,{key}"\n#EXTINF'
+        return playlist().replace(b"#EXTINF", line.encode(), 1)
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted("AAECAwQFBgcICQoLDA0ODw=="))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.add("/v/index.m3u8", encrypted("AAAAAAAAAAAAAAAAAAAAAA=="))
+        assert hlsdl("fetch", url, "-o", bundle).code == 8

@@ -1,0 +1,123 @@
+"""Redundant copies: what fails at one is taken from another, where both are the same stream with the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from moving import TRUTH, playlist, serve, stored
+
+import hlsdl as library
+from hlsdl.errors import HttpError
+from hlsdl.session import events
+from hlsdl.testing import Behaviour, Gzip, Html, Redirect, ScriptedOrigin, Status
+
+
+async def test_a_redundant_copy_takes_over_where_its_playlist_agrees(tmp_path: Path) -> None:
+    heard: list[events.Event] = []
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        bundle = await library.fetch(
+            first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1, emit=heard.append
+        )
+        assert second.count("/v/7.ts") == 1
+    assert stored(bundle.path) == TRUTH
+    assert any("redundant copy" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+@pytest.mark.parametrize("fault", [Html(), Gzip(), Redirect("/v/7.ts")], ids=str)
+async def test_a_copy_takes_over_whatever_is_wrong_with_a_segment(tmp_path: Path, fault: Behaviour) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", fault)
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+        assert second.count("/v/7.ts") == 1
+    assert stored(bundle.path) == TRUTH
+
+
+@pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html><html>"], ids=["empty", "html"])
+async def test_a_copy_whose_playlist_is_none_is_passed_over(tmp_path: Path, body: bytes) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second, ScriptedOrigin() as third:
+        one, two, three = serve(first), serve(second), serve(third)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n{info}{three}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        second.add("/v/index.m3u8", body)
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+    assert stored(bundle.path) == TRUTH
+
+
+async def test_a_copy_with_other_bytes_is_not_mixed_in(tmp_path: Path) -> None:
+    """The playlists agree, but a finished segment is another one there."""
+    heard: list[events.Event] = []
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        for number, segment in enumerate(TRUTH):
+            second.add(f"/v/{number}.ts", segment[:-1] + b"x")
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1, emit=heard.append)
+        assert second.count("/v/7.ts") == 0
+    assert any("other bytes" in one.message for one in heard if isinstance(one, events.Warned))
+
+
+async def test_a_copy_that_disagrees_is_not_used(tmp_path: Path) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second, playlist(duration="5"))
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/7.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=2, retries=1)
+        assert [request for request in second.requests if request.path.endswith(".ts")] == []
+
+
+async def test_a_media_playlist_may_come_from_the_copy_too(tmp_path: Path) -> None:
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        first.always("/v/index.m3u8", Status(410))
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path)
+    assert stored(bundle.path) == TRUTH
+
+
+async def test_bare_subtitles_may_have_a_copy(tmp_path: Path) -> None:
+    """One WebVTT file is no playlist, and still what was asked for."""
+    with ScriptedOrigin() as origin, ScriptedOrigin() as other:
+        serve(origin)
+        for one in (origin, other):
+            one.add("/en.vtt", b"WEBVTT\n\n00:00.000 --> 00:02.000\nhello\n")
+        media = '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{}",NAME="a",LANGUAGE="en",DEFAULT=YES,URI="{}"'
+        lines = [
+            "#EXTM3U",
+            media.format("s", origin.url("/en.vtt")),
+            media.format("t", other.url("/en.vtt")),
+            '#EXT-X-STREAM-INF:BANDWIDTH=9,SUBTITLES="s"',
+            origin.url("/v/index.m3u8"),
+        ]
+        origin.add("/m.m3u8", "\n".join([*lines, ""]).encode())
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path, allow_private=True)
+    assert [one.kind for one in bundle.streams] == ["video", "subtitles"]
+
+
+async def test_a_copy_takes_over_where_the_first_playlist_is_a_page(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, ScriptedOrigin() as other:
+        serve(origin)
+        copy = serve(other)
+        lines = ["#EXTM3U", *2 * ["#EXT-X-STREAM-INF:BANDWIDTH=9"]]
+        lines[2:2], lines[4:4] = [origin.url("/v/index.m3u8")], [copy]
+        origin.add("/m.m3u8", "\n".join([*lines, ""]).encode())
+        origin.always("/v/index.m3u8", Html())
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path, allow_private=True)
+        assert stored(bundle.path) == TRUTH
+        other.always("/v/index.m3u8", Html())
+        with pytest.raises(library.PlaylistError):
+            await library.fetch(origin.url("/m.m3u8"), output=tmp_path / "b.movpkg", allow_private=True)
