@@ -4,103 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from hlsdl.bundle import recovery as recovery_module
-from hlsdl.bundle.durable import boot_id
 from hlsdl.bundle.journal import (
-    Entry,
     JournalState,
     Opening,
-    checkpoint_line,
-    close_line,
     drop_line,
     entry_line,
-    opening_line,
-    replay,
 )
 from hlsdl.bundle.manifest import WrittenIn
-from hlsdl.bundle.recovery import Cause, Recovery, trust_in
+from hlsdl.bundle.recovery import Cause, trust_in
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError
 
-from .shelves import VIDEO, body, entry_for, fill, manifest, require_true, sealed, segment_path, stream
+from .handwritten import NEEDS_BOOT_ID, Shelf
+from .shelves import VIDEO, body, entry_for, fill, manifest, require_true, segment_path, stream
 
 HERE = Opening(boot="this-boot", device=1, inode=2, pid=3)
-NEEDS_BOOT_ID = pytest.mark.skipif(
-    boot_id() is None, reason="this system has no boot id: a dead process looks like a power cut"
-)
-
-
-class Shelf:
-    """A bundle folder whose state is written by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        (path / VIDEO).mkdir(parents=True)
-        self.lines: list[bytes] = []
-
-    def opened(self, boot: str | None = "", *, inode: int = 0) -> None:
-        """An `open` line; by default of this boot and this folder."""
-        status = self.path.stat()
-        self.lines.append(
-            opening_line(
-                Opening(
-                    boot=boot_id() if boot == "" else boot,
-                    device=status.st_dev,
-                    inode=inode or status.st_ino,
-                    pid=1,
-                )
-            )
-        )
-
-    def entry(self, number: int) -> Entry:
-        entry = entry_for(segment_path(number), body(number))
-        self.lines.append(entry_line(entry))
-        return entry
-
-    def file(self, number: int, data: bytes | None = None, *, temporary: bool = False) -> Path:
-        path = self.path / segment_path(number)
-        if temporary:
-            path = path.with_name(f".{path.name}.0badcafe.part")
-        path.write_bytes(body(number) if data is None else data)
-        return path
-
-    def stored(self, *numbers: int) -> None:
-        for number in numbers:
-            self.entry(number)
-            self.file(number)
-
-    def checkpoint(self) -> None:
-        self.lines.append(checkpoint_line(sum(map(len, self.lines))))
-
-    def recover(self) -> Recovery:
-        """Open for writing, leave as a dying process does, and check the promise; then once more: nothing changes."""
-        if self.lines:
-            (self.path / "journal.jsonl").write_bytes(b"".join(self.lines))
-        first = self.open()
-        entries = require_true(self.path)
-        again = self.open()
-        assert (again.dropped, again.removed, again.rolled_forward, again.adopted) == ((), (), (), ())
-        assert require_true(self.path) == entries
-        return first
-
-    def open(self) -> Recovery:
-        writer = BundleWriter.open(self.path)
-        writer.close(clean=False)
-        return writer.recovery
-
-    def numbers(self) -> set[int]:
-        entries = replay((self.path / "journal.jsonl").read_bytes()).entries
-        return {int(path[-13:-4]) for path in entries}
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "A.movpkg")
 
 
 # What to believe.
@@ -281,123 +204,6 @@ def test_a_deleted_journal_loses_no_segment(tmp_path: Path) -> None:
         assert writer.recovery.cause is Cause.JOURNAL_LOST
         assert set(writer.recovery.adopted) == {segment_path(number) for number in range(3)}
     assert len(require_true(path)) == 3
-
-
-# After a power cut.
-
-
-def test_after_a_power_cut_only_checkpointed_objects_are_taken_unread(shelf: Shelf) -> None:
-    """Everything after the last checkpoint is hashed: whole ones stay, zeroed, empty and short ones go."""
-    shelf.opened("an-earlier-boot")
-    shelf.stored(1, 2)
-    shelf.checkpoint()
-    shelf.stored(3, 4, 5, 6)
-    shelf.file(4, bytes(2000))
-    shelf.file(5, b"")
-    (shelf.path / segment_path(6)).unlink()
-    result = shelf.recover()
-    assert result.cause is Cause.POWER_LOST
-    assert result.hashed == 2
-    assert set(result.dropped) == {segment_path(number) for number in (4, 5, 6)}
-    assert shelf.numbers() == {1, 2, 3}
-
-
-def test_a_missing_boot_id_counts_as_a_power_cut(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no boot id, recent objects are hashed."""
-    from hlsdl.bundle import ledger as ledger_module
-
-    monkeypatch.setattr(ledger_module, "boot_id", lambda: None)
-    shelf.opened(None)
-    shelf.stored(1)
-    shelf.file(2, bytes(2000))
-    shelf.entry(2)
-    assert shelf.recover().cause is Cause.POWER_LOST
-    assert shelf.numbers() == {1}
-
-
-def test_after_a_power_cut_a_segment_without_a_line_is_removed(shelf: Shelf) -> None:
-    """A name alone proves nothing after a power cut: the file may be full of zeros."""
-    shelf.opened("an-earlier-boot")
-    shelf.stored(1)
-    shelf.file(2)
-    assert shelf.recover().removed == (segment_path(2),)
-    assert shelf.numbers() == {1}
-
-
-def test_a_kill_during_recovery_does_not_hide_the_power_cut(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at any step of recovery in the new boot, the next start still hashes what it has not judged."""
-    shelf.opened("an-earlier-boot")
-    shelf.stored(1, 2, 3, 4)
-    shelf.file(2, bytes(2000))
-    shelf.file(4, bytes(2000))
-    (shelf.path / "journal.jsonl").write_bytes(b"".join(shelf.lines))
-    shelf.lines.clear()
-    real = recovery_module.remove_file
-    calls: list[str] = []
-
-    def killed(root: object, path: str) -> None:
-        calls.append(path)
-        if len(calls) == 2:
-            raise DiskError("killed here")
-        real(root, path)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patched:
-        patched.setattr(recovery_module, "remove_file", killed)
-        with pytest.raises(DiskError, match="killed here"):
-            BundleWriter.open(shelf.path)
-    result = shelf.recover()
-    assert result.cause is Cause.POWER_LOST
-    assert shelf.numbers() == {1, 3}
-
-
-def test_objects_recovered_from_a_power_cut_take_part_in_the_next_checkpoint(shelf: Shelf) -> None:
-    """What was hashed and kept is flushed and named by the next `ckpt`."""
-    shelf.opened("an-earlier-boot")
-    shelf.stored(1, 2)
-    (shelf.path / "journal.jsonl").write_bytes(b"".join(shelf.lines))
-    with BundleWriter.open(shelf.path):
-        pass
-    state = replay((shelf.path / "journal.jsonl").read_bytes())
-    assert state.is_clean
-    assert state.unsynced == frozenset()
-    assert state.opening is not None
-    assert state.opening.boot == boot_id()
-
-
-# After a clean end, and elsewhere.
-
-
-def test_a_clean_end_is_believed_in_any_boot(shelf: Shelf) -> None:
-    """After `close` sizes are enough, and a bundle that is only looked at keeps its journal as it is."""
-    shelf.opened("an-earlier-boot")
-    shelf.stored(1, 2)
-    shelf.checkpoint()
-    shelf.lines.append(close_line())
-    result = shelf.recover()
-    assert (result.cause, result.hashed, result.kept) == (Cause.CLEAN, 0, 2)
-    assert (shelf.path / "journal.jsonl").read_bytes() == b"".join(shelf.lines)
-
-
-def test_a_copied_bundle_is_hashed_whole_and_then_at_home(tmp_path: Path) -> None:
-    """A copy is believed in nothing; after one clean end it is a bundle like any other."""
-    original = sealed(tmp_path / "A.movpkg")
-    copy = tmp_path / "B.movpkg"
-    shutil.copytree(original, copy)
-    (copy / segment_path(1)).write_bytes(bytes(2000))
-    with BundleWriter.open(copy) as writer:
-        assert writer.recovery.cause is Cause.MOVED
-        assert writer.recovery.hashed == 5
-        assert writer.recovery.dropped == (segment_path(1),)
-    require_true(copy)
-    with BundleWriter.open(copy) as writer:
-        assert (writer.recovery.cause, writer.recovery.hashed) == (Cause.CLEAN, 0)
-
-
-def test_a_renamed_bundle_is_the_same(tmp_path: Path) -> None:
-    """Moving the folder within its file system costs nothing."""
-    path = sealed(tmp_path / "A.movpkg").rename(tmp_path / "B.movpkg")
-    with BundleWriter.open(path) as writer:
-        assert (writer.recovery.cause, writer.recovery.hashed) == (Cause.CLEAN, 0)
 
 
 def test_an_interrupted_removal_ends_removed(shelf: Shelf) -> None:

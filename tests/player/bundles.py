@@ -81,3 +81,7 @@ def _store(source: Path, uri: str, bundle: Path, streams: dict[str, str]) -> str
 
 def _hash(text: str) -> str:
     return base64.b32encode(hashlib.sha1(text.encode()).digest()).decode()
+
+
+def stream_of(bundle: Path) -> str:
+    return next(path.name for path in bundle.iterdir() if path.name.startswith("0-"))

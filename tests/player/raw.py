@@ -51,3 +51,11 @@ def read_all(connection: socket.socket) -> bytes:
         if not block:
             return bytes(received)
         received += block
+
+
+def assert_no_media(answer: Answer) -> None:
+    """Nothing of the bundle is in the answer, whatever its status."""
+    assert b"#EXTM3U" not in answer.data
+    assert b"secret" not in answer.data
+    assert b"\x47\x40" not in answer.data
+    assert answer.status in {0, 400, 403, 404, 405, 416}
