@@ -124,8 +124,7 @@ class HostPace:
     def leave(self) -> None:
         """Give the place back."""
         self.busy -= 1
-        if self._waiting:
-            self._wake()
+        self._wake()
 
     async def within(self, attempt: Callable[[], Awaitable[T]], *, has_place: bool = False) -> T:
         """Make an attempt in a place of its own, which it may have already, and give the place back."""
@@ -141,6 +140,8 @@ class HostPace:
 
     def _wake(self) -> None:
         free = self.allowed - self.busy
+        if not self._waiting:
+            return
         if free == 1:  # as after each answer
             place = self._waiting[0]
             if not place.done():
