@@ -82,7 +82,7 @@ class Head:
         received: bytes of all field lines, when the door has counted them.
     """
 
-    __slots__ = ("content_length", "fields", "headers", "http_version", "size", "status")
+    __slots__ = ("content_length", "fields", "headers", "http_version", "is_chunked", "size", "status")
 
     def __init__(
         self,
@@ -97,7 +97,9 @@ class Head:
         self.http_version = http_version
         self.headers: Mapping[str, str] = dict(reversed(fields))
         """The first value of each field; `set-cookie` is to be read from `fields`."""
-        self.content_length = _read_length(self.headers)
+        self.is_chunked = "transfer-encoding" in self.headers and _ends_chunked(fields)
+        """Whether the body comes in chunks, the last of which marks its end (RFC 9112 §6.3)."""
+        self.content_length = None if self.is_chunked else _read_length(self.headers)
         """The declared length of the body, or None when it is chunked, absent or unreadable."""
         self.size = sum(len(name) + len(value) + 4 for name, value in fields) if received is None else received
         """Bytes of all fields together."""
@@ -110,16 +112,22 @@ class Head:
         """Whether a cut body can be told from a whole one."""
         return (
             self.content_length is not None
-            or "transfer-encoding" in self.headers
+            or self.is_chunked
             or self.http_version in {"HTTP/2", "HTTP/3"}
         )
 
 
 def _read_length(headers: Mapping[str, str]) -> int | None:
     value = headers.get("content-length")
-    if value is None or "transfer-encoding" in headers:
+    if value is None:
         return None
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 20 else None
+
+
+def _ends_chunked(fields: Sequence[tuple[str, str]]) -> bool:
+    """Whether `chunked` is the last transfer coding; after any other one (`identity`) the body ends where it is cut."""
+    codings = ",".join(value for name, value in fields if name == "transfer-encoding")
+    return codings.rpartition(",")[2].strip().lower() == "chunked"
 
 
 class Reply(Protocol):

@@ -57,6 +57,7 @@ REFUSED: dict[str, bytes] = {
     "only interim": b"HTTP/1.1 103 Early Hints\r\n\r\n",
     "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" + BODY,
     "gzip framing": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKED,
+    "identity, cut where a packet ends": OK + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + BODY[:188],
     "line of 90 KB": OK + b"X: " + b"v" * 90_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "line of 120 KB": OK + b"X: " + b"v" * 120_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "head of 400 KB": OK + (b"X: " + b"v" * 4000 + b"\r\n") * 100 + LENGTH + b"\r\n" + BODY,
@@ -66,6 +67,7 @@ REFUSED: dict[str, bytes] = {
 EITHER: dict[str, bytes] = {
     "length and chunks": OK + LENGTH + CHUNKS + b"\r\n" + CHUNKED,
     "bare line feeds": (OK + LENGTH + b"\r\n").replace(b"\r", b"") + BODY,
+    "identity": OK + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + BODY,
     "length twice": OK + LENGTH + LENGTH + b"\r\n" + BODY,
     "space before the colon": OK + b"X : y\r\n" + LENGTH + b"\r\n" + BODY,
 }
