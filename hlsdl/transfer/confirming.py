@@ -8,7 +8,7 @@ encrypted. Where the server honours byte ranges, asking for the first byte alone
 from __future__ import annotations
 
 from hlsdl.access.urls import CheckedUrl
-from hlsdl.errors import HttpError
+from hlsdl.errors import HlsdlError
 from hlsdl.transfer.doors import Setback, discard
 from hlsdl.transfer.exchange import Exchange
 from hlsdl.transfer.ranges import read_length, read_validator
@@ -29,7 +29,7 @@ async def length_of(exchange: Exchange, url: CheckedUrl, version: Validator) -> 
         opened = await exchange.open(url, FIRST_BYTE)
     except Setback:
         return None  # passing; the next body may ask again
-    except HttpError:
+    except HlsdlError:  # a refusal, a way that the gate closes, a head past its limits
         host.tells_lengths = False
         return None
     head = opened.head

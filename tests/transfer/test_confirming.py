@@ -14,7 +14,9 @@ from hlsdl.testing import (
     ContentRange,
     Cut,
     HangUp,
+    Headers,
     IgnoreRange,
+    Redirect,
     Request,
     ScriptedOrigin,
     Status,
@@ -87,12 +89,18 @@ async def test_a_host_that_does_not_tell_lengths_is_asked_once_and_its_bodies_ar
     assert len([request for request in origin.requests if "range" in request.headers]) == 1
 
 
-@pytest.mark.parametrize("refusal", [Status(403), Status(503), Status(416), HangUp()], ids=str)
+REFUSALS: list[Behaviour] = [
+    Status(403), Status(503), Status(416), HangUp(), Status(503, headers={"Retry-After": "3600"}), Redirect("/a.ts"),
+    Redirect("ftp://h/a.ts"), Headers([("X-Long", "x" * 300_000)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: str(refusal)[:60])
 async def test_a_refusal_to_tell_the_length_is_no_failure(
     origin: ScriptedOrigin, make_client: MakeClient, refusal: Behaviour
 ) -> None:
     url = origin.add("/a.ts", PACKETS)
-    origin.script("/a.ts", CloseDelimited(), *[refusal] * 2)
+    origin.script("/a.ts", CloseDelimited(), *[refusal] * 12)
     sink = MemorySink()
     await make_client(url).fetch(segment(url), sink)
     assert (sink.data, sink.length_verified) == (PACKETS, False)
