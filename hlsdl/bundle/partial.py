@@ -9,7 +9,6 @@ up. A `PartialFile` fits the transfer's idea of a sink; retries are the transfer
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from hlsdl.bundle.journal import Entry
@@ -93,13 +92,6 @@ class PartialFile:
             return await self._run(self._commit)
         return await self._gatherer.put(self._whole())
 
-    def discard(self) -> None:
-        """Give up, and remove what was written. Returns at once: the worker does it after what it is doing."""
-        if self._worker is not None:
-            self._worker.post(self._abandon)
-        else:
-            self._forget()
-
     async def _run(self, work: Callable[[], T]) -> T:
         if self._worker is None:
             self._worker = self._workers.next()
@@ -139,8 +131,3 @@ class PartialFile:
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
             self._store.discard(temporary)
-
-    def _abandon(self) -> None:
-        # Nobody waits for an answer; a temporary that cannot be removed now is removed by the next recovery.
-        with suppress(HlsdlError):
-            self._forget()

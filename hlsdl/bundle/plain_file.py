@@ -78,12 +78,14 @@ class PlainFile:
         await in_thread(self._commit)
 
     def close(self) -> None:
-        """Let go of the `.part`; it stays."""
+        """Bring what is held to the device and let go of the `.part`; it stays. DiskError when it could not be flushed."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with translating(self.part.name):
-                flush(descriptor)
-                os.close(descriptor)
+                try:
+                    flush(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def digest(self) -> str:
         """SHA-256 of the bytes held; blocks."""

@@ -53,15 +53,11 @@ class Worker:
                 failure = error
             self._answer(loop, (future, result, failure))  # type: ignore[arg-type]  # T is an object
 
-        self.post(job)
-        return await future
-
-    def post(self, job: Callable[[], None]) -> None:
-        """Do `job` in the thread, after what is queued; it must not raise."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
         self._queue.put(job)
+        return await future
 
     def stop(self) -> None:
         """Finish what is queued, then end the thread. Later work would start it again."""

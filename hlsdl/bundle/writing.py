@@ -71,8 +71,14 @@ class BundleWriter:
         """As it stands on disk; None until the first `save_manifest`."""
         state = load_journal(root, known)
         self._ledger = Ledger(root, state)
-        self.recovery: Recovery = recover(root, self._ledger, state, trust_in(state, this_opening(root), self.manifest))
-        """What was found and mended on opening."""
+        try:
+            self.recovery: Recovery = recover(
+                root, self._ledger, state, trust_in(state, this_opening(root), self.manifest)
+            )
+            """What was found and mended on opening."""
+        except BaseException:
+            self._ledger.close()
+            raise
         self.entries: Mapping[str, Entry] = self._ledger.entries
         """What is stored, by relative path; a live view."""
         self._checkpointer = Checkpointer(root, self._ledger)

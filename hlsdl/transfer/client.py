@@ -303,6 +303,7 @@ class Client:
         except HlsdlError as error:
             if job.forgive is None or not job.forgive(resource, error):
                 raise
+            await sink.restart()  # whoever tries once more begins with a sink of its own
         else:
             await job.finished(resource, sink)
 

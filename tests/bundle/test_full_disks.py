@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -91,3 +92,19 @@ def test_a_folder_without_permission_is_told(tmp_path: Path) -> None:
     finally:
         os.seteuid(user)
     assert caught.value.hint
+
+
+def test_a_recovery_that_cannot_write_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "A.movpkg"
+    with BundleWriter.open(path) as writer:
+        fill(writer, range(2))
+    (path / segment_path(0)).unlink()  # recovery has something to write down
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("hlsdl.bundle.ledger.write_all", full)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(DiskError):
+        BundleWriter.open(path)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -94,28 +94,13 @@ async def test_an_endless_body_is_stopped(writer: BundleWriter) -> None:
     assert sink.size == 100
 
 
-async def test_a_discarded_object_leaves_nothing(writer: BundleWriter) -> None:
-    """Nothing remains of an object that was given up, and its successor is unharmed."""
-    for first in (b"x", BIG * 2):
-        sink = writer.sink(segment_path(1), limit=10 * SMALL)
-        await sink.write(first)
-        sink.discard()
-    again = writer.sink(segment_path(1), limit=10 * SMALL)
-    await again.write(body(1))
-    entry = await again.finish()
-    writer.close()
-    assert (dict(writer.entries), entry.size) == ({segment_path(1): entry}, len(body(1)))
-    require_true(writer.path)
-
-
 async def test_what_nobody_finished_is_removed_at_close(writer: BundleWriter) -> None:
-    """Closing removes the temporaries of objects that are still on their way; a late discard is harmless."""
+    """Closing removes the temporaries of objects that are still on their way."""
     sink = writer.sink(segment_path(1), limit=10 * SMALL)
     await sink.write(BIG * 2)
     assert len(temporaries(writer)) == 1
     writer.close()
     assert temporaries(writer) == []
-    sink.discard()
 
 
 async def test_a_full_disk_forgets_the_object_and_nothing_else(

@@ -136,6 +136,15 @@ async def test_an_error_that_is_forgiven_stops_nothing(origin: ScriptedOrigin) -
     assert shelf.finished == [f"{n}.ts" for n in range(9) if n != 5]
 
 
+async def test_what_had_come_of_a_forgiven_failure_is_let_go_of(origin: ScriptedOrigin) -> None:
+    work, shelf = film(origin, 3), Shelf()
+    origin.always("/1.ts", Cut(after=188))  # what came is kept for another try
+    async with client_for(origin, connections=1) as client:
+        await client.fetch_all(work, shelf.make, shelf.finish, forgive=lambda resource, error: True)
+    assert shelf.finished == ["0.ts", "2.ts"]
+    assert shelf.sinks["1.ts"].size == 0
+
+
 @pytest.mark.parametrize("error", [DiskError("full"), RuntimeError("a defect")], ids=["disk", "defect"])
 async def test_an_error_of_the_caller_comes_back_as_it_is(origin: ScriptedOrigin, error: Exception) -> None:
     work = film(origin, 20)
