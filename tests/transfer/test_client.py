@@ -138,7 +138,8 @@ async def test_an_error_that_is_forgiven_stops_nothing(origin: ScriptedOrigin) -
 
 async def test_what_had_come_of_a_forgiven_failure_is_let_go_of(origin: ScriptedOrigin) -> None:
     work, shelf = film(origin, 3), Shelf()
-    origin.always("/1.ts", Cut(after=188))  # what came is kept for another try
+    origin.add("/1.ts", BODY * 120)
+    origin.script("/1.ts", Cut(after=2 << 20), *[Status(404)] * 9)  # large enough for a cut to be gone on from
     async with client_for(origin, connections=1) as client:
         await client.fetch_all(work, shelf.make, shelf.finish, forgive=lambda resource, error: True)
     assert shelf.finished == ["0.ts", "2.ts"]
