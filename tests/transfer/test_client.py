@@ -138,8 +138,8 @@ async def test_an_error_that_is_forgiven_stops_nothing(origin: ScriptedOrigin) -
 
 async def test_what_had_come_of_a_forgiven_failure_is_let_go_of(origin: ScriptedOrigin) -> None:
     work, shelf = film(origin, 3), Shelf()
-    origin.add("/1.ts", BODY * 120)
-    origin.script("/1.ts", Cut(after=2 << 20), *[Status(404)] * 9)  # large enough for a cut to be gone on from
+    origin.add("/1.ts", BODY * 600)
+    origin.script("/1.ts", Cut(after=10 << 20), *[Status(404)] * 9)  # large enough for a cut to be gone on from
     async with client_for(origin, connections=1) as client:
         await client.fetch_all(work, shelf.make, shelf.finish, forgive=lambda resource, error: True)
     assert shelf.finished == ["0.ts", "2.ts"]
