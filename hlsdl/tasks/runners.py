@@ -50,10 +50,12 @@ class Runners:
         self._deadlines: dict[int, float] = {}
         """Task -> when it must be done, on the loop's clock; none of one that was suspended."""
         self._pauses: dict[int, float] = {}
-        """Task -> how long it waited for the network the last time."""
+        """Task -> how long it waits for the network before its next try; told of once."""
         self._alarm: asyncio.TimerHandle | None = None
         self._still_until = float("-inf")
         """Nothing is started or stopped before, on the loop's clock."""
+        self._keeping: set[int] = set()
+        """Those that were under way a moment ago, and keep their places."""
         self._is_closed = False
 
     def hurry(self, number: int) -> None:
@@ -89,12 +91,18 @@ class Runners:
             self._alarm = asyncio.get_running_loop().call_later(min(pause, LONGEST_PAUSE), self.reconcile)
 
     async def restart(self) -> None:
-        """Stop what is under way, which brings it to the device, and let it go on."""
+        """Stop what is under way, which brings it to the device, and let the same go on."""
         stopped = [self._tasks[number] for number in self._running]
-        await self._stop()
-        for task in stopped:
-            task.trigger(Trigger.YIELD)
-        self.reconcile()
+        self._still_until = float("inf")  # no place is for somebody else meanwhile
+        try:
+            await self._stop()
+        finally:
+            self._still_until = float("-inf")
+            for task in stopped:
+                task.trigger(Trigger.YIELD)
+            self._keeping = {task.task_identifier for task in stopped}
+            self.reconcile()
+            self._keeping = set()
 
     async def close(self) -> None:
         """Stop everything for good; what was wanted stays wanted."""
@@ -131,6 +139,7 @@ class Runners:
             priority=task.priority,
             turn=task.turn,
             wait=max(until_date, until_try),
+            keeps_place=number in self._keeping,
             is_running=number in self._running,
         )
 
@@ -146,6 +155,7 @@ class Runners:
         result: Any = None
         error: HlsdlError | None = None
         longest = self._configuration.timeout_interval_for_resource
+        held = task.progress.completed_bytes
         deadline = self._deadlines.setdefault(task.task_identifier, asyncio.get_running_loop().time() + longest)
         try:
             async with asyncio.timeout_at(deadline):
@@ -158,7 +168,7 @@ class Runners:
             logger.exception("task %d failed by a defect", task.task_identifier)
             error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
         if task.phase in ACTIVE:
-            self._settle(task, result, error)
+            self._settle(task, result, error, has_come_further=task.progress.completed_bytes > held)
 
     def _over(self, task: Task[Any], turn: asyncio.Task[None]) -> None:
         """Nothing of this turn is under way any more."""
@@ -191,20 +201,21 @@ class Runners:
                 task.credential = answer
         return await task.work()
 
-    def _settle(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
+    def _settle(self, task: Task[Any], result: Any, error: HlsdlError | None, *, has_come_further: bool) -> None:
         """What becomes of a task whose work has come to an end by itself."""
         if self._configuration.waits_for_connectivity and _is_for_want_of_network(error):
-            self._wait_for_network(task)
+            self._wait_for_network(task, has_come_further=has_come_further)
         elif task.trigger(Trigger.FAIL if error is not None else Trigger.FINISH):
             self._ended(task, result, error)
 
-    def _wait_for_network(self, task: Task[Any]) -> None:
+    def _wait_for_network(self, task: Task[Any], *, has_come_further: bool) -> None:
         number = task.task_identifier
         if number not in self._pauses:
             self._delivery.tell("is_waiting_for_connectivity", task)
-        self._pauses[number] = min(self._pauses.get(number, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
-        self._not_before[number] = asyncio.get_running_loop().time() + self._pauses[number]
-        task.trigger(Trigger.YIELD)
+        before = 0.0 if has_come_further else self._pauses.get(number, 0.0)
+        pause = self._pauses[number] = min(max(FIRST_PAUSE, 2 * before), LONGEST_PAUSE)
+        task.trigger(Trigger.YIELD)  # first: a task of which something changes does not wait for its next try
+        self._not_before[number] = asyncio.get_running_loop().time() + pause
 
 
 def _is_for_want_of_network(error: HlsdlError | None) -> bool:

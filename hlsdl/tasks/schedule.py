@@ -19,6 +19,8 @@ class Standing:
     """Its place in the line: that of a task that was resumed later is higher."""
     wait: float = 0.0
     """Seconds until it may start: its date, or its next try; 0 or less: now."""
+    keeps_place: bool = False
+    """Whether it was under way a moment ago, and is only begun anew."""
     is_running: bool = False
     """Whether work of it is under way, wanted or not."""
 
@@ -39,12 +41,15 @@ class Orders:
 def orders_for(standings: Iterable[Standing], *, places: int) -> Orders:
     """Compare what is wanted with what is under way; at most `places` tasks run at once.
 
-    A place goes to the highest priority, then to the one that was resumed first.
+    A place goes to whoever keeps it, then to the highest priority, then to the one that was resumed first.
     """
     all_of_them = list(standings)
     running = sum(one.is_running for one in all_of_them)
     waiting = [one for one in all_of_them if one.phase is Phase.WAITING and not one.is_running]
-    ready = sorted((one for one in waiting if one.wait <= 0), key=lambda one: (-one.priority, one.turn, one.number))
+    ready = sorted(
+        (one for one in waiting if one.wait <= 0),
+        key=lambda one: (not one.keeps_place, -one.priority, one.turn, one.number),
+    )
     return Orders(
         stop=tuple(one.number for one in all_of_them if one.is_running and one.phase not in ACTIVE),
         end=tuple(one.number for one in all_of_them if one.phase is Phase.CANCELING and not one.is_running),

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import asked, body, playlist, require_whole, serve
+from faults import SEGMENTS, TRUTH, asked, body, playlist, require_whole, serve
 from recording import Recorder, serve_held
 
 import hlsdl
 from hlsdl.library.tasks import TaskStore
-from hlsdl.testing import ScriptedOrigin
+from hlsdl.tasks import runners
+from hlsdl.testing import HangUp, ScriptedOrigin
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +166,60 @@ async def test_one_film_that_is_fetched_twice_at_one_moment_is_fetched_once(tmp_
             ends = await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(type(one) for one in ends if isinstance(one, hlsdl.HlsdlError)) == [hlsdl.LockedError]
     assert [one.name for one in tmp_path.iterdir()] == ["Episode 1.movpkg"]
+
+
+def that_waits() -> hlsdl.SessionConfiguration:
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.waits_for_connectivity = True
+    configuration.transfer = hlsdl.TransferOptions(retries=0, connections=1)
+    return configuration
+
+
+async def test_without_a_network_a_task_tries_again_after_longer_and_longer_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "FIRST_PAUSE", 0.1)
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("/v/index.m3u8", HangUp())
+        async with hlsdl.AssetDownloadSession(that_waits()) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.sleep(1.0)  # tries after 0, 0.1, 0.3 and 0.7 seconds
+            tries = origin.count("/v/index.m3u8")
+    assert 2 <= tries <= 5
+
+
+async def test_a_task_that_came_further_does_not_wait_longer_than_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One segment, and then the network is gone again: doubled each time, that would take days."""
+    monkeypatch.setattr(runners, "FIRST_PAUSE", 0.02)
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        for number in range(SEGMENTS):
+            origin.script(f"/v/{number}.ts", HangUp())
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(that_waits()) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            bundle = await task
+    require_whole(bundle.path, TRUTH)
+
+
+async def test_what_is_under_way_keeps_its_place_when_the_session_is_flushed(tmp_path: Path) -> None:
+    """Though somebody more urgent waits."""
+    configuration = hlsdl.SessionConfiguration(maximum_concurrent_tasks=1)
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(configuration) as session:
+            first = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            first.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            urgent = session.make_asset_download_task(wanted(url, tmp_path / "b.movpkg"))
+            urgent.priority = 1.0
+            urgent.resume()
+            await session.flush()
+            await asyncio.sleep(0.1)
+            assert (first.phase, urgent.phase) == ("transferring", "waiting")
+            gate.set()
+            await asyncio.gather(first, urgent)

@@ -18,6 +18,10 @@ def test_places_go_to_the_highest_priority_then_to_the_one_that_was_resumed_firs
     assert orders_for(waiting, places=3).start == (3, 2, 1)
 
 
+def test_whoever_was_under_way_a_moment_ago_keeps_the_place() -> None:
+    assert orders_for([standing(1, priority=1.0), standing(2, keeps_place=True)], places=1).start == (2,)
+
+
 def test_a_task_whose_date_has_not_come_waits_and_gives_its_place_to_the_next() -> None:
     orders = orders_for([standing(1, wait=30.0), standing(2)], places=1)
     assert (orders.start, orders.look_again) == ((2,), 30.0)
