@@ -13,8 +13,6 @@ TYPE_CHECKING = False
 """As type checkers know it, without `typing`: `__main__` must hear of signals before that is loaded."""
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from hlsdl.errors import ContentKeyError as ContentKeyError
     from hlsdl.errors import DiskError as DiskError
     from hlsdl.errors import HlsdlError as HlsdlError
@@ -65,7 +63,7 @@ if TYPE_CHECKING:
     from hlsdl.session.keywords import drop as drop
     from hlsdl.session.keywords import fetch as fetch
     from hlsdl.session.keywords import inspect as inspect
-    from hlsdl.session.keywords import open_bundle as open  # noqa: A004, F401 - the contract's name for it
+    from hlsdl.session.keywords import open_bundle
     from hlsdl.session.keywords import plan as plan
     from hlsdl.session.storage import StorageManagementPolicy as StorageManagementPolicy
     from hlsdl.session.storage import StorageManagementPriority as StorageManagementPriority
@@ -91,6 +89,8 @@ if TYPE_CHECKING:
     from hlsdl.tasks.wanted import DownloadContentConfiguration as DownloadContentConfiguration
     from hlsdl.tasks.wanted import DownloadOptions as DownloadOptions
     from hlsdl.transfer.options import TransferOptions as TransferOptions
+
+    open = open_bundle  # noqa: A001 - the contract's name for it
 
 _HOMES = {
     "AssetCache": "hlsdl.session.asset_cache",
@@ -189,14 +189,16 @@ _HOMES = {
 __all__ = sorted(["__version__", *_HOMES])  # noqa: PLE0605 - sorted() gives a list of the names above
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module `hlsdl` has no attribute `{name}`")
-    module, _, attribute = home.partition(":")
-    value = getattr(import_module(module), attribute or name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a checker, a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module `hlsdl` has no attribute `{name}`")
+        module, _, attribute = home.partition(":")
+        value = getattr(import_module(module), attribute or name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

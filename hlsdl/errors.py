@@ -22,6 +22,7 @@ The numbers are public (`docs/exit-codes.md`) and never change.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 LONGEST_URL_SHOWN = 300
@@ -86,6 +87,15 @@ class HlsdlError(Exception):
         self.url = redact(url) if url is not None else None
         self.http_status = http_status
         self.retryable = retryable
+
+    def __reduce__(self) -> tuple[Callable[..., HlsdlError], tuple[type[HlsdlError], tuple[object, ...]], object]:
+        # By what it is and not by what it is made of: one that a pool of processes cannot read again ends the pool.
+        return _read_again, (type(self), self.args), self.__dict__
+
+
+def _read_again(kind: type[HlsdlError], arguments: tuple[object, ...]) -> HlsdlError:
+    """An error as it was, for pickle and copy, which give it the rest."""
+    return kind.__new__(kind, *arguments)
 
 
 class UsageError(HlsdlError):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 
 from hlsdl import errors
 from hlsdl.errors import HlsdlError, redact
+from hlsdl.sync.loop import LoopEnded
+from hlsdl.tasks.file_task import FileRefused
 
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 130}
 
@@ -46,3 +52,11 @@ def test_a_long_url_is_cut() -> None:
 def test_an_error_never_holds_the_unredacted_url() -> None:
     error = HlsdlError("no", url="https://h.test/a?token=secret")
     assert "secret" not in repr(vars(error))
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])
+def test_every_error_can_go_to_another_process(again: Callable[[HlsdlError], HlsdlError]) -> None:
+    refusal = errors.HttpError("no", hint="ask", http_status=403, challenge="Basic")
+    for error in (FileRefused(refusal), LoopEnded(), errors.PlaylistError("odd", line=7), refusal):
+        read = again(error)
+        assert (type(read), str(read), vars(read)) == (type(error), str(error), vars(error))

@@ -78,7 +78,7 @@ class PlainFile:
         await in_thread(self._commit)
 
     def close(self) -> None:
-        """Bring what is held to the device and let go of the `.part`; it stays. DiskError when it could not be flushed."""
+        """Bring what is held to the device, and let go of the `.part`, which stays; DiskError when it refuses."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             with translating(self.part.name):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Self
@@ -56,6 +56,13 @@ class Bundle:
         self._is_fresh = is_fresh
         """Whether it was sealed just now: every file was compared with what is said here."""
         self._segments, self._bytes = (_claimed(manifest, self.entries) if is_fresh else None) or _counted(self.entries)
+
+    def __repr__(self) -> str:
+        return f"Bundle({str(self.path)!r}, {self.state})"
+
+    def __reduce__(self) -> tuple[Callable[[Path], Bundle], tuple[Path]]:
+        """For another process: what is there then."""
+        return type(self).open, (self.path,)
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -127,7 +127,7 @@ class Interruption:
             self._loop.call_soon_threadsafe(self._stop, self._task)
 
     def _swallowed(self, what: sys.UnraisableHookArgs) -> None:
-        """The handler ran inside a callback of Python's own, a finaliser perhaps, out of which nothing can be raised."""
+        """The handler ran inside a callback of Python's own, perhaps a finaliser, which lets nothing out."""
         if not isinstance(what.exc_value, KeyboardInterrupt):
             self._hook_before(what)
             return

@@ -214,6 +214,8 @@ def _translating(name: str) -> Iterator[None]:
         if code in _DISK:
             raise _unusable(name, _DISK[code]) from error
         raise HlsdlError(f"the database `{name}` refused: {error}") from error
+    except OverflowError as error:
+        raise HlsdlError(f"the database `{name}` takes no such number") from error
 
 
 class Tables:

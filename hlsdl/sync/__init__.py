@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +21,7 @@ from hlsdl.session.keywords import open_bundle as open  # noqa: A004 - the contr
 from hlsdl.session.outline import PlanOutcome
 
 if TYPE_CHECKING:
-    from hlsdl.sync.session import AssetDownloadSession
+    from hlsdl.sync.session import AssetDownloadSession as AssetDownloadSession
 
 __all__ = ["AssetDownloadSession", "add", "drop", "fetch", "inspect", "open", "plan"]
 
@@ -59,14 +58,21 @@ def _blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work())
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()
+    from hlsdl.sync.loop import Loop
+
+    loop = Loop()
+    try:
+        return loop.wait(work)
+    finally:
+        loop.close()  # interrupted, the work is cancelled and saves what it has
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded when it is asked for: most scripts only fetch.
-    if name != "AssetDownloadSession":
-        raise AttributeError(f"module `hlsdl.sync` has no attribute `{name}`")
-    from hlsdl.sync.session import AssetDownloadSession
+if not TYPE_CHECKING:  # to a checker, a name that is not above is a mistake
 
-    return AssetDownloadSession
+    def __getattr__(name: str) -> object:
+        # Loaded when it is asked for: most scripts only fetch.
+        if name != "AssetDownloadSession":
+            raise AttributeError(f"module `hlsdl.sync` has no attribute `{name}`")
+        from hlsdl.sync.session import AssetDownloadSession
+
+        return AssetDownloadSession

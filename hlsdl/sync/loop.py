@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -20,14 +21,16 @@ class Loop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hlsdl session", daemon=True)
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
+        """Reentrant: a signal's handler may call while its thread is calling."""
         self._is_open = True
+        self._process = os.getpid()
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether `close` has not been called."""
-        return self._is_open
+        """Whether `close` has not been called, and this is not a forked child, which has no such thread."""
+        return self._is_open and os.getpid() == self._process
 
     def call(self, work: Callable[[], T]) -> T:
         """Run a function there, and return what it returns; here, when the thread has ended."""
@@ -35,7 +38,6 @@ class Loop:
         async def run() -> T:
             return work()
 
-        self._must_be_elsewhere()
         try:
             return self.wait(run)
         except LoopEnded:
@@ -54,7 +56,8 @@ class Loop:
             raise LoopEnded from None
 
     def start(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Run a coroutine there, and do not wait for it."""
+        """Run a coroutine there, and do not wait for it to end; whoever asks waits for what it brings."""
+        self._must_be_elsewhere()
         self._started(work())
 
     def close(self) -> None:
@@ -77,6 +80,10 @@ class Loop:
         raise LoopEnded
 
     def _must_be_elsewhere(self) -> None:
+        if os.getpid() != self._process:
+            raise SessionInvalidated(
+                "a session stays in the process that made it", hint="make a session after the fork"
+            )
         if threading.current_thread() is self._thread:
             raise UsageError(
                 "a delegate's method cannot call its own session's blocking functions",

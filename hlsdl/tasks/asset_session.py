@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, IntegrityError, UsageError
 from hlsdl.library.places import library_folder
 from hlsdl.library.tasks import TaskRow
@@ -27,6 +29,8 @@ from hlsdl.tasks.states import ENDS, Phase, Trigger
 from hlsdl.tasks.stored import StoredTasks
 from hlsdl.tasks.task import LostTask, Task
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Task[Any])
 
@@ -70,6 +74,9 @@ class AssetDownloadSession:
         self._runners = Runners(self._tasks, self._configuration, self.delivery, self._end)
         self._is_valid = True
         self._is_closed = self._is_restored = self._has_told_all = self._is_over = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """On which its tasks are worked; None before the first."""
+        self._closing: asyncio.Task[None] | None = None
         self._library = Path(self._configuration.library or library_folder())
         self._stored = StoredTasks(self._configuration)
 
@@ -89,7 +96,7 @@ class AssetDownloadSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await asyncio.shield(self.close())
+        await _to_its_end(self._begin_to_close())
 
     # -- making tasks ----------------------------------------------------------------------------------------------
 
@@ -206,11 +213,15 @@ class AssetDownloadSession:
         delegate hearing of it is told now. One that nothing can be made of any more, since its bundle is gone or its
         row damaged, is told as failed, as a `LostTask`.
 
+        Raises:
+            SessionInvalidated: the session has ended.
+
         Source: creating a background session with the same identifier, then getAllTasks.
         """
+        self.must_be_open()
         for row in self._stored.store.all(self.identifier or ""):
             if row.id not in self._tasks and not row.acknowledged:
-                self._restore(row)
+                await self._restore(row)
         self._is_restored = True
         self._runners.reconcile()
         self._tell_when_all_is_told()
@@ -239,8 +250,11 @@ class AssetDownloadSession:
         """
         self.delivery.must_not_be_waited_for_here()
         self._is_valid = False
-        for task in await self.tasks():
-            task.cancel()
+        for task in [] if self._is_over else await self.tasks():
+            try:
+                task.cancel()
+            except HlsdlError as error:
+                logger.warning("task %d is cancelled in this process only: %s", task.task_identifier, error.message)
         await self.finish_tasks_and_invalidate()
 
     async def flush(self) -> None:
@@ -256,15 +270,29 @@ class AssetDownloadSession:
     async def close(self) -> None:
         """Stop what is under way, tell the delegate what is left to tell, let go of the disk; again, it does nothing.
 
-        Whoever still awaits a task gets `SessionInvalidated`.
+        Whoever still awaits a task gets `SessionInvalidated`. To stop waiting for the end does not stop it: called
+        again, it is waited for.
 
         Raises:
             UsageError: called by a delegate's method; it may start an asyncio task for it.
         """
+        await asyncio.shield(self._begin_to_close())
+
+    def _begin_to_close(self) -> asyncio.Task[None]:
         self.delivery.must_not_be_waited_for_here()
-        if self._is_closed:
-            return
-        self._is_closed, self._is_valid = True, False
+        if self._closing is None:
+            self._is_closed, self._is_valid = True, False
+            self._closing = asyncio.create_task(self._close(), name="hlsdl session closes")
+        return self._closing
+
+    async def _close(self) -> None:
+        try:
+            await self._end_tasks()
+        finally:
+            self._is_over = True
+            self._stored.close()
+
+    async def _end_tasks(self) -> None:
         await self._runners.close()
         for task in self._tasks.values():
             task.trigger(Trigger.YIELD)
@@ -278,15 +306,16 @@ class AssetDownloadSession:
         await self.delivery.drain()
         for task in unfinished:
             task.finish(None, over)
-        self._is_over = True
-        self._stored.close()
 
     # -- what tasks ask of it --------------------------------------------------------------------------------------
 
     def must_be_open(self) -> None:
-        """SessionInvalidated when the session has ended."""
+        """SessionInvalidated when the session has ended; UsageError on another event loop than that of its tasks."""
         if self._is_over:
-            raise SessionInvalidated("the session of this task has ended")
+            raise SessionInvalidated("the session has ended")
+        if not self._is_closed and self._loop is not None and self._loop is not _running_loop():
+            hint = "one session for each event loop; from another thread, use the session of `hlsdl.sync`"
+            raise UsageError("the session belongs to another event loop", hint=hint)
 
     def changed(self, task: Task[Any]) -> None:
         """Something of a task changed: see whether it should run now."""
@@ -305,13 +334,14 @@ class AssetDownloadSession:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _restore(self, row: TaskRow) -> None:
+    async def _restore(self, row: TaskRow) -> None:
         """Attach one stored task; what stops one of them must not stop the others."""
         try:
             task = self._attach(self._task_of(row))
             task.trigger(Trigger.LOSE)
             if task.phase in ENDS:
-                self._end(task, task.stored_result(), task.stored_error())
+                # What is left of a large file is looked through for its resume data.
+                self._end(task, task.stored_result(), await in_thread(task.stored_error))
         except HlsdlError as error:
             lost = self._attach(LostTask(self, row.with_changes(phase=Phase.FAILED.value)))
             self._end(lost, None, error)
@@ -342,13 +372,13 @@ class AssetDownloadSession:
     def _must_be_valid(self) -> None:
         if not self._is_valid:
             raise SessionInvalidated("the session has been invalidated")
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if _running_loop() is None:
             hint = "make tasks in a coroutine, or use the session of `hlsdl.sync`"
-            raise UsageError("there is no event loop that could work the task", hint=hint) from None
+            raise UsageError("there is no event loop that could work the task", hint=hint)
+        self.must_be_open()
 
     def _attach(self, task: T) -> T:
+        self._loop = self._loop or asyncio.get_running_loop()
         self._tasks[task.task_identifier] = task
         self._has_told_all = False
         return task
@@ -359,3 +389,23 @@ class AssetDownloadSession:
         if row.kind == "file":
             return DownloadTask(self, row, self._configuration)
         return AssetDownloadTask(self, row, self._configuration)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _to_its_end(work: asyncio.Task[None]) -> None:
+    """Wait for `work` however often that is cancelled; CancelledError after it, then."""
+    is_cancelled = False
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        raise asyncio.CancelledError
+    work.result()

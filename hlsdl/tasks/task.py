@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -45,6 +45,9 @@ LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
 """URLSessionTask.lowPriority, .defaultPriority, .highPriority."""
 
 R = TypeVar("R")
+
+MOST_BYTES = 2**63 - 1
+"""What can be stored."""
 
 _TURNS = itertools.count(1)
 
@@ -98,7 +101,7 @@ class Owner(Protocol):
     delivery: Delivery
 
     def must_be_open(self) -> None:
-        """Raise when the session has ended: nothing of its tasks changes any more."""
+        """Raise when nothing of its tasks changes any more, or not here: the session has ended, or is elsewhere."""
         ...
 
     def changed(self, task: Task[Any]) -> None:
@@ -169,6 +172,8 @@ class Task(ABC, Generic[R]):
 
     @task_description.setter
     def task_description(self, text: str | None) -> None:
+        if not isinstance(text, str | None):
+            raise UsageError("a description is text")
         self._keep(description=text)
 
     @property
@@ -192,6 +197,8 @@ class Task(ABC, Generic[R]):
     def earliest_begin_date(self, date: datetime | None) -> None:
         if date is not None and date.tzinfo is None:
             raise UsageError("a date without a time zone could be any moment", hint="give it one, such as UTC")
+        if date is not None and date.year == MAXYEAR:
+            raise UsageError("a task that begins in the year 9999 never begins")
         self._keep(earliest_begin=date.timestamp() if date is not None else None)
         self._owner.changed(self)
 
@@ -202,8 +209,8 @@ class Task(ABC, Generic[R]):
 
     @count_of_bytes_client_expects_to_receive.setter
     def count_of_bytes_client_expects_to_receive(self, count: int | None) -> None:
-        if count is not None and count < 0:
-            raise UsageError("a number of bytes is not negative")
+        if count is not None and not 0 <= count <= MOST_BYTES:
+            raise UsageError(f"a number of bytes is one from 0 to {MOST_BYTES}")
         self._keep(expected_bytes=count)
 
     @property
@@ -237,10 +244,12 @@ class Task(ABC, Generic[R]):
 
     def trigger(self, trigger: Trigger) -> bool:
         """Take `trigger` to the table of states; returns whether the phase is another one now."""
+        if self.phase in ENDS:
+            return False
+        self._owner.must_be_open()
         after = phase_after(self.phase, trigger)
         if after is self.phase:
             return False
-        self._owner.must_be_open()
         if trigger is Trigger.RESUME:
             self.turn = next(_TURNS)
         write = self._keep if trigger in ASKED else self._note
@@ -273,6 +282,7 @@ class Task(ABC, Generic[R]):
 
     async def _outcome(self) -> R:
         if not self._ended.is_set():
+            self._owner.must_be_open()
             self._must_not_be_waited_for_here()
         await self._ended.wait()
         if self.error is not None:

@@ -110,11 +110,7 @@ class Head:
     @property
     def has_marked_end(self) -> bool:
         """Whether a cut body can be told from a whole one."""
-        return (
-            self.content_length is not None
-            or self.is_chunked
-            or self.http_version in {"HTTP/2", "HTTP/3"}
-        )
+        return self.content_length is not None or self.is_chunked or self.http_version in {"HTTP/2", "HTTP/3"}
 
 
 def _read_length(headers: Mapping[str, str]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -235,3 +236,9 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
     Bundle.open(path).document()
     assert tree(path) == before
     assert read_manifest(path) == Manifest.decode(before["manifest.json"])
+
+
+def test_a_bundle_can_go_to_another_process_and_says_what_it_is(tmp_path: Path) -> None:
+    bundle = Bundle.open(sealed(tmp_path / "A.movpkg"))
+    read = pickle.loads(pickle.dumps(bundle))
+    assert (read.path, read.entries, repr(read)) == (bundle.path, bundle.entries, f"Bundle('{bundle.path}', complete)")

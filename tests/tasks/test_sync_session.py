@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -210,3 +211,43 @@ def test_whoever_waits_in_another_thread_hears_of_the_end(tmp_path: Path) -> Non
             thread.join(timeout=20)
         assert not any(thread.is_alive() for thread in threads)
     assert all(isinstance(error, hlsdl.SessionInvalidated) for error in heard)
+
+
+def test_a_delegate_cannot_wait_for_the_events_of_its_own_session(tmp_path: Path) -> None:
+    refused: list[Exception] = []
+
+    class Listens(Recorder):
+        def will_download_to(self, task: Any, path: Path) -> None:
+            try:
+                list(mirrored.events())
+            except hlsdl.UsageError as error:
+                refused.append(error)
+
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession(delegate=Listens()) as session:
+        mirrored = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+        mirrored.resume()
+        mirrored.result(timeout=20)
+    assert len(refused) == 1
+
+
+def test_a_call_may_interrupt_a_call_of_the_same_thread() -> None:
+    """A signal's handler runs between two steps of whatever its thread does."""
+    with hlsdl.sync.AssetDownloadSession() as session, session._loop._gate:
+        assert session.tasks() == []
+
+
+def test_in_a_forked_child_there_is_no_session() -> None:
+    with hlsdl.sync.AssetDownloadSession() as session:
+        task = session.make_download_task("https://films.test/a.bin")
+        child = os.fork()
+        if child == 0:  # nothing of pytest may run on in here
+            code = 1
+            try:
+                with session:
+                    task.resume()
+            except hlsdl.SessionInvalidated:
+                code = 7
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert task.state == "suspended"

@@ -86,7 +86,9 @@ async def test_a_job_without_tokens_retries_one_at_a_time_and_far_apart(clock: F
 
     for _ in range(2):  # the first four spend the tokens
         most = 0
-        outcomes = await asyncio.gather(*(job.persist("a", failing_for_ever()) for _ in range(4)), return_exceptions=True)
+        outcomes = await asyncio.gather(
+            *(job.persist("a", failing_for_ever()) for _ in range(4)), return_exceptions=True
+        )
         assert all(isinstance(outcome, NetworkError) for outcome in outcomes)
     assert most == 1
     assert sum(clock.slept) >= 10 * 15.0
