@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from faults import SEGMENTS, TRUTH, asked, body, playlist, require_whole, serve
 from recording import Recorder, serve_held
@@ -223,3 +225,116 @@ async def test_what_is_under_way_keeps_its_place_when_the_session_is_flushed(tmp
             assert (first.phase, urgent.phase) == ("transferring", "waiting")
             gate.set()
             await asyncio.gather(first, urgent)
+
+
+class Slow(Recorder):
+    """Takes its time with the last word."""
+
+    async def did_become_invalid(self, session: Any) -> None:
+        await asyncio.sleep(0.3)
+        super().did_become_invalid(session)
+
+
+def in_the_background(storage: Path) -> hlsdl.SessionConfiguration:
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage = storage
+    return configuration
+
+
+async def test_an_end_that_somebody_stopped_waiting_for_comes_and_can_be_waited_for_again(tmp_path: Path) -> None:
+    delegate = Slow()
+    session = hlsdl.AssetDownloadSession(in_the_background(tmp_path), delegate)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(session.close(), 0.05)
+    assert delegate.names() == []
+    await session.close()
+    assert delegate.names() == ["did_become_invalid"]
+    async with hlsdl.AssetDownloadSession(in_the_background(tmp_path)) as another:
+        assert await another.restore() == []
+
+
+async def test_a_scope_that_is_cancelled_around_a_session_leaves_it_closed(tmp_path: Path) -> None:
+    """Such a scope cancels whatever waits in it, again and again."""
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        with anyio.move_on_after(0.2) as scope:
+            async with hlsdl.AssetDownloadSession(in_the_background(tmp_path / "s"), Slow()) as session:
+                task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+                task.resume()
+                await task
+        gate.set()
+        assert scope.cancelled_caught
+        async with hlsdl.AssetDownloadSession(in_the_background(tmp_path / "s")) as another:
+            (restored,) = await another.restore()
+            await restored
+    require_whole(tmp_path / "a.movpkg", TRUTH)
+
+
+def test_a_session_belongs_to_the_event_loop_of_its_tasks(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        session = hlsdl.AssetDownloadSession()
+
+        async def begin() -> hlsdl.AssetDownloadTask:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            return task
+
+        task = asyncio.run(begin())
+        gate.set()
+
+        async def go_on() -> None:
+            for use in (task.resume, lambda: session.make_download_task(url, tmp_path)):
+                with pytest.raises(hlsdl.UsageError, match="another event loop"):
+                    use()
+            with pytest.raises(hlsdl.UsageError, match="another event loop"):
+                await task
+            await session.close()
+
+        asyncio.run(go_on())
+    with pytest.raises(hlsdl.SessionInvalidated):
+        task.resume()
+
+
+async def test_an_ended_session_restores_nothing_and_can_be_invalidated_again(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path))
+    with pytest.raises(hlsdl.SessionInvalidated):
+        await session.restore()
+    await session.invalidate_and_cancel()
+
+
+async def test_a_full_disk_does_not_keep_tasks_from_being_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise hlsdl.DiskError("the disk is full")
+
+    session = hlsdl.AssetDownloadSession(in_the_background(tmp_path))
+    tasks = [session.make_download_task("https://films.test/a.bin", tmp_path) for _ in range(3)]
+    with monkeypatch.context() as patched:
+        patched.setattr(TaskStore, "save", full)
+        await session.invalidate_and_cancel()
+    assert {task.phase for task in tasks} == {"cancelled"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count_of_bytes_client_expects_to_receive", 2**63),
+        ("count_of_bytes_client_expects_to_receive", -1),
+        ("earliest_begin_date", datetime.max.replace(tzinfo=UTC)),
+        ("task_description", b"bytes"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_stored_of_a_task_is_refused_and_harms_nothing(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    async with hlsdl.AssetDownloadSession() as session:
+        task = session.make_download_task("https://films.test/a.bin", tmp_path)
+        with pytest.raises(hlsdl.UsageError):
+            setattr(task, name, value)
+        task.count_of_bytes_client_expects_to_receive = 2**63 - 1
+        assert getattr(task, name) in {None, 2**63 - 1}
