@@ -8,7 +8,7 @@ are never mixed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from hlsdl.errors import IntegrityError
@@ -17,6 +17,8 @@ from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan, s
 from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import Key, Segment
 
+QUICK_SAMPLE = 4 << 20
+"""Bytes (4 MiB) that are asked for again to be compared."""
 CHANGED_HINT = "`--force` starts over with the stream as it is now; another -o path keeps what is here"
 
 
@@ -47,7 +49,7 @@ def moved_stream(old: StreamPlan, new: StreamPlan) -> StreamPlan:
     resources = tuple(
         replace(resource, url=other.url) for resource, other in zip(old.resources, new.resources, strict=True)
     )
-    return replace(old, resources=resources)
+    return replace(old, source=replace(new.source, id=old.id), resources=resources)
 
 
 def with_copy(plan: DownloadPlan, stream: StreamPlan, copy: DownloadPlan) -> DownloadPlan:
@@ -117,10 +119,30 @@ def _slot(resource: Resource) -> tuple[object, ...]:
 
 
 def _moved_keys(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
-    """Keys by their place: the nth distinct key of the plan is the nth distinct key of the playlists now."""
-    if len(plan.keys) != len(now.keys):
-        raise _changed(f"it has {len(now.keys)} keys instead of {len(plan.keys)}", "")
-    return tuple(replace(old, url=new.url) for old, new in zip(plan.keys, now.keys, strict=True))
+    """Keys by their place: what is encrypted with a key then is encrypted with the one at that place now.
+
+    Tokens can make one key look like two, in either reading: then several URLs lead to it, and one of them will do.
+    """
+    urls: dict[str, str] = {}
+    for old, new in zip(plan.streams, now.streams, strict=True):
+        for mine, theirs in _keys_at_places(old, new):
+            for key, other in zip(mine, theirs, strict=True):
+                if (path := stored_key_path(key)) and other.uri:
+                    urls.setdefault(path, other.uri)
+    return tuple(replace(key, url=urls.get(key.path, key.url)) for key in plan.keys)
+
+
+def _keys_at_places(old: StreamPlan, new: StreamPlan) -> Iterator[tuple[tuple[Key, ...], tuple[Key, ...]]]:
+    """The keys of then and now at each place where others begin."""
+    last: object = None
+    for segment, other in zip(old.playlist.segments, new.playlist.segments, strict=True):
+        pair = (segment.keys, other.keys)
+        if pair != last:
+            last = pair
+            yield pair
+    for init, other_init in zip(old.playlist.inits, new.playlist.inits, strict=False):
+        if len(init.keys) == len(other_init.keys):
+            yield init.keys, other_init.keys
 
 
 def other_bytes(path: str) -> IntegrityError:
@@ -136,34 +158,56 @@ def _changed(difference: str, url: str) -> IntegrityError:
     )
 
 
-def samples(plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int]) -> tuple[Resource, ...]:
-    """The objects to compare before another place is believed to have the same streams: one segment of each stream, and
-    a key that no finished segment speaks for.
+def samples(
+    plan: DownloadPlan, now: DownloadPlan, stored: Mapping[str, int], *, is_a_copy: bool = False
+) -> tuple[Resource, ...]:
+    """The objects to compare before another place is believed to have the same streams: of each stream a segment, or
+    the init sections where no segment has come yet, and a key that no finished segment speaks for.
 
     Playlists of equal shape prove nothing about the bytes. Where only the query differs it is the same place with
-    another token; where the path or the host differs, the smallest finished segment is asked for again and must be the
-    same. Segments that were encrypted anew may have other bytes under their very URLs: where a key is at another place,
-    it is a segment under that key.
+    another token, unless the stream is described with another bitrate, or its playlist is at another place, or it is a
+    redundant copy. Segments that were encrypted anew may have other bytes under their very URLs: where a key is at
+    another place, it is a segment under that key.
 
     Args:
         plan: the URLs of then.
         now: the URLs of now.
         stored: path -> size of what is finished.
+        is_a_copy: whether what has other URLs now has them at a redundant copy.
     """
     moved_keys = {old.path for old, new in zip(plan.keys, now.keys, strict=True) if _is_elsewhere(old, new)}
     chosen: list[Resource] = []
     spoken_for: set[str] = set()
     for old, new in zip(plan.streams, now.streams, strict=True):
-        pairs = [(one, other) for one, other in zip(old.resources, new.resources, strict=True) if one.kind == "segment"]
-        finished = [other for one, other in pairs if one.path in stored]
+        finished = [one for one in new.resources if one.path in stored]
+        segments = [one for one in finished if one.kind == "segment"]
         under = _under_keys(old, moved_keys) if moved_keys else {}
-        under_moved = [one for one in finished if one.path in under]
+        under_moved = [one for one in segments if one.path in under]
         spoken_for.update(*(under[one.path] for one in under_moved))
-        if not under_moved and not any(_is_elsewhere(one, other) for one, other in pairs):
-            continue
-        chosen += sorted(under_moved or finished, key=lambda one: stored[one.path])[:1]
+        if under_moved or _may_be_another(old, new, is_a_copy=is_a_copy):
+            chosen += [telling(under_moved or segments, stored)] if segments else finished
     unproven = [one for one in now.keys if one.path in moved_keys - spoken_for and one.path in stored]
     return (*chosen, *unproven[:1])
+
+
+def telling(finished: Sequence[Resource], stored: Mapping[str, int]) -> Resource:
+    """The one of these that says most about which encode it is of: the largest that is quickly asked for again.
+
+    Silence, black and empty subtitles are the same in each encode, and small.
+    """
+    quick = [one for one in finished if stored[one.path] <= QUICK_SAMPLE]
+    return max(quick, key=lambda one: stored[one.path]) if quick else min(finished, key=lambda one: stored[one.path])
+
+
+def _may_be_another(old: StreamPlan, new: StreamPlan, *, is_a_copy: bool) -> bool:
+    """Whether what is at the URLs of now may be another encode."""
+    if all(one.url == other.url for one, other in zip(old.resources, new.resources, strict=True)):
+        return False
+    if is_a_copy or old.source.bandwidth != new.source.bandwidth:
+        return True
+    if place_of(old.source.url) != place_of(new.source.url):
+        return True
+    return any(_is_elsewhere(one, other) for one, other in zip(old.resources, new.resources, strict=True))
 
 
 def _is_elsewhere(one: Resource, other: Resource) -> bool:

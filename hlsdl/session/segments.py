@@ -189,9 +189,9 @@ class SegmentWork:
         await self._prove(again)
         return again
 
-    async def _prove(self, again: DownloadPlan) -> None:
+    async def _prove(self, again: DownloadPlan, *, is_a_copy: bool = False) -> None:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
-        for sample in samples(self._plan, again, sizes):
+        for sample in samples(self._plan, again, sizes, is_a_copy=is_a_copy):
             try:
                 is_same = (sample.kind == "key" and self._keys_are_given) or await self._is_as_stored(sample)
             except (HttpError, ContentKeyError) as refusal:
@@ -200,7 +200,9 @@ class SegmentWork:
                 # It may be given once only, or to whoever signs in; what is stored stays what it was.
                 self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")
                 continue
-            if not is_same:
+            if not is_same and sample.kind == "init":
+                self._writer.forget(sample.path)  # nothing that goes with it has come: it is brought from there, too
+            elif not is_same:
                 raise other_bytes(sample.path)
 
     async def _is_as_stored(self, resource: Resource) -> bool:
@@ -236,7 +238,7 @@ class SegmentWork:
             url = copies.pop(0)
             try:
                 plan = with_copy(self._plan, stream, await self._moves.read_copy(stream, url))
-                await self._prove(plan)
+                await self._prove(plan, is_a_copy=True)
             except OF_THE_ORIGIN as refusal:
                 self._warn(f"a redundant copy cannot take over: {refusal.message}")
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from hlsdl.bundle.journal import Entry
+from hlsdl.planning.moving import telling
 from hlsdl.planning.naming import place_of
 from hlsdl.planning.plan import Resource
 
@@ -16,20 +17,21 @@ MOST_NAMES = 4
 """Of one file; where so many were proven to mean the same, another one says nothing any more."""
 
 Entries = Mapping[str, Entry]
+File = tuple[str | None, tuple[str, str]]
+"""The stream, and the place: host and path, without the query, where tokens are. Two streams may have two files there."""
 
 
 class Versions:
     """The names of each file that are known to mean the same bytes."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, str], set[str]] = {}
-        """By the place of the file: host and path, without the query, where tokens are."""
+        self._names: dict[File, set[str]] = {}
 
     def fits(self, part: Resource, entry: Entry) -> bool:
         """Whether a finished part is of a version that the others are of, as far as the origin says."""
         if entry.etag is None or entry.etag.startswith("W/"):
             return True
-        names = self._names.setdefault(place_of(part.url), {entry.etag})
+        names = self._names.setdefault(_file(part), {entry.etag})
         return entry.etag in names or len(names) >= MOST_NAMES
 
     def doubted_of(self, resources: Iterable[Resource], entries: Entries) -> tuple[Resource, Entry] | None:
@@ -39,26 +41,29 @@ class Versions:
 
     def accept(self, part: Resource, entry: Entry) -> None:
         """The version of this part was proven to have the same bytes as the others."""
-        self._names[place_of(part.url)].add(entry.etag or "")
+        self._names[_file(part)].add(entry.etag or "")
 
     def parts_to_compare(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[Resource]:
-        """The smallest finished part of a version that is known, and the doubted one itself."""
-        place = place_of(doubted.url)
+        """A finished part of a version that is known, and the doubted one itself."""
+        file = _file(doubted)
         known = [
             part
             for part, entry in _finished(resources, entries)
-            if place_of(part.url) == place and entry.etag in self._names[place]
+            if _file(part) == file and entry.etag in self._names[file]
         ]
-        return [*sorted(known, key=lambda part: entries[part.path].size)[:1], doubted]
+        sizes = {part.path: entries[part.path].size for part in known}
+        return [telling(known, sizes), doubted] if known else [doubted]
 
     def paths_like(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[str]:
         """The finished parts of that file which are of the doubted version."""
-        place, name = place_of(doubted.url), entries[doubted.path].etag
+        file, name = _file(doubted), entries[doubted.path].etag
         return [
-            part.path
-            for part, entry in _finished(resources, entries)
-            if place_of(part.url) == place and entry.etag == name
+            part.path for part, entry in _finished(resources, entries) if _file(part) == file and entry.etag == name
         ]
+
+
+def _file(part: Resource) -> File:
+    return part.stream, place_of(part.url)
 
 
 def _finished(resources: Iterable[Resource], entries: Entries) -> Iterator[tuple[Resource, Entry]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hlsdl.errors import IntegrityError
-from hlsdl.planning.moving import moved, same_urls
+from hlsdl.planning.moving import QUICK_SAMPLE, moved, same_urls, samples, telling
 from hlsdl.planning.plan import DownloadPlan, make_plan
 from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import MediaPlaylist
@@ -82,3 +82,55 @@ def test_same_urls_are_noticed_since_asking_again_would_change_nothing() -> None
     paths = [one.path for one in THEN.resources]
     assert same_urls(THEN, THEN, paths)
     assert not same_urls(THEN, moved(THEN, again()), paths)
+
+
+def sampled(
+    now: DownloadPlan, stored: dict[str, int], *, then: DownloadPlan = THEN, is_a_copy: bool = False
+) -> list[str]:
+    """The names of what is compared."""
+    there = moved(then, now)
+    return [one.path.rpartition("/")[2] for one in samples(then, there, stored, is_a_copy=is_a_copy)]
+
+
+INIT, A, B = (one.path for one in THEN.resources)
+
+
+def test_another_token_is_the_same_place_and_another_host_is_not() -> None:
+    assert sampled(again(), {A: 10, B: 20}) == []
+    assert sampled(again(host="two"), {A: 10, B: 20}) == [B.rpartition("/")[2]]
+
+
+@pytest.mark.parametrize(
+    "how", [{"bandwidth": 1000}, {"url": "https://one.test/low/index.m3u8"}, {"is_a_copy": True}], ids=str
+)
+def test_another_query_proves_nothing_where_something_else_says_that_it_may_be_another_encode(
+    how: dict[str, object],
+) -> None:
+    is_a_copy = bool(how.get("is_a_copy"))
+    source = {name: value for name, value in how.items() if name != "is_a_copy"}
+    assert sampled(again(**source), {A: 10}, is_a_copy=is_a_copy) == [A.rpartition("/")[2]]
+    assert sampled(again("?t=1", **source), {A: 10}, is_a_copy=is_a_copy) == []  # under their very URLs
+
+
+def test_without_a_finished_segment_it_is_the_init_section_that_is_compared() -> None:
+    assert sampled(again(host="two"), {INIT: 10}) == [INIT.rpartition("/")[2]]
+    assert sampled(again(host="two"), {INIT: 10, A: 5}) == [A.rpartition("/")[2]]
+    assert sampled(again(host="two"), {}) == []
+
+
+def test_what_is_compared_is_large_but_quickly_asked_for() -> None:
+    """Silence and empty subtitles are the same in every encode."""
+    segments = THEN.resources[1:]
+    assert telling(segments, {A: 10, B: 20}).path == B
+    assert telling(segments, {A: QUICK_SAMPLE, B: QUICK_SAMPLE + 1}).path == A
+    assert telling(segments, {A: QUICK_SAMPLE + 2, B: QUICK_SAMPLE + 1}).path == B
+
+
+def test_tokens_that_make_one_key_look_like_two_change_nothing() -> None:
+    """Its second URL, in either reading, leads to the same key."""
+    keyed = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n" + "".join(
+        f'#EXT-X-KEY:METHOD=AES-128,URI="k?exp={{{number}}}"\n#EXTINF:4,\n{number}.ts\n' for number in range(2)
+    )
+    one, two = plan(keyed.format(1, 1)), plan(keyed.format(2, 3))
+    assert [key.url for key in moved(one, two).keys] == ["https://one.test/v/k?exp=2"]
+    assert [key.url for key in moved(two, one).keys] == ["https://one.test/v/k?exp=1"] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_known_part_and_the_doubted_one_are_compared() -> None:
     stored = {one.path: one for one in (entry(0, '"a"', 9), entry(1, '"a"', 5), entry(2, '"b"', 1), entry(3, '"b"', 1))}
     doubted = versions.doubted_of(parts, stored)
     assert doubted == (parts[2], stored["0/2.ts"])
-    assert versions.parts_to_compare(parts[2], parts, stored) == [parts[1], parts[2]]
+    assert versions.parts_to_compare(parts[2], parts, stored) == [parts[0], parts[2]]
     assert versions.paths_like(parts[2], parts, stored) == ["0/2.ts", "0/3.ts"]
 
 
@@ -70,3 +71,10 @@ def test_where_four_names_were_proven_to_mean_the_same_a_fifth_says_nothing() ->
         assert versions.fits(part(number), one) == (number == 0)
         versions.accept(part(number), one)
     assert versions.fits(part(9), entry(9, '"other"'))
+
+
+def test_each_stream_may_have_a_file_of_its_own_at_one_place() -> None:
+    """As a script has that is asked for the picture and for the sound."""
+    versions = Versions()
+    picture, sound = part(0, "http://h/get?f=v"), replace(part(1, "http://h/get?f=a"), stream="1")
+    assert versions.doubted_of([picture, sound], entries('"a"', '"b"')) is None

@@ -121,3 +121,19 @@ async def test_a_copy_takes_over_where_the_first_playlist_is_a_page(tmp_path: Pa
         other.always("/v/index.m3u8", Html())
         with pytest.raises(library.PlaylistError):
             await library.fetch(origin.url("/m.m3u8"), output=tmp_path / "b.movpkg", allow_private=True)
+
+
+async def test_an_init_section_of_the_one_is_not_mixed_with_the_segments_of_the_other(tmp_path: Path) -> None:
+    """Nothing but the init section came before the copy took over: it comes from there, too."""
+    text = playlist().replace(b"#EXTINF", b'#EXT-X-MAP:URI="init.mp4"\n#EXTINF', 1)
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first, text), serve(second, text)
+        first.add("/v/init.mp4", b"\0\0\0\x10ftypone_")
+        second.add("/v/init.mp4", b"\0\0\0\x10ftyptwo_")
+        for number in range(len(TRUTH)):
+            first.always(f"/v/{number}.ts", Status(404))
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=1, retries=1)
+    assert [file.read_bytes()[-4:] for file in bundle.path.rglob("*.init.mp4")] == [b"two_"]
+    assert bundle.is_playable_offline
