@@ -15,7 +15,7 @@ from hlsdl.errors import IntegrityError
 from hlsdl.planning.naming import place_of
 from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan, make_plan, stored_key_path
 from hlsdl.planning.selection import StreamSource
-from hlsdl.playlist.models import Key, Segment
+from hlsdl.playlist.models import Key, Segment, SessionData
 
 QUICK_SAMPLE = 4 << 20
 """Bytes (4 MiB) that are asked for again to be compared."""
@@ -33,8 +33,7 @@ def moved(plan: DownloadPlan, now: DownloadPlan) -> DownloadPlan:
     keys = _moved_keys(plan, now)
     if plan.inline_keys() != now.inline_keys():
         raise _changed("the keys in its playlists are other ones", "")
-    data = {resource.path: resource for resource in now.data}
-    return replace(plan, streams=streams, keys=keys, data=tuple(data.get(one.path, one) for one in plan.data))
+    return replace(plan, streams=streams, keys=keys, data=_moved_data(plan, now))
 
 
 def moved_stream(old: StreamPlan, new: StreamPlan) -> StreamPlan:
@@ -132,6 +131,21 @@ def _moved_keys(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
     return tuple(replace(key, url=urls.get(key.path, key.url)) for key in plan.keys)
 
 
+def _moved_data(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
+    """Session data by its DATA-ID and LANGUAGE (RFC 8216 §4.3.4.4); what is not offered any more keeps its URL."""
+    urls = {(item.data_id, item.language): item.uri for item in _session_data(now) if item.uri}
+    moved_urls = {
+        item.uri: urls[item.data_id, item.language]
+        for item in _session_data(plan)
+        if item.uri and (item.data_id, item.language) in urls
+    }
+    return tuple(replace(one, url=moved_urls.get(one.url, one.url)) for one in plan.data)
+
+
+def _session_data(plan: DownloadPlan) -> tuple[SessionData, ...]:
+    return plan.master.session_data if plan.master is not None else ()
+
+
 def _keys_at_places(old: StreamPlan, new: StreamPlan) -> Iterator[tuple[tuple[Key, ...], tuple[Key, ...]]]:
     """The keys of then and now at each place where others begin."""
     last: object = None
@@ -150,6 +164,11 @@ def other_bytes(path: str) -> IntegrityError:
     return IntegrityError(
         f"the stream has changed since its download began: `{path}` has other bytes now", hint=CHANGED_HINT
     )
+
+
+def other_length(kind: str) -> IntegrityError:
+    """The error for a stream that has other segments now than were planned, when its playlist of then is lost."""
+    return _changed(f"a {kind} stream has other segments", "")
 
 
 def _changed(difference: str, url: str) -> IntegrityError:
@@ -230,5 +249,8 @@ def _under_keys(stream: StreamPlan, paths: Collection[str]) -> dict[str, frozens
 def same_urls(plan: DownloadPlan, other: DownloadPlan, paths: Sequence[str]) -> bool:
     """Whether the objects at `paths` have the same URLs in both plans: asking again would change nothing."""
     wanted = set(paths)
-    urls = {one.path: one.url for one in plan.resources if one.path in wanted}
-    return urls == {one.path: one.url for one in other.resources if one.path in wanted}
+
+    def urls(of: DownloadPlan) -> dict[str, str]:
+        return {one.path: one.url for one in (*of.keys, *of.data, *of.resources) if one.path in wanted}
+
+    return urls(plan) == urls(other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hlsdl.planning.local_playlists import (
     local_multivariant_playlist,
     measured_multivariant_playlist,
 )
+from hlsdl.planning.moving import other_length
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
@@ -88,6 +89,8 @@ class Contents:
     """What it holds, and what not any more."""
     plan: DownloadPlan
     documents: Documents
+    bereft: frozenset[str] = frozenset()
+    """The streams of which segments are stored, but no more the playlist with which they came."""
     artwork: Artwork | None = None
 
     def warnings(self) -> tuple[str, ...]:
@@ -126,6 +129,33 @@ def stored_documents(before: Bundle | None) -> dict[str, Document]:
     return found
 
 
+def streams_without_playlists(before: Bundle | None, plan: DownloadPlan, stored: Collection[str]) -> frozenset[str]:
+    """The planned streams of which a bundle has segments, but not the playlist, among those `stored` (by URL).
+
+    Somebody has damaged or removed it: what its origin has there now may be another stream.
+    """
+    if before is None:
+        return frozenset()
+    begun = {layout.split_path(path)[0] for path in before.entries if layout.is_media(path)}
+    return frozenset(one.id for one in plan.streams if one.id in begun and one.source.url not in stored)
+
+
+def require_as_claimed(before: Bundle | None, streams: Iterable[StreamPlan]) -> None:
+    """These streams, which were planned from playlists of now, are as long as the bundle says of them.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    claims = {claim.id: claim for claim in before.streams} if before is not None else {}
+    for stream in streams:
+        claim = claims.get(stream.id)
+        if claim is None:
+            continue
+        segments = stream.gaps + sum(one.kind == "segment" for one in stream.resources)
+        if (segments, float(stream.playlist.duration)) != (claim.segments + claim.gaps, claim.duration):
+            raise other_length(stream.source.kind)
+
+
 def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
     """What a bundle holds, from the playlists it has stored, when it is asked for this; no network is needed.
 
@@ -149,7 +179,7 @@ def lay_out(writer: BundleWriter, contents: Contents) -> None:
     """
     writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
-        if not writer.is_stored(path):
+        if document.url not in contents.documents.stored:  # one that was there, and is damaged, is replaced
             writer.put(path, document.data)
     if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
         writer.put(contents.artwork.path, contents.artwork.data)

@@ -18,14 +18,25 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HlsdlError, LockedError
+from hlsdl.errors import DiskError, HlsdlError, HttpError, LockedError
+from hlsdl.planning.plan import Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
 from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import Artwork, Contents, lay_out, read_artwork, seal, stored_documents, unproven
+from hlsdl.session.contents import (
+    Artwork,
+    Contents,
+    lay_out,
+    read_artwork,
+    require_as_claimed,
+    seal,
+    stored_documents,
+    streams_without_playlists,
+    unproven,
+)
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
@@ -39,7 +50,8 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.segments import OF_THE_ORIGIN, Arrived, SegmentWork
+from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
+from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
@@ -111,15 +123,10 @@ async def download(
         async with _writing(source, options, contents.title, existing, before) as writer:
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
-            await in_thread(partial(lay_out, writer, contents))
-            await fetch_keys(client, writer, contents.plan, options.key_provider)
-            await _fetch_data(client, writer, contents, emit)
-            moves = Moves(client, contents, renew=options.renew)
-            work = SegmentWork(client, writer, moves, options, title=contents.title, proven=proven, emit=emit)
-            arrived = await work.fetch()
+            arrived, absent = await _brought(client, writer, contents, options, proven=proven, emit=emit)
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
-            await in_thread(partial(seal, writer, contents, absent=frozenset(work.absent)))
+            await in_thread(partial(seal, writer, contents, absent=absent))
             bundle = _sealed(writer)
     return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
 
@@ -156,9 +163,18 @@ async def _chosen(
     refuse_empty(plan)
     if not options.keep_protected:
         refuse_protected(plan)
+    bereft = streams_without_playlists(before, plan, documents.stored)
+    require_as_claimed(before, [stream for stream in plan.streams if stream.id in bereft])
     title = before.title if before and not options.title else title_of(source, root.master, options.title)
     contents = Contents(
-        source=source, root=root, title=title, asked=asked, plan=plan, documents=documents, artwork=artwork
+        source=source,
+        root=root,
+        title=title,
+        asked=asked,
+        plan=plan,
+        documents=documents,
+        bereft=bereft,
+        artwork=artwork,
     )
     return contents, selection
 
@@ -227,17 +243,55 @@ async def _writing(
     await in_thread(opened[0].close)
 
 
-async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, emit: Emit) -> None:
+async def _brought(
+    client: Client,
+    writer: BundleWriter,
+    contents: Contents,
+    options: FetchOptions,
+    *,
+    proven: Mapping[str, str] | None,
+    emit: Emit,
+) -> tuple[Arrived, frozenset[str]]:
+    """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
+    moves = Moves(client, contents, renew=options.renew)
+    renewal = Renewal(
+        client,
+        writer,
+        moves,
+        keys_are_given=options.key_provider is not None,
+        warn=lambda message: emit(events.Warned(task=contents.title, message=message)),
+    )
+    await renewal.prove_stored(contents.bereft)
+    await in_thread(partial(lay_out, writer, contents))
+    await fetch_keys(client, writer, renewal, options.key_provider)
+    await _fetch_data(client, writer, contents, renewal, emit)
+    work = SegmentWork(
+        client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
+    )
+    arrived = await work.fetch()
+    return arrived, frozenset(work.absent)
+
+
+async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, renewal: Renewal, emit: Emit) -> None:
     """Session data. A film plays without it, so what does not come is reported and left out."""
-    for item in contents.plan.data:
+    for item in renewal.plan.data:
         if writer.is_stored(item.path):
             continue
         try:
-            body = await client.read(item.url, kind="data", limit=item.limit)
+            data = await _read_data(client, renewal, item)
         except (*OF_THE_ORIGIN, DiskError) as error:  # a file beside a local playlist may not be there
             emit(events.Warned(task=contents.title, message=f"session data is left out: {error.message}"))
             continue
-        await in_thread(writer.put, item.path, body.data)
+        await in_thread(writer.put, item.path, data)
+
+
+async def _read_data(client: Client, renewal: Renewal, item: Resource) -> bytes:
+    """What is at its URL, or at that which it has now."""
+    try:
+        return (await client.read(item.url, kind="data", limit=item.limit)).data
+    except HttpError as refusal:
+        now = await renewal.now(item, refusal)
+        return (await client.read(now.url, kind="data", limit=item.limit)).data
 
 
 def _announce(

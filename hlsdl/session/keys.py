@@ -15,6 +15,7 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import ContentKeyError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
 from hlsdl.session.program import ProgramFault, asked
+from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 
@@ -40,20 +41,21 @@ class KeyProvider(Protocol):
         ...
 
 
-async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, provider: KeyProvider | None) -> None:
+async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, provider: KeyProvider | None) -> None:
     """Store every distinct identity key, all at the same time; those that stand in the playlist are looked at.
 
     Raises:
         ContentKeyError: what came, or was provided, is no key.
-        HlsdlError: the key's URL cannot be read.
+        HlsdlError: the key's URL cannot be read, and there is no other one now.
     """
+    plan = renewal.plan
     methods = {key.uri: key.method for stream in plan.streams for key in stream.playlist.keys if key.uri}
 
     async def fetch(key: Resource) -> None:
         request = KeyRequest(uri=key.url, method=methods.get(key.url, "AES-128"))
         data = await _provided(provider, request) if provider is not None else None
         if data is None:
-            data = (await client.read(key.url, kind="key", limit=key.limit)).data
+            data = await _read(client, renewal, key)
         elif len(data) != KEY_BYTES:
             raise ContentKeyError(
                 f"the key provider gave {len(data)} bytes where a key has {KEY_BYTES}",
@@ -64,6 +66,15 @@ async def fetch_keys(client: Client, writer: BundleWriter, plan: DownloadPlan, p
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
     await look_at_inline_keys(client, plan)
+
+
+async def _read(client: Client, renewal: Renewal, key: Resource) -> bytes:
+    """What is at a key's URL, or at that which it has now."""
+    try:
+        return (await client.read(key.url, kind="key", limit=key.limit)).data
+    except OF_THE_ORIGIN as refusal:
+        now = await renewal.now(key, refusal)
+        return (await client.read(now.url, kind="key", limit=key.limit)).data
 
 
 async def _provided(provider: KeyProvider, request: KeyRequest) -> bytes | None:

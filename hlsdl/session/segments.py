@@ -1,14 +1,12 @@
 """The long part of a download: init sections and segments in play order, with progress, over sources that move.
 
-When an origin refuses (an expired URL answers 403) the playlists are read anew, once, and the work goes on with the new
-URLs; when a redundant copy of the stream exists, it takes over. Both only where the streams agree place by place
-(`planning.moving`): two encodes are never mixed.
+What does not come under its URL may come under another one: that is `renewal`'s. Here it is said when to ask, and when
+the parts of one file are in doubt.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,34 +16,22 @@ from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import (
-    ContentKeyError,
-    HlsdlError,
-    HttpError,
-    IntegrityError,
-    LimitError,
-    NetworkError,
-    PlaylistError,
-    PolicyError,
-)
-from hlsdl.planning.moving import other_bytes, same_urls, samples, with_copy
-from hlsdl.planning.plan import DownloadPlan, Resource
+from hlsdl.errors import HlsdlError
+from hlsdl.planning.moving import other_bytes
+from hlsdl.planning.plan import Resource
 from hlsdl.session import events
-from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.events import Emit
 from hlsdl.session.moves import Moves
-from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.session.progress import Progress
+from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.versions import Versions
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.fetching import no_whole_blocks
 from hlsdl.transfer.lane import Done
-from hlsdl.transfer.sink import MemorySink, Sink, Validator
+from hlsdl.transfer.sink import Sink, Validator
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
-OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitError, PolicyError)
-"""What an origin, or what it sends, can be the reason for, so that another one may do better."""
 GONE = frozenset({404, 410})
 """The answers that `allow_gaps` takes for a segment that is lost for good."""
 
@@ -74,18 +60,17 @@ class SegmentWork:
         client: Client,
         writer: BundleWriter,
         moves: Moves,
-        options: FetchOptions,
+        renewal: Renewal,
         *,
         title: str,
+        allow_gaps: bool = False,
         proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
-        self._client, self._writer, self._plan = client, writer, moves.plan
-        self._title, self._moves, self._allow_gaps, self._emit = title, moves, options.allow_gaps, emit
-        self._keys_are_given = options.key_provider is not None
-        """Whether the program gives them, so that nothing need be at their addresses."""
+        self._client, self._writer, self._renewal = client, writer, renewal
+        self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
         self._proven = proven or {}
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
@@ -99,8 +84,6 @@ class SegmentWork:
         self._versions = Versions()
         self._is_in_doubt = False
         """Whether a part of a file came in another version than the parts before it."""
-        self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
-        self._stored_at_refresh = -1
 
     async def fetch(self) -> Arrived:
         """Bring everything that is missing.
@@ -117,7 +100,7 @@ class SegmentWork:
         return self._arrived
 
     async def _bring(self) -> None:
-        for resource in self._plan.resources:
+        for resource in self._renewal.plan.resources:
             entry = self._writer.entries.get(resource.path)
             if entry is not None:
                 self._progress.finished(resource, entry.size)
@@ -125,9 +108,9 @@ class SegmentWork:
         require_space(self._writer.path, self._progress.bytes_needed())
         self._tell(always=True)
         unproven = [resource for resource in self._remaining() if resource.path not in self._proven]
-        if self._moves.is_stale(unproven):
+        if self._moves.is_stale(unproven) and not self._renewal.is_read_again:
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
-            self._plan = await self._read_again()
+            await self._renewal.read_again()
         # An earlier run may have ended before it could compare; a repair with a proof of all that comes need not ask.
         self._is_in_doubt = bool(unproven or not self._proven)
         await self._settle_doubts()
@@ -143,7 +126,7 @@ class SegmentWork:
                 stopped=lambda: self._failure is not None or self._is_in_doubt,
             )
             if self._failure is not None:
-                self._plan = await self._way_round(*self._failure)
+                await self._renewal.way_round(*self._failure)
             await self._settle_doubts()
         if self._lost is not None and not self._progress.segments_done:
             raise self._lost  # gaps and nothing else are no film
@@ -152,64 +135,9 @@ class SegmentWork:
     def _remaining(self) -> list[Resource]:
         return [
             resource
-            for resource in self._plan.resources
+            for resource in self._renewal.plan.resources
             if resource.path not in self._writer.entries and resource.path not in self.absent
         ]
-
-    async def _way_round(self, failed: Resource, error: HlsdlError) -> DownloadPlan:
-        """Another plan for the same objects, or the error when there is none."""
-        copy = await self._from_a_copy(failed, error)
-        if copy is not None:
-            return copy
-        stored = len(self._writer.entries)
-        # An expired URL may be answered by a page to sign in, or by nothing, as well as by a status that says so.
-        is_substitute = isinstance(error, IntegrityError)
-        if not (is_substitute or error.http_status in MAY_HAVE_MOVED) or stored == self._stored_at_refresh:
-            raise error
-        # One refresh for each stretch of progress: a server that refuses for ever is asked twice, not for ever.
-        self._stored_at_refresh = stored
-        try:
-            again = await self._read_again()
-        except OF_THE_ORIGIN as refusal:
-            if is_substitute:  # what is wrong with the segment says more than that nothing newer is to be had
-                raise error from refusal
-            raise
-        if same_urls(self._plan, again, [failed.path]):
-            raise error
-        self._warn(f"the playlists were read again, since a segment did not come: {error.message}")
-        return again
-
-    async def _read_again(self) -> DownloadPlan:
-        """The plan under the URLs of now, after a proof that another place has the same bytes.
-
-        Raises:
-            IntegrityError: it has others.
-        """
-        again = await self._moves.read_again()
-        await self._prove(again)
-        return again
-
-    async def _prove(self, again: DownloadPlan, *, is_a_copy: bool = False) -> None:
-        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
-        for sample in samples(self._plan, again, sizes, is_a_copy=is_a_copy):
-            try:
-                is_same = (sample.kind == "key" and self._keys_are_given) or await self._is_as_stored(sample)
-            except (HttpError, ContentKeyError) as refusal:
-                if sample.kind != "key":
-                    raise
-                # It may be given once only, or to whoever signs in; what is stored stays what it was.
-                self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")
-                continue
-            if not is_same and sample.kind == "init":
-                self._writer.forget(sample.path)  # nothing that goes with it has come: it is brought from there, too
-            elif not is_same:
-                raise other_bytes(sample.path)
-
-    async def _is_as_stored(self, resource: Resource) -> bool:
-        """Whether a finished object still has the same bytes at its origin."""
-        sink = MemorySink()
-        await self._client.fetch(resource, sink)
-        return hashlib.sha256(sink.data).hexdigest() == self._writer.entries[resource.path].sha256
 
     async def _settle_doubts(self) -> None:
         """Ask again for a part of each version of a file; only when both are there as stored do they belong together.
@@ -219,32 +147,16 @@ class SegmentWork:
         Raises:
             IntegrityError: the file has changed; its parts of the later version are forgotten.
         """
-        resources, entries = self._plan.resources, self._writer.entries
+        resources, entries = self._renewal.plan.resources, self._writer.entries
         while self._is_in_doubt and (doubt := self._versions.doubted_of(resources, entries)) is not None:
             part, entry = doubt
             for one in self._versions.parts_to_compare(part, resources, entries):
-                if not await self._is_as_stored(one):
+                if not await self._renewal.is_as_stored(one):
                     for path in self._versions.paths_like(part, resources, entries):
                         self._writer.forget(path)
                     raise other_bytes(one.path)
             self._versions.accept(part, entry)
         self._is_in_doubt = False
-
-    async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> DownloadPlan | None:
-        """The plan with the failed stream pointed at its next redundant copy that agrees with it and has its bytes."""
-        stream = next((one for one in self._plan.streams if one.id == failed.stream), None)
-        copies = self._copies.get(stream.id, []) if stream else []
-        while stream is not None and copies:
-            url = copies.pop(0)
-            try:
-                plan = with_copy(self._plan, stream, await self._moves.read_copy(stream, url))
-                await self._prove(plan, is_a_copy=True)
-            except OF_THE_ORIGIN as refusal:
-                self._warn(f"a redundant copy cannot take over: {refusal.message}")
-                continue
-            self._warn(f"a redundant copy of the {stream.source.kind} stream takes over: {error.message}")
-            return plan
-        return None
 
     def _sink(self, resource: Resource) -> Sink:
         return self._writer.sink(resource.path, limit=resource.limit)

@@ -18,7 +18,7 @@ MOST_NAMES = 4
 
 Entries = Mapping[str, Entry]
 File = tuple[str | None, tuple[str, str]]
-"""The stream, and the place: host and path, without the query, where tokens are. Two streams may have two files there."""
+"""The stream, and the place: host and path without the query, where tokens are. Each stream may have a file there."""
 
 
 class Versions:

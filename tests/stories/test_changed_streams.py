@@ -162,3 +162,49 @@ def test_another_key_in_the_playlist_itself_is_another_stream(tmp_path: Path) ->
         assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
         origin.add("/v/index.m3u8", encrypted("AAAAAAAAAAAAAAAAAAAAAA=="))
         assert hlsdl("fetch", url, "-o", bundle).code == 8
+
+
+def flipped(bundle: Path, name: str) -> None:
+    """Turn one bit of a stored playlist, whose size stays."""
+    (file,) = bundle.rglob(name)
+    data = bytearray(file.read_bytes())
+    data[-2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["source.m3u8", "master.m3u8"])
+def test_a_playlist_that_was_damaged_is_replaced_when_the_stream_is_proven_to_be_the_same(
+    tmp_path: Path, name: str
+) -> None:
+    bundle = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.add("/m.m3u8", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\n{url}\n".encode())
+        origin.always("/v/9.ts", Status(404))
+        assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", bundle, "-N", "1").code == 4
+        flipped(bundle, name)
+        origin.always("/v/9.ts")
+        assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", bundle).code == 0
+    assert hlsdl("verify", bundle).code == 0
+    assert stored(bundle) == TRUTH
+
+
+@pytest.mark.parametrize("change", ["bytes", "length"])
+def test_a_damaged_playlist_lets_no_other_stream_in(tmp_path: Path, change: str) -> None:
+    """Nothing says any more what was to come, but what has come can be compared, and the bundle says how long it is."""
+    bundle = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("/v/9.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        before = {path: path.read_bytes() for path in bundle.rglob("*.ts")}
+        flipped(bundle, "source.m3u8")
+        origin.always("/v/9.ts")
+        for number in range(SEGMENTS):
+            if change == "bytes":
+                origin.add(f"/v/{number}.ts", body(number)[:-1] + b"x")
+        if change == "length":
+            origin.add("/v/index.m3u8", playlist(duration="5"))
+        done = hlsdl("fetch", url, "-o", bundle)
+    assert (done.code, "has changed since its download began" in done.err) == (8, True)
+    assert {path: path.read_bytes() for path in bundle.rglob("*.ts")} == before

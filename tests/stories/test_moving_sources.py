@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import hlsdl
-from moving import TRUTH, Once, Signed, interrupted, serve, stored
+from moving import TRUTH, Once, Signed, interrupted, playlist, serve, stored
 
 import hlsdl as library
 from hlsdl.errors import HttpError
@@ -138,3 +139,57 @@ async def test_a_program_that_fails_to_give_a_new_url_leaves_the_refusal(tmp_pat
         with pytest.raises(HttpError) as caught:
             await library.fetch(url, output=tmp_path, connections=2, renew=renew)
     assert caught.value.http_status == 403
+
+
+class Fleeting:
+    """Each reading of the playlist gives other tokens, and only those of the last one are good."""
+
+    def __init__(self, playlist: str) -> None:
+        self.playlist, self.token, self.is_shut = playlist, 0, False
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        if request.path.endswith("index.m3u8"):
+            self.token += 1
+            return replace(answer, body=self.playlist.replace("TOKEN", str(self.token)).encode())
+        is_good = request.target.rpartition("=")[2] == str(self.token) and not self.is_shut
+        return answer if is_good else Status(403).apply(request, answer)
+
+
+KEYED = '#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-KEY:METHOD=AES-128,URI="a.key?t=TOKEN"\n#EXTINF:4,\n0.ts?t=TOKEN\n'
+
+
+async def test_a_key_whose_url_has_expired_is_asked_for_under_the_one_of_now(tmp_path: Path) -> None:
+    """Between two runs: the first one came no further than the playlist."""
+    signed = Fleeting(KEYED + "#EXT-X-ENDLIST\n")
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.add("/v/0.ts", bytes(1600))
+        origin.add("/v/a.key", bytes(16))
+        origin.always("*", signed)
+        signed.is_shut = True
+        with pytest.raises(HttpError):
+            await library.fetch(url, output=tmp_path / "a.movpkg")
+        signed.is_shut = False
+        signed.token += 1  # those that the stored playlist has are of yesterday
+        bundle = await library.fetch(url, output=tmp_path / "a.movpkg")
+    assert (bundle.is_playable_offline, len(bundle.manifest.keys)) == (True, 1)
+
+
+async def test_session_data_whose_url_has_expired_comes_under_the_one_of_now(tmp_path: Path) -> None:
+    data = '#EXT-X-SESSION-DATA:DATA-ID="com.example.a",URI="a.json?t=TOKEN"\n'
+    signed = Fleeting(f"#EXTM3U\n{data}#EXT-X-STREAM-INF:BANDWIDTH=9\nv.m3u8\n")
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.add("/v/v.m3u8", playlist())
+        origin.add("/v/a.json", b"{}")
+        for path in ("/v/index.m3u8", "/v/a.json"):
+            origin.always(path, signed)
+        origin.always("/v/5.ts", Status(404))
+        signed.is_shut = True
+        with pytest.raises(HttpError):
+            await library.fetch(url, output=tmp_path / "a.movpkg")
+        signed.is_shut = False
+        signed.token += 1
+        origin.always("/v/5.ts")
+        bundle = await library.fetch(url, output=tmp_path / "a.movpkg")
+    assert [one.category for one in bundle.manifest.documents if one.path.endswith(".json")] == ["session-data"]

@@ -1,0 +1,161 @@
+"""Renewal: the URLs of now for what does not come under those of then.
+
+When an origin refuses (an expired URL answers 403), the playlists are read anew, once for each stretch of progress;
+when a redundant copy of a stream exists, it takes over. Both only where the streams agree place by place and finished
+objects have the same bytes there (`planning.moving`): two encodes are never mixed. Keys, session data and segments ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Collection
+
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import (
+    ContentKeyError,
+    HlsdlError,
+    HttpError,
+    IntegrityError,
+    LimitError,
+    NetworkError,
+    PlaylistError,
+    PolicyError,
+)
+from hlsdl.planning.moving import other_bytes, same_urls, samples, telling, with_copy
+from hlsdl.planning.plan import DownloadPlan, Resource
+from hlsdl.session.moves import Moves
+from hlsdl.session.presentation import MAY_HAVE_MOVED
+from hlsdl.transfer.client import Client
+from hlsdl.transfer.sink import MemorySink
+
+OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitError, PolicyError, ContentKeyError)
+"""What an origin, or what it sends, can be the reason for, so that another one may do better."""
+SUBSTITUTES = (IntegrityError, ContentKeyError)
+"""An expired URL may be answered by a page to sign in, or by nothing, as well as by a status that says so."""
+SPOKEN = {"segment": "a segment", "init": "an init section", "key": "a key", "data": "session data"}
+
+
+class Renewal:
+    """The plan of a download under the URLs of now."""
+
+    def __init__(
+        self, client: Client, writer: BundleWriter, moves: Moves, *, keys_are_given: bool, warn: Callable[[str], None]
+    ) -> None:
+        """`keys_are_given`: whether the program gives them, so that nothing need be at their addresses."""
+        self.plan = moves.plan
+        self.is_read_again = False
+        """Whether the playlists are those of this run."""
+        self._client, self._writer, self._moves, self._warn = client, writer, moves, warn
+        self._keys_are_given = keys_are_given
+        self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
+        self._stored_at_refresh = -1
+        self._lock = asyncio.Lock()
+
+    async def read_again(self) -> DownloadPlan:
+        """The plan under the URLs of now, after a proof that another place has the same bytes.
+
+        Raises:
+            IntegrityError: it has others.
+            HlsdlError: the playlists cannot be read.
+        """
+        again = await self._moves.read_again()
+        await self._prove(again)
+        self.plan, self.is_read_again = again, True
+        return again
+
+    async def now(self, resource: Resource, refusal: HlsdlError) -> Resource:
+        """A key or session data, of several that fail together, under another URL than that which was refused.
+
+        Raises:
+            HlsdlError: `refusal`, when there is none; or why it cannot be had.
+        """
+        async with self._lock:
+            found = self._found(resource.path)
+            if found is None or found.url == resource.url:
+                await self._refresh(resource, refusal)
+                found = self._found(resource.path)
+        return found or resource
+
+    async def way_round(self, failed: Resource, error: HlsdlError) -> None:
+        """Another place for a segment that did not come.
+
+        Raises:
+            HlsdlError: `error`, when there is none.
+        """
+        if not await self._from_a_copy(failed, error):
+            await self._refresh(failed, error)
+
+    async def prove_stored(self, streams: Collection[str]) -> None:
+        """Compare a finished segment of each of these streams with the one at its URL of now.
+
+        Raises:
+            IntegrityError: it has other bytes there.
+        """
+        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
+        for stream in self.plan.streams:
+            finished = [one for one in stream.resources if one.kind == "segment" and one.path in sizes]
+            if stream.id in streams and finished:
+                sample = telling(finished, sizes)
+                if not await self.is_as_stored(sample):
+                    raise other_bytes(sample.path)
+
+    async def is_as_stored(self, resource: Resource) -> bool:
+        """Whether a finished object still has the same bytes at its origin."""
+        sink = MemorySink()
+        await self._client.fetch(resource, sink)
+        return hashlib.sha256(sink.data).hexdigest() == self._writer.entries[resource.path].sha256
+
+    def _found(self, path: str) -> Resource | None:
+        return next((one for one in (*self.plan.keys, *self.plan.data) if one.path == path), None)
+
+    async def _refresh(self, failed: Resource, error: HlsdlError) -> None:
+        stored = len(self._writer.entries)
+        is_substitute = isinstance(error, SUBSTITUTES)
+        if not (is_substitute or error.http_status in MAY_HAVE_MOVED) or stored == self._stored_at_refresh:
+            raise error
+        # One refresh for each stretch of progress: a server that refuses for ever is asked twice, not for ever.
+        self._stored_at_refresh = stored
+        before = self.plan
+        try:
+            again = await self.read_again()
+        except OF_THE_ORIGIN as refusal:
+            if is_substitute:  # what is wrong with the object says more than that nothing newer is to be had
+                raise error from refusal
+            raise
+        if same_urls(before, again, [failed.path]):
+            raise error
+        self._warn(f"the playlists were read again, since {SPOKEN[failed.kind]} did not come: {error.message}")
+
+    async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> bool:
+        """Point the failed stream at its next redundant copy that agrees with it and has its bytes, if there is one."""
+        stream = next((one for one in self.plan.streams if one.id == failed.stream), None)
+        copies = self._copies.get(stream.id, []) if stream else []
+        while stream is not None and copies:
+            url = copies.pop(0)
+            try:
+                plan = with_copy(self.plan, stream, await self._moves.read_copy(stream, url))
+                await self._prove(plan, is_a_copy=True)
+            except OF_THE_ORIGIN as refusal:
+                self._warn(f"a redundant copy cannot take over: {refusal.message}")
+                continue
+            self._warn(f"a redundant copy of the {stream.source.kind} stream takes over: {error.message}")
+            self.plan = plan
+            return True
+        return False
+
+    async def _prove(self, again: DownloadPlan, *, is_a_copy: bool = False) -> None:
+        sizes = {path: entry.size for path, entry in self._writer.entries.items()}
+        for sample in samples(self.plan, again, sizes, is_a_copy=is_a_copy):
+            try:
+                is_same = (sample.kind == "key" and self._keys_are_given) or await self.is_as_stored(sample)
+            except (HttpError, ContentKeyError) as refusal:
+                if sample.kind != "key":
+                    raise
+                # It may be given once only, or to whoever signs in; what is stored stays what it was.
+                self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")
+                continue
+            if not is_same and sample.kind == "init":
+                self._writer.forget(sample.path)  # nothing that goes with it has come: it is brought from there, too
+            elif not is_same:
+                raise other_bytes(sample.path)
