@@ -221,7 +221,8 @@ class Fetch:
         elif resource.kind == "key":
             reason = content.why_not_key(beginning)
         if reason is not None:
-            raise Setback(not_what_was_asked(reason, resource.kind, resource.url))
+            # A page to sign in stays one, and whoever has newer URLs need not wait a minute for them.
+            raise Setback(not_what_was_asked(reason, resource.kind, resource.url), retries=2)
 
     async def _discarded(self, decision: Discard, opened: Opened) -> Setback:
         await self.sink.restart()

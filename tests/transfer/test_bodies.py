@@ -218,6 +218,17 @@ async def test_what_is_encrypted_and_no_whole_number_of_blocks_is_asked_for_agai
     assert origin.count("/a.ts") == 5
 
 
+async def test_a_page_in_place_of_a_segment_is_asked_for_twice_more(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """Its URL may have expired, and whoever knows a newer one should not wait a minute."""
+    url = origin.add("/a.ts", PACKETS)
+    origin.always("/a.ts", Html())
+    with pytest.raises(IntegrityError):
+        await make_client(url).fetch(segment(url), MemorySink())
+    assert len(origin.requests) == 3
+
+
 async def test_a_segment_that_stays_compressed_is_tried_twice(origin: ScriptedOrigin, make_client: MakeClient) -> None:
     """Row 13."""
     url = origin.add("/a.ts", PACKETS)
