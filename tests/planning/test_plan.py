@@ -95,6 +95,15 @@ def test_a_gap_is_never_fetched() -> None:
     assert plan.streams[0].gaps == 1
 
 
+def test_an_init_section_that_only_gaps_have_is_not_fetched() -> None:
+    """It need not be there either."""
+    plan = plan_of(
+        '#EXTINF:4,\na.ts\n#EXT-X-MAP:URI="i.mp4"\n#EXT-X-GAP\n#EXTINF:4,\nb.m4s\n'
+        '#EXT-X-MAP:URI="j.mp4"\n#EXT-X-GAP\n#EXTINF:4,\nc.m4s\n#EXTINF:4,\nd.m4s'
+    )
+    assert [one.url.rpartition("/")[2] for one in plan.resources] == ["a.ts", "j.mp4", "d.m4s"]
+
+
 def test_each_distinct_identity_key_is_fetched_once_and_drm_keys_never() -> None:
     plan = plan_of(
         '#EXT-X-KEY:METHOD=AES-128,URI="k1"\n#EXTINF:4,\na.ts\n#EXT-X-KEY:METHOD=AES-128,URI="k2"\n#EXTINF:4,\nb.ts\n'

@@ -338,3 +338,19 @@ async def test_what_cannot_be_stored_of_a_task_is_refused_and_harms_nothing(
             setattr(task, name, value)
         task.count_of_bytes_client_expects_to_receive = 2**63 - 1
         assert getattr(task, name) in {None, 2**63 - 1}
+
+
+async def test_the_time_that_a_task_has_does_not_run_while_it_is_suspended(tmp_path: Path) -> None:
+    configuration = hlsdl.SessionConfiguration.default()
+    configuration.timeout_interval_for_resource = 3.0
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession(configuration) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
+            task.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            task.suspend()
+            await asyncio.sleep(3.2)
+            task.resume()
+            gate.set()
+            assert (await task).is_playable_offline

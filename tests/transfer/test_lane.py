@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("pycurl", reason="not installed: pycurl")
 
 from hlsdl.access.limits import Limits
+from hlsdl.errors import IntegrityError
 from hlsdl.testing import (
     Chunked,
     Close,
@@ -154,6 +155,17 @@ async def test_what_is_larger_than_the_resource_may_be_is_refused(
     error = await bring(await known(make_client, origin), work, Shelf(), short=True)
     assert error is not None
     assert error.code == 12
+
+
+async def test_what_is_encrypted_comes_the_short_way_in_whole_blocks_only(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """A cut that its announced length hides shows in the last block."""
+    work = [segment(origin.add(f"/{n}.ts", bytes(1600 - (n == 3))), block=16) for n in range(5)]
+    shelf = Shelf()
+    error = await bring(await known(make_client, origin, connections=1, retries=1), work, shelf, short=True)
+    assert isinstance(error, IntegrityError)
+    assert sorted(url.rpartition("/")[2] for url in shelf.kept) == ["0.ts", "1.ts", "2.ts"]
 
 
 async def test_no_more_requests_at_once_than_are_allowed(origin: ScriptedOrigin, make_client: MakeClient) -> None:
