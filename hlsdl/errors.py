@@ -93,6 +93,14 @@ class HlsdlError(Exception):
         return _read_again, (type(self), self.args), self.__dict__
 
 
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stopped the work of a task group: the first one, out of however many groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _read_again(kind: type[HlsdlError], arguments: tuple[object, ...]) -> HlsdlError:
     """An error as it was, for pickle and copy, which give it the rest."""
     return kind.__new__(kind, *arguments)

@@ -199,7 +199,7 @@ def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
     latest: InitSection | None = None
     for segment in playlist.segments:
         init, byte_range = segment.init, segment.byte_range
-        if init is not latest and init is not None and not segment.gap:  # nothing at a gap is loaded (RFC 8216bis §4.4.4.7)
+        if init is not latest and init is not None and not segment.gap:  # nothing of a gap is loaded
             latest = init
             if (init.uri, init.byte_range) not in inits:
                 name = inits[init.uri, init.byte_range] = naming.init_name(segment.sequence)

@@ -231,14 +231,15 @@ async def _writing(
         else:
             raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
-    except BaseException:
+    except BaseException as error:
+        reason = error.message if isinstance(error, DiskError) else None
         # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
         # seconds' work survive a power cut. There is at most one writer here, and the first error tells the story.
         for writer in opened:
             try:
-                await in_thread(writer.close)
-            except HlsdlError as error:
-                logger.warning("the bundle cannot be closed either: %s", error.message)
+                await in_thread(partial(writer.close, reason=reason))
+            except HlsdlError as failure:
+                logger.warning("the bundle cannot be closed either: %s", failure.message)
         raise
     await in_thread(opened[0].close)
 

@@ -1,7 +1,7 @@
 """What of an asset is stored and playable, as exact ranges of time.
 
-A moment is loaded when every stream that a player needs for it has its segment. `download` hands out a `Loading`; tasks
-ask it when somebody wants to know, so that nothing is computed for each segment.
+A moment is loaded when every stream that a player needs for it has its segment. Calculated from the plan when somebody
+wants to know, so that nothing is computed for each segment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The states of a task: one table says which phase follows which, and on what.
 
 A phase is what is stored and reasoned with; the public state (URLSessionTask.State) is calculated from it. Stored names
-are never renamed. Who acts on a change is `session`; this module knows no task.
+are never renamed. Who acts on a change is `runners`; this module knows no task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Client: one job's HTTP. It puts the pieces of this room together and is all that other rooms need of it.
+"""Client: one job's HTTP. It puts the pieces of this room together; other rooms ask it for bytes.
 
 Rules are decided in `policy`, `credentials`, `ranges` and `content`; bytes are moved by `fetching` and `documents`.
 What only media needs is imported when media is asked for: the first playlist can be on its way before.
@@ -22,7 +22,7 @@ from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.errors import HlsdlError, UsageError, first_of
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START
 from hlsdl.transfer.crew import SPARE, Crew
@@ -279,7 +279,7 @@ class Client:
                     group.create_task(lane.attend())
                 crew.fill()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
 
     async def _bring(self, job: _Job, resource: Resource | Run, begun: Sent | None = None) -> None:
         """The usual way of one item, with `begun` from where it stands."""
@@ -365,14 +365,6 @@ async def _end(tasks: Iterable[asyncio.Task[Body]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that stopped the work: the first one, out of however many groups."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _rate_limit(rate: int | None, clock: Clock) -> RateLimit | None:

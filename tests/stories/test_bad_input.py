@@ -269,6 +269,8 @@ def test_a_full_disk_keeps_what_is_finished_and_can_be_resumed(
     told(hlsdl("fetch", origin.url("/m.m3u8"), "-P", place, "-N", "2"), 9)
     finished = {f"{int(path.name[:9])}.ts" for path in place.glob("m.movpkg/0-*/0*.ts")}
     assert finished
+    (journal,) = place.glob("m.movpkg/journal.jsonl")
+    assert '"pause","reason":"the disk is full' in journal.read_text()  # for whoever looks why it ended
     subprocess.run(["mount", "-o", "remount,size=400m", str(place)], check=True)
     origin.clear_requests()
     assert hlsdl("fetch", origin.url("/m.m3u8"), "-P", place).code == 0
