@@ -72,6 +72,12 @@ class Question:
     """Bytes that a door may gather before it hands them over; a small body then comes whole, with its head."""
 
 
+NAMELESS = ""
+"""The name of a field whose own one is no token (RFC 9110 §5.1), such as one with a blank before its colon."""
+SINGLE = ("content-length", "content-range", "content-encoding", "etag", "location")
+"""Fields that say how a body is to be read, or which: two that differ leave it open."""
+
+
 class Head:
     """Status and headers of a response; nobody changes it. (No dataclass: thousands a second are made.)
 
@@ -82,7 +88,7 @@ class Head:
         received: bytes of all field lines, when the door has counted them.
     """
 
-    __slots__ = ("content_length", "fields", "headers", "http_version", "is_chunked", "size", "status")
+    __slots__ = ("content_length", "fields", "flaw", "headers", "http_version", "is_chunked", "size", "status")
 
     def __init__(
         self,
@@ -101,6 +107,8 @@ class Head:
         """Whether the body comes in chunks, the last of which marks its end (RFC 9112 §6.3)."""
         self.content_length = None if self.is_chunked else _read_length(self.headers)
         """The declared length of the body, or None when it is chunked, absent or unreadable."""
+        self.flaw = _flaw(status, fields, self.headers)
+        """Why none of it can be believed, half a sentence about the server; None as nearly always."""
         self.size = sum(len(name) + len(value) + 4 for name, value in fields) if received is None else received
         """Bytes of all fields together."""
 
@@ -111,6 +119,20 @@ class Head:
     def has_marked_end(self) -> bool:
         """Whether a cut body can be told from a whole one."""
         return self.content_length is not None or self.is_chunked or self.http_version in {"HTTP/2", "HTTP/3"}
+
+
+def _flaw(status: int, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> str | None:
+    if NAMELESS in headers:
+        return "sends a header field whose name is none"
+    if len(headers) != len(fields):
+        for name in SINGLE:
+            if name in headers and len({value for one, value in fields if one == name}) > 1:
+                return f"sends two different `{name}` fields"
+    if status == 200 and "content-range" in headers:
+        first, _, total = headers["content-range"].removeprefix("bytes ").partition("/")
+        if total.isdecimal() and first != f"0-{int(total) - 1}":
+            return "sends a part of it, and calls it the whole"
+    return None
 
 
 def _read_length(headers: Mapping[str, str]) -> int | None:

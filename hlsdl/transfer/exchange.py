@@ -101,7 +101,10 @@ class Exchange:
             head = reply.head
             try:
                 location = self._judge(here, head, headers)
-            except (HlsdlError, Setback):
+            except (HlsdlError, Setback) as failure:
+                if here is not url and isinstance(failure, Setback) and failure.wait is not None:
+                    now = self.patience.clock.now()
+                    self.patience.host(url.host).crowded(now=now, until=now + failure.wait)
                 await discard(reply)
                 raise
             if location is None:
@@ -140,6 +143,8 @@ class Exchange:
         if "set-cookie" in head.headers:
             set_cookies = [value for name, value in head.fields if name == "set-cookie"]
             self.jar.store(url, set_cookies, now=self.patience.clock.wall())
+        if head.flaw is not None:
+            raise Setback(IntegrityError(f"the server {head.flaw}", url=url.text, hint=HINT_OTHER), retries=2)
         if head.status == 200:  # as nearly always
             return None
         kind = class_of_status(head.status)

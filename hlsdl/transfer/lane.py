@@ -153,7 +153,7 @@ def plain_head(request: UnderWay, most: int, limits: Limits) -> Head | None:
         head = request.head(limits)
     except LimitError:
         return None
-    if head is None or head.status != 200 or head.content_length != length:
+    if head is None or head.status != 200 or head.content_length != length or head.flaw is not None:
         return None
     if head.size > limits.head_bytes or len(head.fields) > limits.head_fields:
         return None

@@ -153,12 +153,17 @@ class HostPace:
 
     def throttle(self, *, now: float, until: float) -> None:
         """Pause, and halve; answers that were under way when the pause began do not count again."""
-        is_paused = self.is_throttled(now)
-        self.pause.until = self._throttled_until = max(self.pause.until, until)
+        self.pause.until = max(self.pause.until, until)
+        self.crowded(now=now, until=self.pause.until)
+
+    def crowded(self, *, now: float, until: float) -> None:
+        """Halve, once until then: there were too many, here or at a host to which this one sends them on."""
+        is_known = self.is_throttled(now)
+        self._throttled_until = max(self._throttled_until, until)
         if self._adaptive is not None:
             self._adaptive.complained(now)
             self.allowed = self._adaptive.allowed
-        elif not is_paused:
+        elif not is_known:
             self.allowed = max(1, self.allowed // 2)
         self._successes = 0
 

@@ -198,13 +198,14 @@ def _read_206(wanted: Wanted, headers: Mapping[str, str], content_length: int | 
     if found is None:
         return Discard(reason="answers with a part and does not say which", by_range=False)
     first, last = int(found[1]), int(found[2])
-    total = None if found[3] == "*" else int(found[3])
+    total = wanted.total if found[3] == "*" else int(found[3])
     reason = _contradiction(wanted, first, last, total, content_length)
     if reason is None and wanted.held and not _same(wanted.validator, read_validator(headers)):
         reason = "answers with a part of another version"
     if reason is not None:
         return Discard(reason=reason, by_range=False)
-    end = wanted.last if wanted.last is not None else (total - 1 if total is not None else last)
+    # Where nobody says how long it is, a part is not known to be the last one: more is asked for, until there is none.
+    end = wanted.last if wanted.last is not None else (None if total is None else total - 1)
     whole = last == end
     if not whole and not read_validator(headers).strong:
         return Discard(reason="sends less than asked for, and nothing to recognise the rest by", by_range=False)

@@ -58,6 +58,15 @@ REFUSED: dict[str, bytes] = {
     "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" + BODY,
     "gzip framing": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKED,
     "identity, cut where a packet ends": OK + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + BODY[:188],
+    "encoding, identity and gzip": OK
+    + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n"
+    + LENGTH
+    + b"\r\n"
+    + BODY,
+    "encoding, space before the colon": OK + b"Content-Encoding : gzip\r\n" + LENGTH + b"\r\n" + BODY,
+    "chunks, space before the colon": OK + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNKED,
+    "two versions": OK + b'ETag: "a"\r\nETag: "b"\r\n' + LENGTH + b"\r\n" + BODY,
+    "a part called whole": OK + b"Content-Range: bytes 0-200/999\r\n" + LENGTH + b"\r\n" + BODY,
     "line of 90 KB": OK + b"X: " + b"v" * 90_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "line of 120 KB": OK + b"X: " + b"v" * 120_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "head of 400 KB": OK + (b"X: " + b"v" * 4000 + b"\r\n") * 100 + LENGTH + b"\r\n" + BODY,
@@ -69,7 +78,8 @@ EITHER: dict[str, bytes] = {
     "bare line feeds": (OK + LENGTH + b"\r\n").replace(b"\r", b"") + BODY,
     "identity": OK + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + BODY,
     "length twice": OK + LENGTH + LENGTH + b"\r\n" + BODY,
-    "space before the colon": OK + b"X : y\r\n" + LENGTH + b"\r\n" + BODY,
+    "space before a colon": OK + b"X : y\r\n" + LENGTH + b"\r\n" + BODY,
+    "the same version twice": OK + b'ETag: "a"\r\nETag: "a"\r\n' + LENGTH + b"\r\n" + BODY,
 }
 """Where implementations differ, and either way is safe as long as no byte is wrong."""
 

@@ -159,7 +159,24 @@ def test_a_200_that_is_too_short_for_the_byte_range_is_discarded() -> None:
             "bytes 100-999/1000",
             Take(restart=False, body_length=900, total=1000),
         ),
-        (Wanted(held=100, validator=STRONG), None, "bytes 100-999/*", Take(restart=False, body_length=900)),
+        (
+            Wanted(held=100, validator=STRONG),
+            None,
+            "bytes 100-999/*",
+            Take(restart=False, body_length=900, whole=False),
+        ),
+        (
+            Wanted(held=100, validator=STRONG, total=1000),
+            None,
+            "bytes 100-999/*",
+            Take(restart=False, body_length=900, total=1000),
+        ),
+        (
+            Wanted(held=100, validator=STRONG, total=1000),
+            None,
+            "bytes 100-599/*",
+            Take(restart=False, body_length=500, whole=False, total=1000),
+        ),
         (Wanted(byte_range=PART), 500, "bytes 1000-1499/9999", Take(restart=True, body_length=500, total=9999)),
         (
             Wanted(byte_range=PART, held=100, validator=STRONG),
@@ -198,6 +215,7 @@ def test_a_206_that_fits_is_taken(wanted: Wanted, length: int | None, content_ra
         (Wanted(held=100, validator=STRONG), 900, {"content_range": "bytes 100-999/1000, bytes 1-2/3"}),
         (Wanted(held=100, validator=STRONG), 900, {"content_range": "bytes 100-999/" + "9" * 30}),
         (Wanted(held=100, validator=STRONG, total=1001), 900, {"content_range": "bytes 100-999/1000"}),
+        (Wanted(held=100, validator=STRONG, total=900), 900, {"content_range": "bytes 100-999/*"}),
         (Wanted(held=100, validator=STRONG), 900, {"content_range": "bytes 100-999/1000", "etag": '"v2"'}),
         (Wanted(held=100, validator=STRONG), 900, {"content_range": "bytes 100-999/1000", "etag": 'W/"v1"'}),
         (Wanted(held=100), 900, {"content_range": "bytes 100-999/1000"}),

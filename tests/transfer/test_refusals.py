@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from email.utils import formatdate
 
 import pytest
 
 from hlsdl.errors import HttpError, LimitError, NetworkError
-from hlsdl.testing import (
-    Close,
-    HangUp,
-    Headers,
-    ScriptedOrigin,
-    Status,
-)
+from hlsdl.planning.plan import Resource
+from hlsdl.testing import Answer, Close, HangUp, Headers, Redirect, Request, ScriptedOrigin, Status
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import MakeClient, segment
@@ -197,3 +194,44 @@ async def test_a_server_that_only_hangs_up_is_not_asked_for_ever(
     with pytest.raises(NetworkError):
         await make_client(url, retry=RetryPolicy(retries=2)).fetch(segment(url), MemorySink())
     assert origin.count("/a.ts") == 3
+
+
+class Crowd:
+    """Takes so many requests at once, and says 429 to each one more."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.now, self.refused = most, 0, 0
+        self.lock = threading.Lock()
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        with self.lock:
+            self.now += 1
+            is_too_many = self.now > self.most
+            self.refused += is_too_many
+        time.sleep(0.02)
+        with self.lock:
+            self.now -= 1
+        return Status(429).apply(request, answer) if is_too_many else answer
+
+
+async def test_a_crowd_behind_a_redirect_makes_the_job_ask_less_where_it_asks(make_client: MakeClient) -> None:
+    """Places are those of the host that redirects; the other one is only ever asked in them."""
+    crowd = Crowd(2)
+    with ScriptedOrigin() as door, ScriptedOrigin() as cdn:
+        cdn.always("*", crowd)
+        work = []
+        for n in range(60):
+            cdn.add(f"/{n}.ts", BODY)
+            door.always(f"/{n}.ts", Redirect(cdn.url(f"/{n}.ts", host="localhost")))
+            work.append(segment(door.url(f"/{n}.ts"), path=f"0/{n}.ts"))
+        sinks: list[MemorySink] = []
+
+        async def finished(_: Resource, sink: object) -> None:
+            assert isinstance(sink, MemorySink)
+            sinks.append(sink)
+
+        client = make_client(door.url("/"), retry=RetryPolicy(), allow_private=True)
+        await client.fetch_all(work, lambda _: MemorySink(), finished)
+        assert client._exchange.patience.host("127.0.0.1").allowed <= 4
+    assert [sink.data for sink in sinks] == [BODY] * 60
+    assert crowd.refused < 60
