@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Question, Setback
-from hlsdl.transfer.policy import hint_for_certificate
+from hlsdl.transfer.policy import HANDSHAKE_RETRIES, handshake_failed, hint_for_certificate, is_about_certificates
 from hlsdl.transfer.proxying import refusal, unreachable
 
-_TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 80, 82, 83, 90, 91, 98})
+_TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 82, 83, 90, 91, 98})
 """Certificates, ciphers and stores: trying again cures none of them."""
 _CONNECT = frozenset({5, 6, 7})
 _BROKEN = frozenset({1, 8, 16, 18, 52, 61, 63, 92, 95})
@@ -45,6 +45,8 @@ def meaning(
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
     if is_fresh and (code == _OVER_LIMIT or (code == 56 and "header" in message.lower())):
         return LimitError("the response head is larger than allowed", url=url)
+    # A handshake that failed, as opposed to a connection that was cut under it.
+    is_handshake = code == 35 and "error:" in message.lower()
     if code == 28:
         told = f"connecting took longer than {question.timeouts.connect:g} seconds"
     elif code in _CONNECT or code == 35:
@@ -53,7 +55,8 @@ def meaning(
         told = "the server broke off or broke the protocol"
     else:
         told = "the connection failed"
-    return Setback(NetworkError(told, url=url, hint=_HINT, retryable=True), timed_out=code == 28)
+    error = handshake_failed(url) if is_handshake else NetworkError(told, url=url, hint=_HINT, retryable=True)
+    return Setback(error, timed_out=code == 28, retries=HANDSHAKE_RETRIES if is_handshake else None)
 
 
 def head_cut(question: Question) -> Setback:
@@ -67,12 +70,8 @@ def unreadable_length(question: Question) -> Setback:
 
 
 def _is_tls(code: int, message: str) -> bool:
-    if code in _TLS:
-        return True
-    text = message.lower()
-    if code == 35:  # a handshake that failed for a reason, as opposed to a connection that broke under it
-        return "error:" in text and "eof" not in text and "syscall" not in text
-    return code == 56 and "alert" in text  # a certificate of ours was wanted, TLS 1.3 says so after the handshake
+    # That a certificate of ours was wanted, TLS 1.3 says after the handshake.
+    return code in _TLS or (code in {35, 56} and is_about_certificates(message))
 
 
 def _tls_reason(code: int, message: str) -> str:
@@ -85,7 +84,6 @@ def _tls_reason(code: int, message: str) -> str:
         ("not yet valid", "certificate is not yet valid"),
         ("no alternative certificate subject name", "the certificate is for another host"),
         ("does not match", "the certificate is for another host"),
-        ("wrong version number", "wrong version number"),
         ("alert", "the server refused the handshake"),
     ):
         if sign in text:

@@ -117,8 +117,12 @@ class Head:
 
     @property
     def has_marked_end(self) -> bool:
-        """Whether a cut body can be told from a whole one."""
-        return self.content_length is not None or self.is_chunked or self.http_version in {"HTTP/2", "HTTP/3"}
+        """Whether a cut body can be told from a whole one.
+
+        The end of a stream of HTTP/2 or HTTP/3 says nothing: one that is reset without an error may pass for a whole
+        one (RFC 9113 §8.1).
+        """
+        return self.content_length is not None or self.is_chunked
 
 
 def _flaw(status: int, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> str | None:

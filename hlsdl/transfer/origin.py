@@ -23,7 +23,7 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
-from hlsdl.transfer.policy import hint_for_certificate
+from hlsdl.transfer.policy import hint_for_certificate, is_about_certificates
 from hlsdl.transfer.proxying import proxy_addresses, refusal, speaks_no_socks, unreachable
 from hlsdl.transfer.resolving import Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
@@ -44,9 +44,7 @@ def certificate_error(error: BaseException) -> ssl.SSLError | None:
     """The TLS failure behind `error` that trying again cannot cure, or None."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return seen
-        if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        if isinstance(seen, ssl.SSLError) and is_about_certificates(str(seen.reason or seen)):
             return seen
         seen = seen.__cause__ or seen.__context__
     return None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
 
+from hlsdl.errors import NetworkError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -74,6 +76,37 @@ def hint_for_status(status: int) -> str | None:
     if status == 407:
         return "the proxy wants a sign-in: give it as --proxy http://user:password@host:port"
     return None
+
+
+ABOUT_CERTIFICATES = (
+    "certificate",
+    "unknown ca",
+    "access denied",
+    "self-signed",
+    "self signed",
+    "local issuer",
+    "alternative",
+    "does not match",
+)
+"""What a TLS library says where the reason is a certificate, its own words or those of an alert (RFC 8446 §6.2); any
+other failure of a handshake may pass."""
+HANDSHAKE_RETRIES = 2
+
+
+def is_about_certificates(text: str) -> bool:
+    """Whether a TLS library says of a failure that a certificate is the reason, which trying again does not cure."""
+    words = text.lower().replace("_", " ")
+    return any(sign in words for sign in ABOUT_CERTIFICATES)
+
+
+def handshake_failed(url: str) -> NetworkError:
+    """The error for a handshake that broke for another reason than a certificate."""
+    return NetworkError(
+        "the TLS handshake failed",
+        url=url,
+        hint="check that the server speaks TLS at this address; run the same command again to go on",
+        retryable=True,
+    )
 
 
 def hint_for_certificate(reason: str) -> str:

@@ -19,7 +19,7 @@ import h2.events
 
 
 class Http2Origin:
-    """Serves one body, or one for each path; `faults` are used up one for each request: `short`, `reset`, `goaway`, or a status."""
+    """Serves one body, or one for each path; `faults` are used up one for each request: `short`, `reset`, `quiet`, `goaway`, or a status."""
 
     def __init__(self, body: bytes | Mapping[str, bytes]) -> None:
         self.body = body
@@ -58,8 +58,12 @@ class Http2Origin:
         if fault.isdecimal():
             connection.send_headers(stream, [(":status", fault), ("content-length", "0")], end_stream=True)
             return True
-        connection.send_headers(stream, [(":status", "200"), ("content-length", str(len(body)))])
-        if fault == "short":
+        length = [] if fault == "quiet" else [("content-length", str(len(body)))]
+        connection.send_headers(stream, [(":status", "200"), *length])
+        if fault == "quiet":  # no error, no length: the end could be one
+            connection.send_data(stream, body[:100])
+            connection.reset_stream(stream, h2.errors.ErrorCodes.NO_ERROR)
+        elif fault == "short":
             connection.config.validate_outbound_headers = False
             connection.send_data(stream, body[:-5], end_stream=True)
         elif fault == "reset":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hlsdl.access.urls import read_url
-from hlsdl.errors import LimitError
+from hlsdl.errors import HttpError, LimitError, NetworkError
 from hlsdl.transfer.curl_errors import meaning
 from hlsdl.transfer.doors import Question, Setback, Timeouts
 
@@ -17,3 +17,27 @@ def test_an_endless_head_is_final_only_on_a_connection_of_its_own(code: int, mes
     """On one that was used before, it may be the surplus of the answer before: another try, on another one, tells."""
     assert isinstance(meaning(code, message, QUESTION), LimitError)
     assert isinstance(meaning(code, message, QUESTION, is_fresh=False), Setback)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "is_final"),
+    [
+        (60, "SSL certificate problem: self-signed certificate", True),
+        (35, "OpenSSL: error:0A000412:SSL routines::sslv3 alert bad certificate", True),
+        (35, "OpenSSL: error:0A000418:SSL routines::tlsv1 alert unknown ca", True),
+        (56, "OpenSSL: error:0A00045C:SSL routines::tlsv13 alert certificate required", True),
+        (35, "OpenSSL: error:0A000438:SSL routines::tlsv1 alert internal error", False),
+        (35, "OpenSSL: error:0A00010B:SSL routines::wrong version number", False),
+        (35, "OpenSSL: error:0A000119:SSL routines::decryption failed or bad record mac", False),
+        (35, "OpenSSL SSL_connect: SSL_ERROR_SYSCALL", False),
+    ],
+)
+def test_a_handshake_is_final_only_where_a_certificate_is_the_reason(code: int, message: str, is_final: bool) -> None:
+    """A server that is being restarted, or a bit that turned on the way, must not end a film."""
+    found = meaning(code, message, QUESTION)
+    if is_final:
+        assert isinstance(found, HttpError)
+    else:
+        assert isinstance(found, Setback)
+        assert isinstance(found.error, NetworkError)
+        assert "--insecure" not in str(found.error.hint)

@@ -20,7 +20,7 @@ BODY = b"G" + bytes(10_000)
 
 
 @pytest.mark.parametrize("transport", ["libcurl", "httpx"])
-@pytest.mark.parametrize("fault", ["", "short", "reset", "goaway"])
+@pytest.mark.parametrize("fault", ["", "short", "reset", "quiet", "goaway"])
 async def test_a_stream_that_ends_badly_is_asked_for_again(tmp_path: Path, fault: str, transport: Any) -> None:
     """Rows 6 and 49."""
     authority = LocalAuthority(tmp_path)
