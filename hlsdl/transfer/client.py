@@ -24,7 +24,7 @@ from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, UsageError, first_of
 from hlsdl.transfer.checking import CheckedUrls
-from hlsdl.transfer.concurrency import START
+from hlsdl.transfer.concurrency import START, most_at_rate
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
@@ -121,6 +121,7 @@ class Client:
                 retry or RetryPolicy(retries=options.retries),
                 self._clock,
                 connections=options.connections,
+                ceiling=most_at_rate(options.limit_rate),
                 pauses=options.pauses,
             ),
             limits=self._limits,

@@ -22,6 +22,9 @@ OTHER_DESCRIPTORS = 20
 DESCRIPTORS_EACH = 3
 """Of a request: its connection, and a file in its folder."""
 
+UNREAD = 64 << 10
+"""Bytes (64 KiB) of an answer that may have come before any of them is read."""
+
 GAIN = 1.1
 """Goodput must grow by this factor for more connections to have been worth it."""
 STRIDE = 8
@@ -49,6 +52,14 @@ def most_within(descriptors: int | None) -> int:
     if descriptors is None:
         return MOST
     return max(1, min(MOST, (descriptors - OTHER_DESCRIPTORS) // DESCRIPTORS_EACH))
+
+
+def most_at_rate(rate: int | None) -> int:
+    """The most requests at once where so many bytes per second may come (None: any number), at least one.
+
+    The kernel takes the beginning of each answer before it is read, so that many at once would be a flood first.
+    """
+    return MOST if rate is None else max(1, min(MOST, rate // UNREAD))
 
 
 class Concurrency:

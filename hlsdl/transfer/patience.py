@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
-from hlsdl.transfer.concurrency import START, Concurrency, most_within
+from hlsdl.transfer.concurrency import MOST, START, Concurrency, most_within
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.pauses import Pause, Pauses
 from hlsdl.transfer.policy import RetryPolicy
@@ -87,9 +87,11 @@ class HostPace:
     that the user fixed, twenty successes in a row give one back; without one, `concurrency` finds it.
     """
 
-    def __init__(self, most: int | None, pause: Pause | None = None) -> None:
-        """`most` requests at once, or None: as many as serve best. `pause` may be that of other jobs too."""
-        fitting = most_within(_descriptors())
+    def __init__(self, most: int | None, pause: Pause | None = None, *, ceiling: int = MOST) -> None:
+        """`most` requests at once, or None: as many as serve best; never more than `ceiling`. `pause` may be that of
+        other jobs too."""
+        fitting = min(most_within(_descriptors()), ceiling)
+        most = None if most is None else min(most, ceiling)
         self._adaptive = Concurrency(start=min(START, fitting), most=fitting) if most is None else None
         self.most = fitting if most is None else most
         self.allowed = min(START, fitting) if most is None else most
@@ -208,10 +210,16 @@ class Patience:
     """
 
     def __init__(
-        self, policy: RetryPolicy, clock: Clock, *, connections: int | None, pauses: Pauses | None = None
+        self,
+        policy: RetryPolicy,
+        clock: Clock,
+        *,
+        connections: int | None,
+        ceiling: int = MOST,
+        pauses: Pauses | None = None,
     ) -> None:
         """`pauses`: those that are known already and shared with other jobs of the same clock."""
-        self._policy, self._clock, self._connections = policy, clock, connections
+        self._policy, self._clock, self._connections, self._ceiling = policy, clock, connections, ceiling
         self._pauses = pauses or Pauses()
         self._tokens = policy.tokens
         self._hosts: dict[str, HostPace] = {}
@@ -226,7 +234,7 @@ class Patience:
         """The pace of one host."""
         pace = self._hosts.get(name)
         if pace is None:
-            pace = self._hosts[name] = HostPace(self._connections, self._pauses.of(name))
+            pace = self._hosts[name] = HostPace(self._connections, self._pauses.of(name), ceiling=self._ceiling)
         return pace
 
     @property

@@ -10,8 +10,9 @@ import pytest
 
 from hlsdl.testing import Delay, ScriptedOrigin
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, MOST_LARGE, START, Concurrency, most_within
+from hlsdl.transfer.concurrency import LONGEST_LOOK, MOST, MOST_LARGE, START, Concurrency, most_at_rate, most_within
 from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.patience import HostPace
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
 
@@ -165,3 +166,10 @@ async def test_a_slow_origin_gets_more_requests_unless_the_number_is_fixed(
 def test_no_more_requests_than_files_may_be_open(descriptors: int | None, most: int) -> None:
     """Row 89: each needs a connection and a file in its folder."""
     assert most_within(descriptors) == most
+
+
+def test_at_a_low_rate_few_are_asked_at_once_since_each_begins_to_come_unread() -> None:
+    assert [most_at_rate(rate) for rate in (None, 1, 400_000, 2_000_000, 10**9)] == [MOST, 1, 6, 30, MOST]
+    pace = HostPace(64, ceiling=6)
+    assert (pace.most, pace.allowed) == (6, 6)
+    assert HostPace(None, ceiling=6).allowed == 6
