@@ -37,6 +37,8 @@ class PlainFile:
         """Told when bytes that were held are given up."""
         self.described: Callable[[Any], None] = lambda validator: None
         """Told the validator of the bytes that come, before the first of them."""
+        self.written: Callable[[], None] = lambda: None
+        """Told when a block has been written."""
         self._limit = limit
         self._validator = validator
         self._descriptor = -1
@@ -64,6 +66,7 @@ class PlainFile:
         if self._size + len(block) > self._limit:
             raise LimitError(f"`{self.path.name}` grows beyond {self._limit} bytes")
         await in_thread(partial(self._append, bytes(block)))
+        self.written()
 
     async def restart(self) -> None:
         """Forget all bytes."""

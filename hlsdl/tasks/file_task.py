@@ -211,16 +211,19 @@ class DownloadTask(Task[Path]):
         self.trigger(Trigger.RESOLVE)
         options = self._configuration.transfer_options(authorization(self.credential))
         resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
-        rate = Rate()
+        rate, is_whole = Rate(), False
+        file.written = partial(self._tell_progress, rate)
         try:
             async with Client(options, wanted.url, limits=replace(Limits(), resume_from=1)) as client:
-                await client.fetch(resource, file, on_bytes=partial(self._arrived, rate), on_total=self._is_as_large_as)
+                await client.fetch(resource, file, on_bytes=partial(_arrived, rate), on_total=self._is_as_large_as)
             await file.finish()
+            is_whole = True
         except HlsdlError as error:
             raise self._with_resume_data(error) from error
         finally:
             await in_thread(file.close)
-        self._tell_progress(rate, always=True)
+            # Now, since what came last was written when it was told to stop.
+            self._tell_progress(rate, at_once=True, is_whole=is_whole)
         return file.path
 
     def stored_result(self) -> Path | None:
@@ -247,16 +250,12 @@ class DownloadTask(Task[Path]):
     def _is_as_large_as(self, total: int) -> None:
         self.progress = replace(self.progress, total_bytes=total, total_is_estimate=False)
 
-    def _arrived(self, rate: Rate, size: int) -> None:
-        rate.arrived(size, asyncio.get_running_loop().time())
-        self._tell_progress(rate)
-
-    def _tell_progress(self, rate: Rate, *, always: bool = False) -> None:
+    def _tell_progress(self, rate: Rate, *, at_once: bool = False, is_whole: bool = False) -> None:
         now, file = asyncio.get_running_loop().time(), self._file
         if file is None:
             return
-        # What arrives is told before it is written.
-        if not always and (now - self._told_at < TELL_INTERVAL or file.size == self._written):
+        is_due = at_once or now - self._told_at >= TELL_INTERVAL
+        if not is_whole and (not is_due or file.size == self._written):
             return
         self._told_at = now
         total, speed = self.progress.total_bytes, rate.per_second(now)
@@ -265,7 +264,7 @@ class DownloadTask(Task[Path]):
             completed_bytes=file.size,
             total_bytes=total,
             total_is_estimate=total is None,
-            fraction=min(1.0, file.size / total) if total else float(always),
+            fraction=min(1.0, file.size / total) if total else float(is_whole),
             rate=speed,
             eta=(total - file.size) / speed if total is not None and speed > 0 else None,
         )
@@ -299,3 +298,7 @@ class DownloadTask(Task[Path]):
             validator=wanted.validator,
         )
         return data.model_dump_json().encode()
+
+
+def _arrived(rate: Rate, size: int) -> None:
+    rate.arrived(size, asyncio.get_running_loop().time())

@@ -74,6 +74,10 @@ class CurlReply:
                     raise transfer.failure
                 return b""
 
+    def take_rest(self) -> bytes:
+        """All that has come and was not read."""
+        return self._transfer.take_rest()
+
     @property
     def ready(self) -> int:
         """Bytes of the whole body when they can be read at once; else 0."""

@@ -7,11 +7,12 @@ import json
 import os
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from recording import Recorder
+from recording import Recorder, until
 
 import hlsdl
 from hlsdl.tasks.file_task import LONGEST_RESUME_DATA
@@ -141,6 +142,52 @@ async def test_suspended_and_resumed_in_one_session_it_goes_on_too(tmp_path: Pat
     assert path == tmp_path / "a.m4a"
     assert path.read_bytes() == FILE
     assert halves.asked[-1].headers["range"].startswith("bytes=")
+
+
+async def test_the_bytes_of_a_slow_file_are_told_and_kept_as_they_come(tmp_path: Path) -> None:
+    """Less than a block is told; suspended four times, the file is fetched once all in all."""
+    delegate, held = Recorder(), 100_000
+    gates = [threading.Event() for _ in range(5)]
+    small = FILE[: 5 * held]
+    with ScriptedOrigin() as origin:
+        origin.add("/slow", small, etag='"v1"')
+        origin.script("/slow", *(Hold(gate, after=held) for gate in gates))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_download_task(origin.url("/slow"), tmp_path)
+            for number in range(1, len(gates) + 1):
+                task.resume()
+                await until(partial(_has_come, task, number * held))
+                if number < len(gates):
+                    task.suspend()
+            for gate in gates:
+                gate.set()
+            assert (await task).read_bytes() == small
+        asked = [request.headers.get("range") for request in origin.requests]
+    assert asked == [None, *(f"bytes={number * held}-" for number in range(1, 5))]
+    assert [offset for offset, _ in delegate.of("did_resume_at_offset")] == [held, 2 * held, 3 * held, 4 * held]
+    assert sum(new for new, _, _ in delegate.of("did_write_data")) == len(small)
+
+
+async def test_a_file_smaller_than_a_block_has_resume_data_too(tmp_path: Path) -> None:
+    gate = threading.Event()
+    with ScriptedOrigin() as origin:
+        origin.add("/small", FILE[:10_000], etag='"v1"')
+        origin.script("/small", Hold(gate, after=6000))
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_download_task(origin.url("/small"), tmp_path)
+            task.resume()
+            await until(partial(_has_come, task, 6000))
+            data = await task.cancel_by_producing_resume_data()
+            assert data is not None
+            gate.set()
+            again = session.make_download_task(resume_data=data)
+            again.resume()
+            assert (await again).read_bytes() == FILE[:10_000]
+        assert [request.headers.get("range") for request in origin.requests] == [None, "bytes=6000-"]
+
+
+def _has_come(task: Any, size: int) -> bool:
+    return bool(task.progress.completed_bytes >= size)
 
 
 async def test_without_a_strong_validator_there_are_no_resume_data(tmp_path: Path) -> None:
