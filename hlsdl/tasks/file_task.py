@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
@@ -96,6 +96,10 @@ class WantedFile(BaseModel):
     destination: str
     validator: StoredValidator | None = None
     """Of the bytes in the `.part`; only strong ones are written down."""
+    boot: str | None = None
+    """In which all of the `.part` is believed; in another one, and where boots have no names, what was flushed."""
+    flushed: int = Field(default=0, ge=0)
+    """Bytes of the `.part` that reached the device."""
 
     @classmethod
     def read(cls, text: str) -> WantedFile:
@@ -141,15 +145,20 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
     if resume_data is not None:
         data = ResumeData.read(resume_data)
         place = Path(data.destination) if destination is None else _place(destination, data.url)
-        part = PlainFile(Path(data.destination), limit=LARGEST_FILE, validator=data.validator)
+        part = _part(data.destination, data.validator, flushed=data.offset)
         is_whole = place == Path(data.destination) and part.size == data.offset
-        is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
-        return WantedFile(url=data.url, destination=str(place), validator=data.validator if is_same else None)
+        if not (is_whole and hmac.compare_digest(part.digest(), data.sha256)):
+            return WantedFile(url=data.url, destination=str(place))
+        return WantedFile(url=data.url, destination=str(place), validator=data.validator, flushed=data.offset)
     assert url is not None  # noqa: S101 - one of the two is given
     if not url.lower().startswith(("http:", "https:")):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
     address = read_url(url).text
     return WantedFile(url=address, destination=str(_place(destination or "", address)))
+
+
+def _part(destination: str, validator: object, *, boot: str | None = None, flushed: int) -> PlainFile:
+    return PlainFile(Path(destination), limit=LARGEST_FILE, validator=validator, boot=boot, flushed=flushed)
 
 
 def _place(destination: str | Path, url: str) -> Path:
@@ -204,7 +213,7 @@ class DownloadTask(Task[Path]):
         """Bring what is missing of the file, and give it its name."""
         wanted = self._wanted = WantedFile.read(self.row.configuration)
         validator = Validator(strong=True, **wanted.validator.model_dump()) if wanted.validator is not None else None
-        file = self._file = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=validator)
+        file = self._file = _part(wanted.destination, validator, boot=wanted.boot, flushed=wanted.flushed)
         file.described, file.restarted = self._described, self._restarted
         self._written, self._resumed_at = file.size, file.size or None
         self._note(location=wanted.destination)
@@ -212,7 +221,7 @@ class DownloadTask(Task[Path]):
         options = self._configuration.transfer_options(authorization(self.credential))
         resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
         rate, is_whole = Rate(), False
-        file.written = partial(self._tell_progress, rate)
+        file.written = partial(self._wrote, rate)
         try:
             async with Client(options, wanted.url, limits=replace(Limits(), resume_from=1)) as client:
                 await client.fetch(resource, file, on_bytes=partial(_arrived, rate), on_total=self._is_as_large_as)
@@ -222,6 +231,7 @@ class DownloadTask(Task[Path]):
             raise self._with_resume_data(error) from error
         finally:
             await in_thread(file.close)
+            self._note_worth()
             # Now, since what came last was written when it was told to stop.
             self._tell_progress(rate, at_once=True, is_whole=is_whole)
         return file.path
@@ -237,11 +247,24 @@ class DownloadTask(Task[Path]):
 
     def _described(self, validator: Validator) -> None:
         strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified)
-        self._wanted = self._wanted.model_copy(update={"validator": strong if validator.strong else None})
-        self._note(configuration=self._wanted.model_dump_json())
+        self._note_worth(validator=strong if validator.strong else None)
         if self._resumed_at is not None:
             self._owner.delivery.tell("did_resume_at_offset", self, self._resumed_at, self.progress.total_bytes)
             self._resumed_at = None
+
+    def _wrote(self, rate: Rate) -> None:
+        self._note_worth()
+        self._tell_progress(rate)
+
+    def _note_worth(self, **changes: StoredValidator | None) -> None:
+        """Write down what another run may believe of the `.part`, when that has changed."""
+        if self._file is None:
+            return
+        worth = {"boot": self._file.boot, "flushed": self._file.flushed, **changes}
+        wanted = self._wanted.model_copy(update=worth)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._note(configuration=wanted.model_dump_json())
 
     def _restarted(self) -> None:
         self._written = 0
@@ -287,7 +310,7 @@ class DownloadTask(Task[Path]):
         wanted = WantedFile.read(self.row.configuration)
         if wanted.validator is None:
             return None
-        part = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=wanted.validator)
+        part = _part(wanted.destination, wanted.validator, boot=wanted.boot, flushed=wanted.flushed)
         if not part.size:
             return None
         data = ResumeData(
