@@ -36,6 +36,7 @@ from hlsdl.tasks.task import Owner, Task, TaskCancelled, TaskProgress
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.sink import Validator
 
+SCHEMES = ("http:", "https:")
 LARGEST_FILE = 1 << 42
 """Bytes; 4 TiB."""
 LONGEST_RESUME_DATA = 64 << 10
@@ -86,6 +87,15 @@ class StoredValidator(BaseModel):
     last_modified: str | None = None
 
 
+class Claim(BaseModel):
+    """What resume data say of the `.part`, as long as nobody has looked whether it is so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offset: int
+    sha256: str
+
+
 class WantedFile(BaseModel):
     """What a file task was asked for, and what its `.part` is worth, as its row keeps it."""
 
@@ -100,6 +110,8 @@ class WantedFile(BaseModel):
     """In which all of the `.part` is believed; in another one, and where boots have no names, what was flushed."""
     flushed: int = Field(default=0, ge=0)
     """Bytes of the `.part` that reached the device."""
+    claim: Claim | None = None
+    """Of the resume data that it was made from: the `.part` is worth nothing before it is `proven`."""
 
     @classmethod
     def read(cls, text: str) -> WantedFile:
@@ -108,6 +120,25 @@ class WantedFile(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError:
             raise IntegrityError("a stored task cannot be read", hint="make a new task for the same file") from None
+
+    def part(self, validator: object) -> PlainFile:
+        """The file on disk, as far as what is in its `.part` is believed; `validator` is ours or the transfer's own."""
+        place = Path(self.destination)
+        return PlainFile(place, limit=LARGEST_FILE, validator=validator, boot=self.boot, flushed=self.flushed)
+
+    def proven(self) -> WantedFile:
+        """The same, with what is true of a claim; blocks for as long as the `.part` takes to be hashed.
+
+        Raises:
+            DiskError: it cannot be read.
+        """
+        if self.claim is None:
+            return self
+        said = self.model_copy(update={"claim": None, "boot": None, "flushed": self.claim.offset})
+        part = said.part(self.validator)
+        if part.size == self.claim.offset and hmac.compare_digest(part.digest(), self.claim.sha256):
+            return said
+        return said.model_copy(update={"validator": None, "flushed": 0})
 
 
 class ResumeData(BaseModel):
@@ -118,8 +149,8 @@ class ResumeData(BaseModel):
     schema_name: Literal["hlsdl.resume-data/1"] = "hlsdl.resume-data/1"
     url: str
     destination: str
-    offset: int
-    sha256: str
+    offset: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of the first `offset` bytes of the `.part`."""
     validator: StoredValidator
 
@@ -129,13 +160,16 @@ class ResumeData(BaseModel):
         try:
             if len(data) > LONGEST_RESUME_DATA:
                 raise ValueError
-            return cls.model_validate_json(data)
+            said = cls.model_validate_json(data)
+            if "\0" in said.destination or not said.url.lower().startswith(SCHEMES):
+                raise ValueError
+            return said
         except ValueError:
             raise UsageError("these are no resume data", hint="start the file over with its URL") from None
 
 
 def wanted_file(url: str | None, destination: str | Path | None, resume_data: bytes | None) -> WantedFile:
-    """What a new file task writes down.
+    """What a new file task writes down; whether resume data are true is seen when it runs, since to hash takes seconds.
 
     Raises:
         UsageError: neither or both of `url` and `resume_data`; a URL that is none; resume data that are none.
@@ -144,21 +178,16 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
         raise UsageError("a file task needs a URL or resume data, and not both")
     if resume_data is not None:
         data = ResumeData.read(resume_data)
-        place = Path(data.destination) if destination is None else _place(destination, data.url)
-        part = _part(data.destination, data.validator, flushed=data.offset)
-        is_whole = place == Path(data.destination) and part.size == data.offset
-        if not (is_whole and hmac.compare_digest(part.digest(), data.sha256)):
-            return WantedFile(url=data.url, destination=str(place))
-        return WantedFile(url=data.url, destination=str(place), validator=data.validator, flushed=data.offset)
+        place = data.destination if destination is None else str(_place(destination, data.url))
+        if place != data.destination:  # nothing of it is there
+            return WantedFile(url=data.url, destination=place)
+        claim = Claim(offset=data.offset, sha256=data.sha256)
+        return WantedFile(url=data.url, destination=place, validator=data.validator, claim=claim)
     assert url is not None  # noqa: S101 - one of the two is given
-    if not url.lower().startswith(("http:", "https:")):
+    if not url.lower().startswith(SCHEMES):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
     address = read_url(url).text
     return WantedFile(url=address, destination=str(_place(destination or "", address)))
-
-
-def _part(destination: str, validator: object, *, boot: str | None = None, flushed: int) -> PlainFile:
-    return PlainFile(Path(destination), limit=LARGEST_FILE, validator=validator, boot=boot, flushed=flushed)
 
 
 def _place(destination: str | Path, url: str) -> Path:
@@ -211,9 +240,23 @@ class DownloadTask(Task[Path]):
 
     async def work(self) -> Path:
         """Bring what is missing of the file, and give it its name."""
-        wanted = self._wanted = WantedFile.read(self.row.configuration)
+        try:
+            return await self._bring(await self._proven())
+        except HlsdlError as error:
+            # What is left of a large file is hashed; that takes seconds.
+            raise await in_thread(self._with_resume_data, error) from error
+
+    async def _proven(self) -> WantedFile:
+        """What is wanted; resume data are held against the `.part`, once."""
+        said = WantedFile.read(self.row.configuration)
+        self._wanted = await in_thread(said.proven) if said.claim is not None else said
+        if said.claim is not None:
+            self._note(configuration=self._wanted.model_dump_json())
+        return self._wanted
+
+    async def _bring(self, wanted: WantedFile) -> Path:
         validator = Validator(strong=True, **wanted.validator.model_dump()) if wanted.validator is not None else None
-        file = self._file = _part(wanted.destination, validator, boot=wanted.boot, flushed=wanted.flushed)
+        file = self._file = wanted.part(validator)
         file.described, file.restarted = self._described, self._restarted
         self._written, self._resumed_at = file.size, file.size or None
         self._note(location=wanted.destination)
@@ -227,8 +270,6 @@ class DownloadTask(Task[Path]):
                 await client.fetch(resource, file, on_bytes=partial(_arrived, rate), on_total=self._is_as_large_as)
             await file.finish()
             is_whole = True
-        except HlsdlError as error:
-            raise self._with_resume_data(error) from error
         finally:
             await in_thread(file.close)
             self._note_worth()
@@ -241,7 +282,7 @@ class DownloadTask(Task[Path]):
         return self.location if self.phase is Phase.FINISHED else None
 
     def stored_error(self) -> HlsdlError | None:
-        """As the app would have had it: with Apple's code, and with resume data."""
+        """As the app would have had it: with Apple's code, and with resume data; blocks as long as these take."""
         error = super().stored_error()
         return error if error is None or isinstance(error, TaskCancelled) else self._with_resume_data(error)
 
@@ -299,6 +340,7 @@ class DownloadTask(Task[Path]):
         )
 
     def _with_resume_data(self, error: HlsdlError) -> HlsdlError:
+        """The error as an app gets it; blocks."""
         told = FileRefused(error) if isinstance(error, HttpError) else error
         if error.http_status is not None:
             told.url_error_code = url_error_code(error.http_status)
@@ -307,10 +349,10 @@ class DownloadTask(Task[Path]):
 
     def _resume_data(self) -> bytes | None:
         """How to go on later; blocks."""
-        wanted = WantedFile.read(self.row.configuration)
+        wanted = WantedFile.read(self.row.configuration).proven()
         if wanted.validator is None:
             return None
-        part = _part(wanted.destination, wanted.validator, boot=wanted.boot, flushed=wanted.flushed)
+        part = wanted.part(wanted.validator)
         if not part.size:
             return None
         data = ResumeData(
