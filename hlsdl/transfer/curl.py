@@ -19,7 +19,7 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, NetworkError, PolicyError
 from hlsdl.transfer.curl_driver import Driver, Interest
-from hlsdl.transfer.curl_errors import head_cut, meaning, unreadable_length
+from hlsdl.transfer.curl_errors import meaning, no_response
 from hlsdl.transfer.curl_handle import (
     SLOW_BUFFER,
     Handle,
@@ -160,11 +160,11 @@ class CurlDoor:
                 head = transfer.head(self._limits)
                 if head is not None:
                     if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
-                        raise unreadable_length(question)
+                        raise no_response(question)
                     transfer.is_open = True
                     return CurlReply(self, transfer, head)
                 if transfer.is_done:
-                    raise transfer.failure or head_cut(question)
+                    raise transfer.failure or no_response(question)
         except BaseException:
             self.abandon(transfer)
             raise
