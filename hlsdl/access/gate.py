@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hlsdl.access.addresses import AddressKind, kind_of, kind_of_name, kind_of_text, literal_address
 from hlsdl.access.limits import Limits
-from hlsdl.access.urls import CheckedUrl, join_location, read_url
+from hlsdl.access.urls import CheckedUrl, is_file_url, join_location, read_url
 from hlsdl.errors import PolicyError
 
 _NEVER = frozenset(
@@ -47,7 +47,7 @@ class UrlPolicy:
         cls, urls: Iterable[str], *, allow_private: bool = False, require_https: bool = False, insecure: bool = False
     ) -> UrlPolicy:
         """The policy of a job whose source (and base) URLs were typed by the user; `file:` URLs add no host."""
-        typed = [read_url(url) for url in urls if not url.lower().startswith("file:")]
+        typed = [read_url(url) for url in urls if not is_file_url(url)]
         return cls(
             typed_hosts=frozenset(url.host for url in typed),
             typed_http=any(url.scheme == "http" for url in typed),

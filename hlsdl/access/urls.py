@@ -21,6 +21,11 @@ _AUTHORITY = re.compile(r"//([^/?#\\]*)([^#]*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+def is_file_url(url: str) -> bool:
+    """Whether it names a file on a machine, and nothing that is asked for over the network."""
+    return url[:5].lower() == "file:"
+
+
 class SourceOrigin(NamedTuple):
     """Scheme, host and port: what RFC 6454 calls an origin."""
 

@@ -16,20 +16,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hlsdl.bundle.durable import BLOCK, flush, kick_writeback, lock_alone, sync_directory, translating, write_all
+from hlsdl.bundle.durable import (
+    BLOCK,
+    boot_id,
+    flush,
+    kick_writeback,
+    lock_alone,
+    sync_directory,
+    translating,
+    write_all,
+)
 from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import LimitError, LockedError, PolicyError
 
 PART = ".part"
+FLUSH_EVERY = 64 * 1024 * 1024
+"""Bytes that a power cut may cost: after so many, what has come is brought to the device."""
 
 
 class PlainFile:
     """A file on its way in. `write`, `restart` and `finish` are awaited one after another."""
 
-    def __init__(self, path: Path, *, limit: int, validator: Any = None) -> None:
-        """For the file at `path`; `validator` is that of the bytes that an earlier process left in its `.part`.
+    def __init__(
+        self, path: Path, *, limit: int, validator: Any = None, boot: str | None = None, flushed: int = 0
+    ) -> None:
+        """For the file at `path`; what an earlier process knew of its `.part` are `validator`, `boot` and `flushed`.
 
-        Touches nothing yet. Without a validator what is left is worth nothing, and is written over.
+        Touches nothing yet. What is left is believed as far as it was flushed, and all of it in the same boot only: a
+        power cut leaves a file its size, and zeros in it. Without a validator it is worth nothing. What is not believed
+        is cut off before the first byte is written.
         """
         self.path = path
         self.part = path.with_name(path.name + PART)
@@ -37,11 +52,18 @@ class PlainFile:
         """Told when bytes that were held are given up."""
         self.described: Callable[[Any], None] = lambda validator: None
         """Told the validator of the bytes that come, before the first of them."""
+        self.written: Callable[[], None] = lambda: None
+        """Told when a block has been written."""
         self._limit = limit
         self._validator = validator
         self._descriptor = -1
         self._kicked = 0
-        self._size = self._left() if validator is not None else 0
+        self._boot = boot_id()
+        left = self._left()
+        is_of_this_boot = boot is not None and boot == self._boot
+        self._size = 0 if validator is None else left if is_of_this_boot else min(left, flushed)
+        self._is_all_held = self._size == left
+        self._flushed = min(flushed, self._size)
 
     @property
     def size(self) -> int:
@@ -52,6 +74,16 @@ class PlainFile:
     def validator(self) -> Any:
         """What `describe` was given last: the transfer's own value."""
         return self._validator
+
+    @property
+    def boot(self) -> str | None:
+        """This boot, in which all that stands in the `.part` is held; None before, and where boots have no names."""
+        return self._boot if self._is_all_held else None
+
+    @property
+    def flushed(self) -> int:
+        """Bytes held that a power cut leaves alone."""
+        return self._flushed
 
     def describe(self, *, validator: Any, length_verified: bool) -> None:
         """Keep what the response head says; an end that cannot be seen makes no difference here."""
@@ -64,6 +96,7 @@ class PlainFile:
         if self._size + len(block) > self._limit:
             raise LimitError(f"`{self.path.name}` grows beyond {self._limit} bytes")
         await in_thread(partial(self._append, bytes(block)))
+        self.written()
 
     async def restart(self) -> None:
         """Forget all bytes."""
@@ -84,13 +117,18 @@ class PlainFile:
             with translating(self.part.name):
                 try:
                     flush(descriptor)
+                    self._flushed = self._size
                 finally:
                     os.close(descriptor)
 
     def digest(self) -> str:
         """SHA-256 of the bytes held; blocks."""
+        digest, left = hashlib.sha256(), self._size
         with translating(self.part.name), self.part.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while left and (block := file.read(min(left, BLOCK))):
+                digest.update(block)
+                left -= len(block)
+        return digest.hexdigest()
 
     def _left(self) -> int:
         with translating(self.part.name):
@@ -110,6 +148,7 @@ class PlainFile:
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
                 self._kicked = self._size
+                self._is_all_held = True
         return self._descriptor
 
     def _taken(self, flags: int) -> int:
@@ -151,9 +190,13 @@ class PlainFile:
         if self._size - self._kicked >= BLOCK:
             kick_writeback(descriptor, self._kicked, self._size - self._kicked)
             self._kicked = self._size
+        if self._size - self._flushed >= FLUSH_EVERY:
+            with translating(self.part.name):
+                flush(descriptor)
+            self._flushed = self._size
 
     def _empty(self) -> None:
-        self._size = 0
+        self._size = self._flushed = self._kicked = 0
         descriptor = self._open()
         with translating(self.part.name):
             os.ftruncate(descriptor, 0)

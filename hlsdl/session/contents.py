@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -321,7 +321,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         for path in writer.entries
         if path.startswith(f"{layout.DATA}/artwork.")
     ]
-    return Manifest(
+    manifest = Manifest(
         **before,
         title=contents.title,
         source_url=contents.source.url,
@@ -335,6 +335,21 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         documents=tuple(documents),
         keys=tuple(StoredKey(path=key.path, url=key.url) for key in contents.plan.keys),
         warnings=(*contents.warnings(), *unproven(writer.entries)),
+    )
+    return manifest if writer.manifest is None else with_unknown_of(writer.manifest, manifest)
+
+
+def with_unknown_of(before: Manifest, now: Manifest) -> Manifest:
+    """`now`, with the fields that a newer version wrote: of the bundle, and of those parts that it still has."""
+    streams = {one.id: one.unknown for one in before.streams}
+    documents = {one.path: one.unknown for one in before.documents}
+    keys = {one.path: one.unknown for one in before.keys}
+    return replace(
+        now,
+        unknown=before.unknown,
+        streams=tuple(replace(one, unknown=streams.get(one.id, {})) for one in now.streams),
+        documents=tuple(replace(one, unknown=documents.get(one.path, {})) for one in now.documents),
+        keys=tuple(replace(one, unknown=keys.get(one.path, {})) for one in now.keys),
     )
 
 

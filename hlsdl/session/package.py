@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from hlsdl.access.urls import is_file_url
 from hlsdl.bundle import layout, movpkg
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.manifest import Manifest
@@ -102,4 +103,4 @@ def _segments(stream: StreamPlan, entries: Mapping[str, Entry]) -> Iterator[movp
 
 def _portable(url: str) -> str:
     """The URL, without the folder of this machine when it is a file: a bundle names no absolute path."""
-    return f"file:{url.rpartition('/')[2]}" if url.startswith("file:") else url
+    return f"file:{url.rpartition('/')[2]}" if is_file_url(url) else url

@@ -24,7 +24,7 @@ from hlsdl.session.bundles import Bundle
 from hlsdl.session.contents import stored_documents
 from hlsdl.session.keys import KeyProvider
 from hlsdl.session.presentation import Documents, read_root
-from hlsdl.session.sources import Source, parse_source
+from hlsdl.session.sources import Source, parse_source, source_of
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
 
@@ -159,8 +159,7 @@ class Asset:
         if "://" not in str(source) and path.is_dir():
             manifest = Bundle.open(path).manifest
             self.bundle_path = path
-            stored = manifest.choices.get("base_url")
-            return Source(url=manifest.source_url, base_url=stored if isinstance(stored, str) else None)
+            return source_of(manifest)
         if path.suffix == SUFFIX and "://" not in str(source):
             raise UsageError(f"there is no bundle `{path}`", hint="an asset is a URL, a playlist file or a bundle")
         return parse_source(str(source), base_url=base_url)

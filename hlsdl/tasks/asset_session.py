@@ -22,6 +22,7 @@ from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_for, wanted_asset
 from hlsdl.tasks.delivery import Delivery
+from hlsdl.tasks.event_loops import running_loop, to_its_end
 from hlsdl.tasks.file_task import DownloadTask, wanted_file
 from hlsdl.tasks.runners import Runners
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
@@ -96,7 +97,7 @@ class AssetDownloadSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await _to_its_end(self._begin_to_close())
+        await to_its_end(self._begin_to_close())
 
     # -- making tasks ----------------------------------------------------------------------------------------------
 
@@ -313,7 +314,7 @@ class AssetDownloadSession:
         """SessionInvalidated when the session has ended; UsageError on another event loop than that of its tasks."""
         if self._is_over:
             raise SessionInvalidated("the session has ended")
-        if not self._is_closed and self._loop is not None and self._loop is not _running_loop():
+        if not self._is_closed and self._loop is not None and self._loop is not running_loop():
             hint = "one session for each event loop; from another thread, use the session of `hlsdl.sync`"
             raise UsageError("the session belongs to another event loop", hint=hint)
 
@@ -372,7 +373,7 @@ class AssetDownloadSession:
     def _must_be_valid(self) -> None:
         if not self._is_valid:
             raise SessionInvalidated("the session has been invalidated")
-        if _running_loop() is None:
+        if running_loop() is None:
             hint = "make tasks in a coroutine, or use the session of `hlsdl.sync`"
             raise UsageError("there is no event loop that could work the task", hint=hint)
         self.must_be_open()
@@ -389,23 +390,3 @@ class AssetDownloadSession:
         if row.kind == "file":
             return DownloadTask(self, row, self._configuration)
         return AssetDownloadTask(self, row, self._configuration)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-async def _to_its_end(work: asyncio.Task[None]) -> None:
-    """Wait for `work` however often that is cancelled; CancelledError after it, then."""
-    is_cancelled = False
-    while not work.done():
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            is_cancelled = True
-    if is_cancelled:
-        raise asyncio.CancelledError
-    work.result()

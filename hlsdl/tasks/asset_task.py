@@ -152,7 +152,7 @@ class AssetDownloadTask(Task[Bundle]):
         self.progress = TaskProgress(
             completed_bytes=done.bundle.bytes, total_bytes=done.bundle.bytes, total_is_estimate=False, fraction=1.0
         )
-        return Bundle.open(done.bundle.path)
+        return done.bundle
 
     def _tell_library(self, bundle: Bundle) -> None:
         try:

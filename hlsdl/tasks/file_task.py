@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
@@ -36,6 +36,7 @@ from hlsdl.tasks.task import Owner, Task, TaskCancelled, TaskProgress
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.sink import Validator
 
+SCHEMES = ("http:", "https:")
 LARGEST_FILE = 1 << 42
 """Bytes; 4 TiB."""
 LONGEST_RESUME_DATA = 64 << 10
@@ -86,6 +87,15 @@ class StoredValidator(BaseModel):
     last_modified: str | None = None
 
 
+class Claim(BaseModel):
+    """What resume data say of the `.part`, as long as nobody has looked whether it is so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offset: int
+    sha256: str
+
+
 class WantedFile(BaseModel):
     """What a file task was asked for, and what its `.part` is worth, as its row keeps it."""
 
@@ -96,6 +106,12 @@ class WantedFile(BaseModel):
     destination: str
     validator: StoredValidator | None = None
     """Of the bytes in the `.part`; only strong ones are written down."""
+    boot: str | None = None
+    """In which all of the `.part` is believed; in another one, and where boots have no names, what was flushed."""
+    flushed: int = Field(default=0, ge=0)
+    """Bytes of the `.part` that reached the device."""
+    claim: Claim | None = None
+    """Of the resume data that it was made from: the `.part` is worth nothing before it is `proven`."""
 
     @classmethod
     def read(cls, text: str) -> WantedFile:
@@ -104,6 +120,25 @@ class WantedFile(BaseModel):
             return cls.model_validate_json(text)
         except ValidationError:
             raise IntegrityError("a stored task cannot be read", hint="make a new task for the same file") from None
+
+    def part(self, validator: object) -> PlainFile:
+        """The file on disk, as far as what is in its `.part` is believed; `validator` is ours or the transfer's own."""
+        place = Path(self.destination)
+        return PlainFile(place, limit=LARGEST_FILE, validator=validator, boot=self.boot, flushed=self.flushed)
+
+    def proven(self) -> WantedFile:
+        """The same, with what is true of a claim; blocks for as long as the `.part` takes to be hashed.
+
+        Raises:
+            DiskError: it cannot be read.
+        """
+        if self.claim is None:
+            return self
+        said = self.model_copy(update={"claim": None, "boot": None, "flushed": self.claim.offset})
+        part = said.part(self.validator)
+        if part.size == self.claim.offset and hmac.compare_digest(part.digest(), self.claim.sha256):
+            return said
+        return said.model_copy(update={"validator": None, "flushed": 0})
 
 
 class ResumeData(BaseModel):
@@ -114,8 +149,8 @@ class ResumeData(BaseModel):
     schema_name: Literal["hlsdl.resume-data/1"] = "hlsdl.resume-data/1"
     url: str
     destination: str
-    offset: int
-    sha256: str
+    offset: int = Field(gt=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Of the first `offset` bytes of the `.part`."""
     validator: StoredValidator
 
@@ -125,13 +160,16 @@ class ResumeData(BaseModel):
         try:
             if len(data) > LONGEST_RESUME_DATA:
                 raise ValueError
-            return cls.model_validate_json(data)
+            said = cls.model_validate_json(data)
+            if "\0" in said.destination or not said.url.lower().startswith(SCHEMES):
+                raise ValueError
+            return said
         except ValueError:
             raise UsageError("these are no resume data", hint="start the file over with its URL") from None
 
 
 def wanted_file(url: str | None, destination: str | Path | None, resume_data: bytes | None) -> WantedFile:
-    """What a new file task writes down.
+    """What a new file task writes down; whether resume data are true is seen when it runs, since to hash takes seconds.
 
     Raises:
         UsageError: neither or both of `url` and `resume_data`; a URL that is none; resume data that are none.
@@ -140,13 +178,13 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
         raise UsageError("a file task needs a URL or resume data, and not both")
     if resume_data is not None:
         data = ResumeData.read(resume_data)
-        place = Path(data.destination) if destination is None else _place(destination, data.url)
-        part = PlainFile(Path(data.destination), limit=LARGEST_FILE, validator=data.validator)
-        is_whole = place == Path(data.destination) and part.size == data.offset
-        is_same = is_whole and hmac.compare_digest(part.digest(), data.sha256)
-        return WantedFile(url=data.url, destination=str(place), validator=data.validator if is_same else None)
+        place = data.destination if destination is None else str(_place(destination, data.url))
+        if place != data.destination:  # nothing of it is there
+            return WantedFile(url=data.url, destination=place)
+        claim = Claim(offset=data.offset, sha256=data.sha256)
+        return WantedFile(url=data.url, destination=place, validator=data.validator, claim=claim)
     assert url is not None  # noqa: S101 - one of the two is given
-    if not url.lower().startswith(("http:", "https:")):
+    if not url.lower().startswith(SCHEMES):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
     address = read_url(url).text
     return WantedFile(url=address, destination=str(_place(destination or "", address)))
@@ -202,25 +240,41 @@ class DownloadTask(Task[Path]):
 
     async def work(self) -> Path:
         """Bring what is missing of the file, and give it its name."""
-        wanted = self._wanted = WantedFile.read(self.row.configuration)
+        try:
+            return await self._bring(await self._proven())
+        except HlsdlError as error:
+            # What is left of a large file is hashed; that takes seconds.
+            raise await in_thread(self._with_resume_data, error) from error
+
+    async def _proven(self) -> WantedFile:
+        """What is wanted; resume data are held against the `.part`, once."""
+        said = WantedFile.read(self.row.configuration)
+        self._wanted = await in_thread(said.proven) if said.claim is not None else said
+        if said.claim is not None:
+            self._note(configuration=self._wanted.model_dump_json())
+        return self._wanted
+
+    async def _bring(self, wanted: WantedFile) -> Path:
         validator = Validator(strong=True, **wanted.validator.model_dump()) if wanted.validator is not None else None
-        file = self._file = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=validator)
+        file = self._file = wanted.part(validator)
         file.described, file.restarted = self._described, self._restarted
         self._written, self._resumed_at = file.size, file.size or None
         self._note(location=wanted.destination)
         self.trigger(Trigger.RESOLVE)
         options = self._configuration.transfer_options(authorization(self.credential))
         resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
-        rate = Rate()
+        rate, is_whole = Rate(), False
+        file.written = partial(self._wrote, rate)
         try:
             async with Client(options, wanted.url, limits=replace(Limits(), resume_from=1)) as client:
-                await client.fetch(resource, file, on_bytes=partial(self._arrived, rate), on_total=self._is_as_large_as)
+                await client.fetch(resource, file, on_bytes=partial(_arrived, rate), on_total=self._is_as_large_as)
             await file.finish()
-        except HlsdlError as error:
-            raise self._with_resume_data(error) from error
+            is_whole = True
         finally:
             await in_thread(file.close)
-        self._tell_progress(rate, always=True)
+            self._note_worth()
+            # Now, since what came last was written when it was told to stop.
+            self._tell_progress(rate, at_once=True, is_whole=is_whole)
         return file.path
 
     def stored_result(self) -> Path | None:
@@ -228,17 +282,30 @@ class DownloadTask(Task[Path]):
         return self.location if self.phase is Phase.FINISHED else None
 
     def stored_error(self) -> HlsdlError | None:
-        """As the app would have had it: with Apple's code, and with resume data."""
+        """As the app would have had it: with Apple's code, and with resume data; blocks as long as these take."""
         error = super().stored_error()
         return error if error is None or isinstance(error, TaskCancelled) else self._with_resume_data(error)
 
     def _described(self, validator: Validator) -> None:
         strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified)
-        self._wanted = self._wanted.model_copy(update={"validator": strong if validator.strong else None})
-        self._note(configuration=self._wanted.model_dump_json())
+        self._note_worth(validator=strong if validator.strong else None)
         if self._resumed_at is not None:
             self._owner.delivery.tell("did_resume_at_offset", self, self._resumed_at, self.progress.total_bytes)
             self._resumed_at = None
+
+    def _wrote(self, rate: Rate) -> None:
+        self._note_worth()
+        self._tell_progress(rate)
+
+    def _note_worth(self, **changes: StoredValidator | None) -> None:
+        """Write down what another run may believe of the `.part`, when that has changed."""
+        if self._file is None:
+            return
+        worth = {"boot": self._file.boot, "flushed": self._file.flushed, **changes}
+        wanted = self._wanted.model_copy(update=worth)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._note(configuration=wanted.model_dump_json())
 
     def _restarted(self) -> None:
         self._written = 0
@@ -247,16 +314,12 @@ class DownloadTask(Task[Path]):
     def _is_as_large_as(self, total: int) -> None:
         self.progress = replace(self.progress, total_bytes=total, total_is_estimate=False)
 
-    def _arrived(self, rate: Rate, size: int) -> None:
-        rate.arrived(size, asyncio.get_running_loop().time())
-        self._tell_progress(rate)
-
-    def _tell_progress(self, rate: Rate, *, always: bool = False) -> None:
+    def _tell_progress(self, rate: Rate, *, at_once: bool = False, is_whole: bool = False) -> None:
         now, file = asyncio.get_running_loop().time(), self._file
         if file is None:
             return
-        # What arrives is told before it is written.
-        if not always and (now - self._told_at < TELL_INTERVAL or file.size == self._written):
+        is_due = at_once or now - self._told_at >= TELL_INTERVAL
+        if not is_whole and (not is_due or file.size == self._written):
             return
         self._told_at = now
         total, speed = self.progress.total_bytes, rate.per_second(now)
@@ -265,7 +328,7 @@ class DownloadTask(Task[Path]):
             completed_bytes=file.size,
             total_bytes=total,
             total_is_estimate=total is None,
-            fraction=min(1.0, file.size / total) if total else float(always),
+            fraction=min(1.0, file.size / total) if total else float(is_whole),
             rate=speed,
             eta=(total - file.size) / speed if total is not None and speed > 0 else None,
         )
@@ -277,6 +340,7 @@ class DownloadTask(Task[Path]):
         )
 
     def _with_resume_data(self, error: HlsdlError) -> HlsdlError:
+        """The error as an app gets it; blocks."""
         told = FileRefused(error) if isinstance(error, HttpError) else error
         if error.http_status is not None:
             told.url_error_code = url_error_code(error.http_status)
@@ -285,10 +349,10 @@ class DownloadTask(Task[Path]):
 
     def _resume_data(self) -> bytes | None:
         """How to go on later; blocks."""
-        wanted = WantedFile.read(self.row.configuration)
+        wanted = WantedFile.read(self.row.configuration).proven()
         if wanted.validator is None:
             return None
-        part = PlainFile(Path(wanted.destination), limit=LARGEST_FILE, validator=wanted.validator)
+        part = wanted.part(wanted.validator)
         if not part.size:
             return None
         data = ResumeData(
@@ -299,3 +363,7 @@ class DownloadTask(Task[Path]):
             validator=wanted.validator,
         )
         return data.model_dump_json().encode()
+
+
+def _arrived(rate: Rate, size: int) -> None:
+    rate.arrived(size, asyncio.get_running_loop().time())

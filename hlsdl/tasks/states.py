@@ -71,7 +71,7 @@ _P, _T = Phase, Trigger
 TRANSITIONS: Mapping[Phase, Mapping[Trigger, Phase]] = MappingProxyType(
     {
         _P.SUSPENDED: {_T.RESUME: _P.WAITING, _T.CANCEL: _P.CANCELING},
-        _P.WAITING: {_T.START: _P.RESOLVING, _T.SUSPEND: _P.SUSPENDED, _T.CANCEL: _P.CANCELING, _T.FAIL: _P.FAILED},
+        _P.WAITING: {_T.START: _P.RESOLVING, _T.SUSPEND: _P.SUSPENDED, _T.CANCEL: _P.CANCELING},
         _P.RESOLVING: {
             _T.RESOLVE: _P.TRANSFERRING,
             _T.SUSPEND: _P.SUSPENDED,

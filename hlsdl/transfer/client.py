@@ -21,7 +21,7 @@ from hlsdl.access.credentials import CookieJar, Credentials
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
-from hlsdl.access.urls import read_url
+from hlsdl.access.urls import is_file_url, read_url
 from hlsdl.errors import HlsdlError, UsageError, first_of
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START, most_at_rate
@@ -29,7 +29,7 @@ from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
 from hlsdl.transfer.exchange import Exchange, Sent
-from hlsdl.transfer.local_files import LocalFiles, is_data_url, is_file_url
+from hlsdl.transfer.local_files import LocalFiles, is_data_url
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.patience import Clock, Patience, SystemClock
 from hlsdl.transfer.policy import RetryPolicy

@@ -19,7 +19,7 @@ from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, NetworkError, PolicyError
 from hlsdl.transfer.curl_driver import Driver, Interest
-from hlsdl.transfer.curl_errors import head_cut, meaning, unreadable_length
+from hlsdl.transfer.curl_errors import meaning, no_response
 from hlsdl.transfer.curl_handle import (
     SLOW_BUFFER,
     Handle,
@@ -74,6 +74,10 @@ class CurlReply:
                     raise transfer.failure
                 return b""
 
+    def take_rest(self) -> bytes:
+        """All that has come and was not read."""
+        return self._transfer.take_rest()
+
     @property
     def ready(self) -> int:
         """Bytes of the whole body when they can be read at once; else 0."""
@@ -110,7 +114,8 @@ class CurlDoor:
         self._idle: list[Handle] = []
         self._busy: dict[Transfer, Handle] = {}
         self._pins: dict[tuple[str, int, bool], Pin] = {}
-        self._looking_up: dict[tuple[str, int, bool], asyncio.Lock] = {}
+        self._look_ups: dict[tuple[str, int, bool], asyncio.Task[Pin]] = {}
+        """Those under way; all who need the same wait for the same."""
         self._lines_of: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
         self._last_lines: tuple[object, list[bytes]] = (None, [])
         """Those of the last question, found without comparing headers."""
@@ -155,11 +160,11 @@ class CurlDoor:
                 head = transfer.head(self._limits)
                 if head is not None:
                     if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
-                        raise unreadable_length(question)
+                        raise no_response(question)
                     transfer.is_open = True
                     return CurlReply(self, transfer, head)
                 if transfer.is_done:
-                    raise transfer.failure or head_cut(question)
+                    raise transfer.failure or no_response(question)
         except BaseException:
             self.abandon(transfer)
             raise
@@ -174,6 +179,9 @@ class CurlDoor:
 
     async def close(self) -> None:
         """Cancel what is under way and close all connections."""
+        look_ups = tuple(self._look_ups.values())
+        for look_up in look_ups:
+            look_up.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -181,11 +189,12 @@ class CurlDoor:
         if driver is not None:
             driver.close()
         for transfer in tuple(self._busy):
-            transfer.end(Setback(NetworkError("the connection was closed", retryable=True)))
+            transfer.end(_closed())
         for handle in (*self._idle, *self._busy.values()):
             handle.curl.close()
         self._idle.clear()
         self._busy.clear()
+        await asyncio.gather(*look_ups, return_exceptions=True)
 
     # -- one request -----------------------------------------------------------------------------------------------
 
@@ -313,19 +322,43 @@ class CurlDoor:
     async def _look_up(self, url: CheckedUrl, proxy: Proxy | None, timeout: float) -> Pin:
         """Where this request's connection may go: the host's vetted addresses, or those of the proxy.
 
-        A proxy is the user's or the environment's word and resolves the host's name for itself.
+        A look-up that fails does so for all who wait for it, and the next one to ask begins another.
         """
-        key = host, port, _ = _pinned(url, proxy)
-        async with self._looking_up.setdefault(key, asyncio.Lock()):
-            now = monotonic()
-            pin = self._pins.get(key)  # perhaps somebody else has looked it up by now
-            if pin is None or now >= pin.until:
-                if proxy is None:
-                    addresses = await self._vetting.addresses(host, port, timeout=timeout)
-                else:
-                    addresses = await proxy_addresses(host, port, timeout)
-                pin = self._pins[key] = Pin(host, port, addresses, now + PINNED)
+        key = _pinned(url, proxy)
+        pin = self._pins.get(key)
+        if pin is not None and monotonic() < pin.until:
+            return pin
+        look_up = self._look_ups.get(key)
+        if look_up is None:
+            look_up = self._look_ups[key] = asyncio.create_task(self._pin(key, timeout), name="hlsdl look-up")
+            look_up.add_done_callback(partial(self._looked_up, key))
+        await asyncio.wait([look_up])  # which leaves it to the others when this one is cancelled
+        if look_up.cancelled():
+            raise _closed()
+        try:
+            return look_up.result()
+        except Setback as failure:  # each has its own, since they are written on
+            raise Setback(failure.error, retries=failure.retries, timed_out=failure.timed_out) from failure.__cause__
+
+    async def _pin(self, key: tuple[str, int, bool], timeout: float) -> Pin:
+        """A proxy is the user's or the environment's word, and resolves the host's name for itself."""
+        host, port, is_proxy = key
+        until = monotonic() + PINNED
+        if is_proxy:
+            addresses = await proxy_addresses(host, port, timeout)
+        else:
+            addresses = await self._vetting.addresses(host, port, timeout=timeout)
+        pin = self._pins[key] = Pin(host, port, addresses, until)
         return pin
+
+    def _looked_up(self, key: tuple[str, int, bool], look_up: asyncio.Task[Pin]) -> None:
+        del self._look_ups[key]
+        if not look_up.cancelled():
+            look_up.exception()  # perhaps nobody waits for it any more
+
+
+def _closed() -> Setback:
+    return Setback(NetworkError("the connection was closed", retryable=True))
 
 
 def _pinned(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:

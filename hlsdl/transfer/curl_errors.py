@@ -59,14 +59,9 @@ def meaning(
     return Setback(error, timed_out=code == 28, retries=HANDSHAKE_RETRIES if is_handshake else None)
 
 
-def head_cut(question: Question) -> Setback:
-    """The connection ended inside the response head, which libcurl takes for a success."""
-    return meaning(8, "", question)  # type: ignore[return-value]  # 8 is no final failure
-
-
-def unreadable_length(question: Question) -> Setback:
-    """A Content-Length that says no number, which libcurl takes for none at all."""
-    return meaning(8, "", question)  # type: ignore[return-value]
+def no_response(question: Question) -> HlsdlError | Setback:
+    """What libcurl calls a success and is no response: a head that was cut, a Content-Length that says no number."""
+    return meaning(8, "", question)  # as it calls other answers that it cannot read
 
 
 def _is_tls(code: int, message: str) -> bool:

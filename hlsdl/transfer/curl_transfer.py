@@ -233,6 +233,14 @@ class Transfer:
             self._door.resume(self)
         return data
 
+    def take_rest(self) -> bytes:
+        """All that has come, for whoever reads no further: what is held back is not called for."""
+        pieces = [*(self._full or ()), *self._chunks]
+        self._full, self._chunks, self._room = None, [], self._block
+        data = b"".join(pieces)
+        self._held += len(data)
+        return data
+
     @property
     def ready(self) -> int:
         """Bytes of the body when all of it is there, is less than a block and was not touched yet; else 0."""

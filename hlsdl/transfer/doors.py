@@ -169,6 +169,10 @@ class Reply(Protocol):
         """The next bytes of the raw body, or b"" at its end; Setback when it was cut, stalled or is too slow."""
         ...
 
+    def take_rest(self) -> bytes:
+        """What has come and was not read, without waiting: for whoever must go and reads no further."""
+        ...
+
     @property
     def is_over(self) -> bool:
         """Whether the body was read to its end, as far as is known without waiting."""

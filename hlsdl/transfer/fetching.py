@@ -1,22 +1,24 @@
 """Fetching: bring one resource from its origin into a sink.
 
-What an answer means is decided in `ranges` and `content`; `exchange` brings it, `patience` waits between tries. Here
-the bytes are moved: counted, bounded, looked at before the first is written, and joined into blocks.
+What an answer means is decided in `ranges` and `content`; `exchange` brings it, `bodies` moves its bytes, `patience`
+waits between tries. Here is what one try does: ask for what is missing, and obey what the answer means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hlsdl.access.limits import KIB, MIB
 from hlsdl.access.urls import CheckedUrl
-from hlsdl.errors import HttpError, IntegrityError, LimitError, NetworkError
+from hlsdl.errors import HttpError, IntegrityError, LimitError
 from hlsdl.transfer import confirming, content, ranges
+from hlsdl.transfer.bodies import IncomingBody, cut_short
 from hlsdl.transfer.content import not_what_was_asked
-from hlsdl.transfer.doors import Head, Reply, Setback, discard
-from hlsdl.transfer.exchange import HINT_CUT, HINT_OTHER, PLAIN, Exchange, Opened, Sent
+from hlsdl.transfer.doors import Head, Setback, discard
+from hlsdl.transfer.exchange import HINT_OTHER, PLAIN, Exchange, Opened, Sent
 from hlsdl.transfer.ranges import WHOLE, Complete, Decision, Discard, Take, TooLargeToSlice, Wanted
 from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
@@ -145,7 +147,18 @@ class Fetch:
             raise LimitError(
                 f"the server announces {take.body_length} bytes, more than the {limit} allowed", url=self._url
             )
-        body = _Body(fetch=self, take=take, opened=opened)
+        body = IncomingBody(
+            take=take,
+            opened=opened,
+            resource=self.resource,
+            sink=self.sink,
+            tap=self.tap,
+            limits=self.exchange.limits,
+            limit=limit,
+            now=self.exchange.patience.clock.now,
+            look_at=partial(self.look_at, opened=opened),
+            is_for_parts=self.hear is not None,
+        )
         await body.move()
         body.check_end()
         if not body.has_known_length:
@@ -243,144 +256,7 @@ class Fetch:
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Body:
-    """One response body on its way: skipped, cut to length, looked at, joined, written."""
-
-    fetch: Fetch
-    take: Take
-    opened: Opened
-    received: int = 0
-    taken: int = 0
-    _described: bool = False
-    _pending: list[bytes] = field(default_factory=list)
-    _pending_size: int = 0
-    _ending: content.Ending | None = None
-
-    @property
-    def has_known_length(self) -> bool:
-        """Whether a cut would be noticed: by the framing, or since the range says how long it is."""
-        return self.opened.head.has_marked_end or self.take.length is not None or self.take.body_length is not None
-
-    async def move(self) -> None:
-        """Read the body to its end, or to the end of the slice."""
-        if not self.has_known_length:
-            self._ending = content.Ending()
-        limit = self.fetch.limit - self.fetch.sink.size
-        in_parts = self.fetch.hear is not None
-        least = content.SAMPLE if in_parts else self.fetch.exchange.limits.block
-        reply = self.opened.reply
-        stop = None if self.take.length is None else self.take.skip + self.take.length
-        while (stop is None or self.received < stop) and (block := await self._read(reply)):
-            await self.fetch.tap.pass_on(len(block))
-            part = self._cut_to_slice(block)
-            if not part:
-                continue
-            self.taken += len(part)
-            if self.taken > limit:
-                raise LimitError(
-                    f"the server sends more than the {self.fetch.resource.limit} bytes allowed",
-                    url=self.fetch.resource.url,
-                )
-            self._pending.append(part)
-            self._pending_size += len(part)
-            if self._pending_size >= least:
-                await self._write(least=least)
-                least = 1 if in_parts else least
-        try:
-            self._check_length()
-        except Setback:
-            await self._keep_what_came()
-            raise
-        await self._write(least=1)
-
-    async def _read(self, reply: Reply) -> bytes:
-        try:
-            return await reply.read_block()
-        except Setback:
-            await self._keep_what_came()
-            raise
-
-    async def _keep_what_came(self) -> None:
-        """The body is cut: what is no whole block yet goes to the sink where the next try may go on behind it."""
-        held, limits = self.fetch.sink.size + self._pending_size, self.fetch.exchange.limits
-        validator = ranges.read_validator(self.opened.head.headers)
-        if self._pending and self.fetch.hear is None and ranges.may_resume(held, validator, least=limits.resume_from):
-            await self._write(least=1)
-
-    def _cut_to_slice(self, block: bytes) -> bytes:
-        before = self.received
-        self.received += len(block)
-        if self.take.skip == 0 and self.take.length is None:
-            return block
-        end = self.take.skip + self.take.length if self.take.length is not None else self.received
-        return block[max(0, self.take.skip - before) : max(0, end - before)]
-
-    async def _write(self, *, least: int) -> None:
-        """Write what is pending in blocks of at most `Limits.block`, as long as `least` bytes are there."""
-        joined = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        size = self.fetch.exchange.limits.block
-        if len(joined) == size:  # as a door gives them: nothing to cut
-            self._pending, self._pending_size = [], 0
-            await self._write_block(joined)
-            return
-        while len(joined) >= least:
-            await self._write_block(joined[:size])
-            joined = joined[size:]
-        self._pending, self._pending_size = [joined] if joined else [], len(joined)
-
-    async def _write_block(self, block: bytes) -> None:
-        if not self._described:
-            self._look_at(block)
-            self._describe()
-        if self._ending is not None:
-            self._ending.feed(block)
-        await self.fetch.sink.write(block)
-
-    def _describe(self) -> None:
-        self._described = True
-        self.fetch.sink.describe(
-            validator=ranges.read_validator(self.opened.head.headers),
-            length_verified=self.has_known_length,
-        )
-
-    def _look_at(self, beginning: bytes) -> None:
-        if not self.fetch.sink.size:
-            self.fetch.look_at(beginning, self.opened)
-
-    def _check_length(self) -> None:
-        expected = self.take.body_length if self.take.length is None else self.take.skip + self.take.length
-        if expected is not None and self.received < expected:
-            raise Setback(cut_short(self.received, expected, self.fetch.resource.url))
-        if expected is not None and self.take.length is None and self.received > expected:
-            told = "the server sends more than it announced"
-            error = IntegrityError(told, url=self.fetch.resource.url, hint=HINT_OTHER)
-            raise Setback(error)
-
-    def check_end(self) -> None:
-        """Judge what only the whole body shows: that it is not empty, and not visibly cut."""
-        if not self._described:
-            self._look_at(b"")
-            self._describe()
-        if self._ending is not None and self._ending.looks_cut:
-            raise Setback(
-                NetworkError(
-                    f"the body ends in the middle of a packet after {self.taken} bytes",
-                    url=self.fetch.resource.url,
-                    hint=HINT_CUT,
-                    retryable=True,
-                )
-            )
-
-
 def no_whole_blocks(resource: Resource) -> IntegrityError:
     """The error for what is encrypted whole and cannot be decrypted."""
     message = f"segment {resource.sequence} is encrypted and has no whole number of {resource.block}-byte blocks"
     return IntegrityError(message, url=resource.url, hint="the origin serves it damaged; try again later")
-
-
-def cut_short(received: int, expected: int, url: str) -> NetworkError:
-    """The error for a body that ended too early."""
-    return NetworkError(
-        f"the connection ended after {received} of {expected} bytes", url=url, hint=HINT_CUT, retryable=True
-    )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hlsdl.access.limits import KIB, MIB
+from hlsdl.access.urls import is_file_url
 from hlsdl.planning.plan import Resource
 from hlsdl.playlist.models import ByteRange
 
@@ -79,7 +80,7 @@ def is_part(resource: Resource) -> bool:
     return (
         resource.byte_range is not None
         and 0 < resource.byte_range.length <= resource.limit
-        and resource.url[:5].lower() != "file:"
+        and not is_file_url(resource.url)
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from hlsdl.access.limits import MIB
+from hlsdl.access.urls import is_file_url
 from hlsdl.errors import ContentKeyError, DiskError, LimitError, PolicyError
 from hlsdl.transfer import content
 from hlsdl.transfer.documents import Body, DocumentKind
@@ -24,11 +25,6 @@ from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
-
-
-def is_file_url(url: str) -> bool:
-    """Whether `url` names a local file."""
-    return url[:5].lower() == "file:"
 
 
 def is_data_url(url: str) -> bool:

@@ -219,12 +219,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
             line = self._new_line(key)
             answer = await self._answer(line, asked)
         line.backend.watch.head_complete()
-        return httpx.Response(
-            answer.status,
-            headers=answer.headers,
-            stream=LineStream(self, line, answer.stream),
-            extensions=answer.extensions,
-        )
+        stream = LineStream(self, line, answer.stream)
+        return httpx.Response(answer.status, headers=answer.headers, stream=stream, extensions=answer.extensions)
 
     async def _answer(self, line: Line, asked: httpcore.Request) -> httpcore.Response:
         try:
@@ -333,6 +329,10 @@ class GenericReply:
             self._pace.note(time.monotonic() - started, len(block))
             if block:
                 return block
+        return b""
+
+    def take_rest(self) -> bytes:
+        """Nothing: what was not read is still with the transport."""
         return b""
 
     async def close(self) -> None:

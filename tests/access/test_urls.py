@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hlsdl.access.urls import join_location, read_url
+from hlsdl.access.urls import is_file_url, join_location, read_url
 from hlsdl.errors import LimitError, PolicyError
 
 
@@ -115,6 +115,21 @@ PIECES = st.sampled_from(
         "\0",
     ]
 )
+
+
+@pytest.mark.parametrize(
+    ("url", "is_file"),
+    [
+        ("file:///a", True),
+        ("FILE:///a", True),
+        ("File:a", True),
+        ("file", False),
+        ("https://file:1/", False),
+        ("", False),
+    ],
+)
+def test_a_file_is_told_by_its_scheme_however_that_is_spelt(url: str, is_file: bool) -> None:
+    assert is_file_url(url) is is_file
 
 
 @settings(max_examples=1500, deadline=None)

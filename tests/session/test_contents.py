@@ -1,18 +1,31 @@
-"""What the local playlists say of what is stored."""
+"""What the local playlists say of what is stored, and what the manifest keeps."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from faults import serve
 
+import hlsdl
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
+from hlsdl.bundle.manifest import Manifest, StoredKey
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
-from hlsdl.session.contents import MOST_ARTWORK_BYTES, Artwork, Contents, multivariant_playlist, read_artwork
+from hlsdl.session.contents import (
+    MOST_ARTWORK_BYTES,
+    Artwork,
+    Contents,
+    multivariant_playlist,
+    read_artwork,
+    with_unknown_of,
+)
 from hlsdl.session.presentation import Document, Documents, choose, parse_root, plan_streams
 from hlsdl.session.sources import Source
 from hlsdl.session.wishes import asked_so_far
+from hlsdl.testing import ScriptedOrigin
 
 URL = "https://films.test/v/index.m3u8"
 
@@ -89,3 +102,36 @@ def test_bitrates_are_measured_from_what_is_stored(
 ) -> None:
     """Peak and average of those segments that are stored and take time."""
     assert said(durations, sizes) == (peak, average)
+
+
+@pytest.mark.parametrize(
+    "again", [{"title": "Another"}, {"artwork": b"\x89PNG"}, {"force": True, "title": "Another"}], ids=str
+)
+async def test_what_a_newer_version_wrote_is_written_again(tmp_path: Path, again: dict[str, Any]) -> None:
+    """Of the bundle and of each part that it still has; a bundle that is started over is another one."""
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        await hlsdl.fetch(url, output=bundle)
+        newer = json.loads((bundle / "manifest.json").read_text())
+        newer |= {"pinned_by": ["A", "newer"], "checksum": None}
+        newer["streams"][0]["poster"] = {"at": 4.0}
+        newer["documents"][0]["read_by"] = "newer"
+        (bundle / "manifest.json").write_text(json.dumps(newer))
+        for _ in range(2):
+            await hlsdl.fetch(url, output=bundle, **again)
+    now = json.loads((bundle / "manifest.json").read_text())
+    told = now.get("pinned_by"), now["streams"][0].get("poster"), now["documents"][0].get("read_by")
+    assert told == ((None, None, None) if "force" in again else (["A", "newer"], {"at": 4.0}, "newer"))
+    assert now["updated"] >= newer["updated"]
+    assert now["state"] == "complete"
+
+
+def test_a_part_that_is_gone_leaves_nothing_of_a_newer_version() -> None:
+    here = {"title": "x", "source_url": URL, "final_url": URL}
+    keys = [StoredKey(path=f"keys/{name}.key", url=URL, unknown={"of": name}) for name in "AB"]
+    before = Manifest(**here, keys=tuple(keys), unknown={"more": 1})
+    now = Manifest(**here, keys=tuple(StoredKey(path=f"keys/{name}.key", url=URL) for name in "BC"))
+    kept = with_unknown_of(before, now)
+    assert kept.unknown == {"more": 1}
+    assert [key.unknown for key in kept.keys] == [{"of": "B"}, {}]

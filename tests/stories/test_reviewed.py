@@ -58,6 +58,17 @@ async def test_the_package_of_a_local_source_names_no_folder_of_this_machine(fil
         assert str(film) not in (bundle.path / name).read_text()
 
 
+@pytest.mark.parametrize("scheme", ["file", "FILE", "File"])
+async def test_nor_where_a_local_playlist_names_files_by_url_in_any_spelling(tmp_path: Path, scheme: str) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir()
+    (folder / "a.ts").write_bytes(PACKET * 4)
+    (folder / "m.m3u8").write_text(MEDIA.format(f"#EXTINF:4,\n{scheme}://{folder}/a.ts\n"))
+    bundle = await library.fetch(str(folder / "m.m3u8"), output=tmp_path)
+    for name in ("boot.xml", f"{bundle.streams[0].id}/StreamInfoBoot.xml"):
+        assert str(folder) not in (bundle.path / name).read_text()
+
+
 async def test_a_rendition_that_is_a_variant_too_keeps_its_description(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
         origin.add("/a.ts", PACKET * 4)

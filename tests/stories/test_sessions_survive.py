@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from faults import body, playlist, require_whole
 from recording import Recorder
 
 import hlsdl
+from hlsdl.bundle import plain_file
+from hlsdl.bundle.durable import boot_id
 from hlsdl.testing import Hold, ScriptedOrigin
 
 pytestmark = pytest.mark.anyio
@@ -47,11 +52,37 @@ async def main():
 asyncio.run(main())
 """
 
+FILE_APP = """
+import asyncio, sys, hlsdl
+from hlsdl.bundle import plain_file
+from hlsdl.bundle.durable import boot_id
+url, storage, folder, flush_every = sys.argv[1:]
+plain_file.FLUSH_EVERY = int(flush_every)
+
+async def main():
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage = storage
+    async with hlsdl.AssetDownloadSession(configuration) as session:
+        task = session.make_download_task(url, folder + "/")
+        task.resume()
+        while task.progress.completed_bytes < 3 << 20:
+            await asyncio.sleep(0.01)
+        print("here", flush=True)
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
 
 def run_until_a_third(url: str, folder: Path, suspended: str) -> None:
     """An app in a process of its own, killed with -9 when nine of the thirty segments are loaded."""
+    run_until_here(APP, url, folder, suspended)
+
+
+def run_until_here(program: str, url: str, folder: Path, argument: str) -> None:
+    """An app in a process of its own, killed with -9 when it says that it is there."""
     app = subprocess.Popen(
-        [sys.executable, "-c", APP, url, str(folder / "sessions"), str(folder), suspended],
+        [sys.executable, "-c", program, url, str(folder / "sessions"), str(folder), argument],
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
@@ -97,6 +128,49 @@ async def test_a_task_is_found_again_by_its_identifier_and_finishes_what_is_miss
     assert set(fetched.values()) == {1}
     require_whole(bundle.path, TRUTH)
     assert delegate.names()[-3:] == ["did_complete", "did_finish_events", "did_become_invalid"]
+
+
+@pytest.mark.parametrize(
+    ("flush_every", "is_power_cut"),
+    [
+        pytest.param(1 << 30, False, marks=pytest.mark.skipif(boot_id() is None, reason="boots have no names here")),
+        (1 << 30, True),
+        (1 << 20, True),
+    ],
+    ids=["killed", "power cut, nothing flushed", "power cut, flushed on the way"],
+)
+async def test_of_a_file_a_power_cut_leaves_what_was_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flush_every: int, is_power_cut: bool
+) -> None:
+    """A file keeps its size over a power cut, but what had not reached the device reads as zeros."""
+    gate, file = threading.Event(), bytes(range(1, 256)) * (5 << 12)
+    with ScriptedOrigin() as origin:
+        origin.add("/song", file, etag='"v1"')
+        origin.script("/song", Hold(gate, after=(3 << 20) + 1000))
+        await asyncio.to_thread(run_until_here, FILE_APP, origin.url("/song"), tmp_path, str(flush_every))
+        gate.set()
+        part, flushed = tmp_path / "song.part", flushed_of(tmp_path)
+        size = part.stat().st_size
+        assert size >= 3 << 20
+        assert (flushed == 0) is (flush_every > size)
+        if is_power_cut:
+            monkeypatch.setattr(plain_file, "boot_id", lambda: "the next")
+            with part.open("r+b") as cut:
+                cut.seek(flushed)
+                cut.write(bytes(size - flushed))
+        async with background(tmp_path) as session:
+            (task,) = await session.restore()
+            assert (await task).read_bytes() == file
+        (asked,) = [request.headers.get("range") for request in origin.requests if "x-run" in request.headers]
+    believed = flushed if is_power_cut else size
+    assert asked == (f"bytes={believed}-" if believed else None)
+
+
+def flushed_of(folder: Path) -> int:
+    """Bytes of the file that reached the device, as the dead process has written it down."""
+    with closing(sqlite3.connect(folder / "sessions" / "films" / "tasks.sqlite")) as database:
+        ((configuration,),) = database.execute("SELECT configuration FROM tasks")
+    return int(json.loads(configuration)["flushed"])
 
 
 async def test_an_end_that_nobody_was_told_is_told_after_the_restart_and_only_once(tmp_path: Path) -> None:

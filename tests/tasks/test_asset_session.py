@@ -71,6 +71,26 @@ async def test_suspend_and_resume_at_once_goes_on_after_the_old_work_has_ended(t
     require_whole(bundle.path, TRUTH)
 
 
+async def test_a_task_gives_the_bundle_as_it_was_sealed_and_does_not_read_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a long film that takes a second, in which nothing else would run."""
+
+    def refuse(path: Path) -> hlsdl.Bundle:
+        raise AssertionError(f"{path.name} is read")
+
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession(hlsdl.SessionConfiguration.ephemeral()) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path))
+            with monkeypatch.context() as patched:
+                patched.setattr(hlsdl.Bundle, "open", refuse)
+                task.resume()
+                bundle = await task
+    assert isinstance(bundle, hlsdl.Bundle)
+    assert bundle.document() == hlsdl.open(bundle.path).document()
+
+
 async def test_a_task_that_is_suspended_while_its_bundle_is_being_opened_leaves_no_lock_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,61 +1,23 @@
-"""File tasks: one file, its progress, and the ways to go on with it later."""
+"""File tasks: one file, its progress and its place. What goes on with one later is `test_resume_data`."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from recording import Recorder
 
 import hlsdl
-from hlsdl.tasks.file_task import LONGEST_RESUME_DATA
-from hlsdl.testing import Answer, Cut, Hold, Request, ScriptedOrigin, Status, Without
+from hlsdl.testing import Hold, ScriptedOrigin, Status
 
 pytestmark = pytest.mark.anyio
 
 SIZE = 3 << 20
 FILE = bytes(range(256)) * (SIZE // 256)
 OTHER = bytes(reversed(range(256))) * (SIZE // 256)
-
-
-@dataclass
-class Halves:
-    """Gives the first half of a body, and the rest only when nobody holds it back any more."""
-
-    is_open: bool = False
-    asked: list[Request] = field(default_factory=list)
-
-    def apply(self, request: Request, answer: Answer) -> Answer:
-        from hlsdl.testing import Stall
-
-        self.asked.append(request)
-        if self.is_open:
-            return answer
-        # Asked for the rest while it is shut, it refuses.
-        return (
-            Status(503).apply(request, answer)
-            if "range" in request.headers
-            else Stall(SIZE // 2).apply(request, answer)
-        )
-
-
-async def half_of_it(task: Any) -> None:
-    async with asyncio.timeout(20):
-        while task.progress.completed_bytes < SIZE // 4 and not _size_of_part(task):
-            await asyncio.sleep(0.01)
-
-
-def _size_of_part(task: Any) -> int:
-    if task.location is None:
-        return 0
-    part = task.location.with_name(task.location.name + ".part")
-    return part.stat().st_size if part.exists() else 0
 
 
 async def test_a_file_comes_whole_and_the_delegate_hears_of_its_bytes(tmp_path: Path) -> None:
@@ -83,111 +45,6 @@ async def test_a_file_comes_whole_and_the_delegate_hears_of_its_bytes(tmp_path: 
     assert [one.name for one in tmp_path.iterdir()] == ["song.m4a"]
 
 
-async def test_paused_and_resumed_a_file_goes_on_where_it_was(tmp_path: Path) -> None:
-    delegate, halves = Recorder(), Halves()
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        origin.always("/song.m4a", halves)
-        async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            task.resume()
-            await half_of_it(task)
-            data = await task.cancel_by_producing_resume_data()
-            assert data is not None
-            assert isinstance(task.error, hlsdl.TaskCancelled)
-            halves.is_open = True
-            again = session.make_download_task(resume_data=data)
-            again.resume()
-            path = await again
-    assert path.read_bytes() == FILE
-    ((offset, total),) = delegate.of("did_resume_at_offset")
-    assert (total, 0 < offset <= SIZE // 2) == (SIZE, True)
-    assert halves.asked[-1].headers["range"] == f"bytes={offset}-"
-    assert halves.asked[-1].headers["if-range"] == '"v1"'
-
-
-async def test_a_file_that_changed_in_between_starts_over(tmp_path: Path) -> None:
-    delegate, halves = Recorder(), Halves()
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        origin.always("/song.m4a", halves)
-        async with hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            task.resume()
-            await half_of_it(task)
-            data = await task.cancel_by_producing_resume_data()
-            origin.add("/song.m4a", OTHER, etag='"v2"')
-            halves.is_open = True
-            again = session.make_download_task(resume_data=data)
-            again.resume()
-            path = await again
-    assert path.read_bytes() == OTHER
-    assert [offset for offset, _ in delegate.of("did_resume_at_offset")] == [0]
-
-
-async def test_suspended_and_resumed_in_one_session_it_goes_on_too(tmp_path: Path) -> None:
-    halves = Halves()
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        origin.always("/song.m4a", halves)
-        async with hlsdl.AssetDownloadSession() as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path / "a.m4a")
-            task.resume()
-            await half_of_it(task)
-            task.suspend()
-            halves.is_open = True
-            task.resume()
-            path = await task
-    assert path == tmp_path / "a.m4a"
-    assert path.read_bytes() == FILE
-    assert halves.asked[-1].headers["range"].startswith("bytes=")
-
-
-async def test_without_a_strong_validator_there_are_no_resume_data(tmp_path: Path) -> None:
-    halves = Halves()
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE)
-        origin.always("/song.m4a", halves, Without("ETag"), Without("Last-Modified"))
-        async with hlsdl.AssetDownloadSession() as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            task.resume()
-            await half_of_it(task)
-            assert await task.cancel_by_producing_resume_data() is None
-
-
-async def test_a_task_that_never_ran_or_has_ended_gives_no_resume_data(tmp_path: Path) -> None:
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        async with hlsdl.AssetDownloadSession() as session:
-            unused = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            assert await unused.cancel_by_producing_resume_data() is None
-            done = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            done.resume()
-            await done
-            assert await done.cancel_by_producing_resume_data() is None
-
-
-async def test_a_failed_task_has_resume_data_in_its_error(tmp_path: Path) -> None:
-    halves = Halves()
-    configuration = hlsdl.SessionConfiguration.default()
-    configuration.timeout_interval_for_request = 0.2
-    configuration.transfer = hlsdl.TransferOptions(retries=0)
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        origin.always("/song.m4a", halves)
-        async with hlsdl.AssetDownloadSession(configuration) as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            task.resume()
-            with pytest.raises(hlsdl.NetworkError) as caught:
-                await task
-            assert caught.value.resume_data is not None
-            halves.is_open = True
-            again = session.make_download_task(resume_data=caught.value.resume_data)
-            again.resume()
-            assert (await again).read_bytes() == FILE
-    assert "range" in halves.asked[-1].headers
-
-
 @pytest.mark.parametrize(("status", "code"), [(401, -1013), (403, -1102), (404, -1100), (410, -1100)])
 async def test_refusals_have_apples_code_and_the_true_status(tmp_path: Path, status: int, code: int) -> None:
     with ScriptedOrigin() as origin:
@@ -212,41 +69,6 @@ async def test_a_server_in_trouble_has_apples_code_too(tmp_path: Path) -> None:
             with pytest.raises(hlsdl.NetworkError) as caught:
                 await task
     assert (caught.value.url_error_code, caught.value.http_status, caught.value.code) == (-1100, 500, 3)
-
-
-async def test_resume_data_whose_part_was_changed_start_over(tmp_path: Path) -> None:
-    halves = Halves()
-    with ScriptedOrigin() as origin:
-        origin.add("/song.m4a", FILE, etag='"v1"')
-        origin.always("/song.m4a", halves)
-        async with hlsdl.AssetDownloadSession() as session:
-            task = session.make_download_task(origin.url("/song.m4a"), tmp_path)
-            task.resume()
-            await half_of_it(task)
-            data = await task.cancel_by_producing_resume_data()
-            part = tmp_path / "song.m4a.part"
-            part.write_bytes(b"X" + part.read_bytes()[1:])
-            halves.is_open = True
-            again = session.make_download_task(resume_data=data)
-            again.resume()
-            assert (await again).read_bytes() == FILE
-    assert "range" not in halves.asked[-1].headers
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"{}",
-        b"\xff\xfe",
-        json.dumps({"schema_name": "hlsdl.resume-data/2"}).encode(),
-        b" " * (LONGEST_RESUME_DATA + 1),
-    ],
-)
-async def test_what_are_no_resume_data_is_refused(data: bytes) -> None:
-    async with hlsdl.AssetDownloadSession() as session:
-        with pytest.raises(hlsdl.UsageError, match="no resume data"):
-            session.make_download_task(resume_data=data)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://films.test/a", "films"])
@@ -293,17 +115,6 @@ async def test_a_text_that_ends_like_a_folder_is_one(tmp_path: Path) -> None:
             task = session.make_download_task(origin.url("/song.m4a"), f"{tmp_path}/music/")
             task.resume()
             assert await task == tmp_path / "music" / "song.m4a"
-
-
-async def test_a_small_file_that_was_cut_goes_on_behind_what_came(tmp_path: Path) -> None:
-    with ScriptedOrigin() as origin:
-        origin.add("/small", FILE[:100_000], etag='"v1"')
-        origin.script("/small", Cut(60_000))
-        async with hlsdl.AssetDownloadSession() as session:
-            task = session.make_download_task(origin.url("/small"), tmp_path)
-            task.resume()
-            assert (await task).read_bytes() == FILE[:100_000]
-        assert [request.headers.get("range") for request in origin.requests] == [None, "bytes=60000-"]
 
 
 async def test_two_tasks_do_not_mix_one_file(tmp_path: Path) -> None:

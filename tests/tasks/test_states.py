@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlsdl.tasks.states import ENDS, TRANSITIONS, Phase, TaskState, Trigger, phase_after, state_of
+from hlsdl.tasks.states import ACTIVE, ENDS, TRANSITIONS, Phase, TaskState, Trigger, phase_after, state_of
 
 
 def test_every_phase_has_its_row() -> None:
@@ -34,6 +34,11 @@ def test_the_way_of_a_task_that_goes_well() -> None:
     phase = Phase.SUSPENDED
     way = [phase := phase_after(phase, t) for t in (Trigger.RESUME, Trigger.START, Trigger.RESOLVE, Trigger.FINISH)]
     assert way == [Phase.WAITING, Phase.RESOLVING, Phase.TRANSFERRING, Phase.FINISHED]
+
+
+def test_only_work_that_is_under_way_fails_or_finishes() -> None:
+    for trigger in (Trigger.FAIL, Trigger.FINISH):
+        assert {phase for phase, leaving in TRANSITIONS.items() if trigger in leaving} == ACTIVE
 
 
 @given(st.lists(st.sampled_from(Trigger)))

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("pycurl", reason="not installed: pycurl")
 
+from typing import Any
+
 from hlsdl.access.limits import Limits
 from hlsdl.errors import LimitError
-from hlsdl.transfer.curl_transfer import read_head
+from hlsdl.transfer.curl_transfer import Transfer, read_head
+from hlsdl.transfer.doors import Question, Timeouts
 
 EARLY = [b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a>\r\n", b"\r\n"]
 TRAILERS = [b"Digest: x\r\n", b"\r\n"]
@@ -54,3 +57,24 @@ def test_too_many_interim_responses_are_refused() -> None:
     limits = Limits()
     with pytest.raises(LimitError):
         read_head(EARLY * (limits.interim_responses + 1), limits)
+
+
+class Unmoved:
+    """A door that is asked for nothing."""
+
+    def resume(self, transfer: Transfer) -> None:
+        raise AssertionError("whoever reads no further wants no more")
+
+    def ended(self, transfer: Transfer, code: int, message: str) -> None:
+        raise AssertionError("it did not end")
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 12, 40])
+def test_whoever_reads_no_further_gets_all_that_was_gathered_and_calls_for_no_more(count: int) -> None:
+    unused: Any = None
+    transfer = Transfer(Question(url=unused, headers=(), timeouts=Timeouts(), block=100), unused, Unmoved())
+    pieces = [bytes([number]) * 17 for number in range(count)]
+    came = b"".join(piece for piece in pieces if transfer.on_body(piece) is None)
+    assert transfer.take_rest() == came
+    assert len(came) <= 2 * 100 + 17
+    assert (transfer.take_rest(), transfer.ready) == (b"", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import formatdate
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from hlsdl.testing import (
     Reset,
     ScriptedOrigin,
     ShortRange,
+    Stall,
     Status,
     Without,
     WrongRange,
@@ -67,6 +69,60 @@ async def test_a_transfer_that_breaks_goes_on_where_it_was(origin: ScriptedOrigi
     starts = [int((asked or "bytes=0-").removeprefix("bytes=").rstrip("-")) for asked in ranges(origin)]
     assert len(starts) == 4
     assert all(later > earlier for earlier, later in pairwise(starts))
+
+
+@pytest.mark.parametrize(("etag", "kept"), [('"strong"', 60_000), ('W/"weak"', 0)])
+async def test_whoever_is_cancelled_keeps_what_came_where_all_of_it_is_worth_keeping(
+    origin: ScriptedOrigin, make_client: MakeClient, etag: str, kept: int
+) -> None:
+    url = origin.add("/a.ts", BODY, etag=etag)
+    origin.script("/a.ts", Stall(after=60_000))
+    sink, heard, has_come = MemorySink(), 0, asyncio.Event()
+
+    def hear(size: int) -> None:
+        nonlocal heard
+        heard += size
+        if heard == 60_000:
+            has_come.set()
+
+    fetching = asyncio.create_task(
+        make_client(url, limits=Limits(resume_from=1)).fetch(segment(url), sink, on_bytes=hear)
+    )
+    async with asyncio.timeout(20):
+        await has_come.wait()
+    assert sink.size == 0
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert sink.data == BODY[:kept]
+
+
+class FailsUnseen(MemorySink):
+    """A disk that refuses a block of which nobody hears, as whoever waited for it was cancelled."""
+
+    def __init__(self, begun: asyncio.Event) -> None:
+        super().__init__()
+        self._begun = begun
+
+    async def write(self, block: bytes) -> None:
+        self._begun.set()
+        await asyncio.Event().wait()
+
+
+async def test_no_bytes_are_put_in_the_place_of_those_whose_write_failed(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    url = origin.add("/a.ts", BODY)
+    begun = asyncio.Event()
+    sink = FailsUnseen(begun)
+    limits = Limits(resume_from=1, block=1000)
+    fetching = asyncio.create_task(make_client(url, limits=limits).fetch(segment(url), sink))
+    await begun.wait()
+    begun.clear()
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert (sink.size, begun.is_set()) == (0, False)
 
 
 @pytest.mark.parametrize("size", [7 * 1024 * 1024, 8 * 1024 * 1024])

@@ -1,0 +1,26 @@
+"""The event loop that a session lives on: which one is running, and waiting on it for an end that must come."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """That of this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def to_its_end(work: asyncio.Task[None]) -> None:
+    """Wait for `work` however often that is cancelled, as a scope of anyio does it; CancelledError after it, then."""
+    is_cancelled = False
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if is_cancelled:
+        raise asyncio.CancelledError
+    work.result()
