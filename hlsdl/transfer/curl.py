@@ -30,6 +30,7 @@ from hlsdl.transfer.curl_handle import (
     set_proxy,
 )
 from hlsdl.transfer.curl_transfer import Transfer
+from hlsdl.transfer.descriptors import cut_off
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.proxying import proxy_addresses
@@ -120,6 +121,9 @@ class CurlDoor:
         self._last_lines: tuple[object, list[bytes]] = (None, [])
         """Those of the last question, found without comparing headers."""
         self._proxy_of: dict[SourceOrigin, Proxy | None] = {}
+        self._is_multiplexed = options.http2 or options.http3
+        self._speaks_http1: set[SourceOrigin] = set()
+        """Where more was offered, and not taken."""
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = 0.0
 
@@ -267,6 +271,8 @@ class CurlDoor:
             return
         del self._busy[transfer]
         failure: HlsdlError | Setback | None = None
+        if self._is_multiplexed and transfer.lines and transfer.lines[0].startswith(b"HTTP/1"):
+            self._speaks_http1.add(transfer.question.url.origin)
         if code:
             failure = handle.refusal or meaning(
                 code,
@@ -286,7 +292,7 @@ class CurlDoor:
 
         libcurl has asked again by itself, but on the next kept connection, which may have met the same end.
         """
-        if self._options.http2 or self._options.http3:
+        if self._is_multiplexed and transfer.question.url.origin not in self._speaks_http1:
             return False  # one connection for all: there a second stream on a new one is no rarity, and made none anew
         met_the_end = code in _MET_THE_END and not transfer.lines and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
         if not met_the_end or handle.asks_anew or handle.refusal is not None or self._driver is None:
@@ -311,11 +317,25 @@ class CurlDoor:
         for transfer, handle in tuple(self._busy.items()):
             failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
             if failure is not None:
+                if self._is_multiplexed:
+                    self._leave(handle, transfer, now)
                 self.abandon(transfer, failure)
             else:
                 transfer.hand_over_what_is_old()
         if self._busy:
             self._timer = loop.call_later(every, self._tick, loop, every)
+
+    def _leave(self, handle: Handle, stalled: Transfer, now: float) -> None:
+        """Cut off the connection of a stream that stalls, where nothing comes of the others on it either: it may be
+        dead, and each further try would be one more stream on it."""
+        descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
+        others = [
+            one
+            for one, busy in self._busy.items()
+            if one is not stalled and busy.curl.getinfo(pycurl.ACTIVESOCKET) == descriptor
+        ]
+        if descriptor >= 0 and not any(one.is_growing(now) for one in others):
+            cut_off(descriptor)
 
     # -- addresses -------------------------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ could take its words for an answer. What a transfer is about, `curl_transfer` kn
 from __future__ import annotations
 
 import asyncio
-import os
 import select
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Protocol
 
 import pycurl
+
+from hlsdl.transfer.descriptors import cut_off, name_of
 
 Finished = Callable[[int, str], None]
 """Told once: libcurl's result code (0: none) and its message."""
@@ -189,43 +189,6 @@ def _cselect(events: int, writable: int) -> int:
     if events & writable:
         mask |= pycurl.CSELECT_OUT
     return mask
-
-
-@contextmanager
-def borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A socket object for a descriptor of libcurl's, which stays open; OSError when it is no socket any more."""
-    duplicate = os.dup(descriptor)
-    try:
-        line = socket.socket(fileno=duplicate)
-    except OSError:
-        os.close(duplicate)
-        raise
-    with line:
-        yield line
-
-
-def name_of(descriptor: int) -> Any:
-    """The address of our end, by which a connection is known again; None for what is no socket."""
-    try:
-        with borrowed(descriptor) as line:
-            return line.getsockname()
-    except OSError:
-        return None
-
-
-def cut_off(descriptor: int) -> None:
-    """End an idle connection that spoke out of turn; libcurl finds it dead and opens another one.
-
-    What it said is read away first: it would still be there to read after the shutdown. A descriptor that is no socket
-    any more is left alone.
-    """
-    with suppress(OSError), borrowed(descriptor) as line:
-        line.setblocking(False)
-        with suppress(BlockingIOError):
-            for _ in range(AT_ONCE):
-                if not line.recv(65_536):
-                    break
-        line.shutdown(socket.SHUT_RDWR)
 
 
 class Driver:

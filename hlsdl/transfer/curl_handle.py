@@ -19,7 +19,7 @@ import pycurl
 from hlsdl.access.addresses import literal_address
 from hlsdl.access.proxies import Proxy
 from hlsdl.errors import PolicyError, UsageError
-from hlsdl.transfer.curl_driver import borrowed
+from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.trust import LazyTls, system_store
 

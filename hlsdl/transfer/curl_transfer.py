@@ -276,7 +276,7 @@ class Transfer:
         """Called a few times for each time-out: why to give up, or None. Waiting counts only while somebody waits."""
         if (self._waiter is None and self._told is None) or self.is_done:
             return None
-        if self._pace is None and (not self.lines or self.lines[-1] not in _ENDS) and not self._size:
+        if self._pace is None and not self._size and not self._has_head:
             return self._tick_head(now, is_sent)
         if self._pace is None:
             self._pace = PaceWatch(self.question.timeouts, self.question.url.text)
@@ -295,8 +295,20 @@ class Transfer:
 
     def hand_over_what_is_old(self) -> None:
         """Wake the reader when anything is there at all."""
-        if self._size or (not self.is_open and self.lines and self.lines[-1] in _ENDS):
+        if self._size or (not self.is_open and self._has_head):
             self._wake()
+
+    def is_growing(self, now: float) -> bool:
+        """Whether its body was seen to grow less than half a stall ago."""
+        return now - self._since < self.question.timeouts.stall / 2
+
+    @property
+    def _has_head(self) -> bool:
+        """Whether the head that counts is there as a whole, and not only interim ones (RFC 9110 §15.2)."""
+        if not self.lines or self.lines[-1] not in _ENDS:
+            return False
+        statuses = [_read_status(line)[0] for line in self.lines if line.startswith(b"HTTP/")]
+        return bool(statuses) and statuses[-1] >= 200
 
     def _tick_head(self, now: float, is_sent: Callable[[], bool]) -> Setback | None:
         if self._sent is None:

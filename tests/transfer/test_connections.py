@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -308,3 +309,30 @@ async def test_a_proxy_is_asked_with_the_whole_url_and_resolves_for_itself(
 
 def test_the_limits_of_these_tests_are_the_defaults() -> None:
     assert (Limits().interim_responses, Limits().head_bytes) == (16, 65_536)
+
+
+async def test_an_interim_response_does_not_buy_time_for_the_one_that_counts(resolving: MakeResolving) -> None:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with asyncio.timeout(20), server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.ts"
+        with pytest.raises(NetworkError, match="sent nothing"):
+            await fetched(resolving(url, Answers(), retries=0, stall_timeout=SHORT_STALL), url)
+        server.close()
+
+
+async def test_where_http2_was_offered_and_not_taken_a_keep_alive_race_is_a_silent_retry_too(
+    resolving: MakeResolving, tmp_path: Path
+) -> None:
+    authority = LocalAuthority(tmp_path)
+    with ScriptedOrigin(tls=authority.server_context()) as origin:
+        url = origin.add("/a.ts", BODY)
+        client = resolving(url, Answers(), retries=0, http2=True, cacert=authority.ca_file)
+        assert await fetched(client, url) == BODY
+        origin.script("/a.ts", HangUp())
+        assert await fetched(client, url) == BODY

@@ -26,7 +26,8 @@ from hlsdl.testing import HangUp, Hold, LocalAuthority, Longer, ScriptedOrigin, 
 from hlsdl.transfer import curl_handle, transport
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.curl import CurlDoor
-from hlsdl.transfer.curl_driver import EpollInterest, Interest, LoopInterest, borrowed, cut_off, name_of
+from hlsdl.transfer.curl_driver import EpollInterest, Interest, LoopInterest
+from hlsdl.transfer.descriptors import borrowed, cut_off, name_of
 from hlsdl.transfer.doors import Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,44 @@ async def test_without_the_extra_a_socks_proxy_is_a_usage_error(monkeypatch: pyt
         with pytest.raises(UsageError) as caught:
             await client.fetch(segment("https://films.example/a.ts"), MemorySink())
     assert "hlsdl[socks]" in (caught.value.hint or "")
+
+
+class Forwarder:
+    """Carries connections to a port; the first one goes silent when it is told to, as behind a NAT that forgot it."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.connections, self.is_frozen = port, 0, asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        is_first = self.connections == 1
+        back, forth = await asyncio.open_connection("127.0.0.1", self.port)
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65_536):
+                if not (is_first and self.is_frozen.is_set()):
+                    target.write(data)
+                    await target.drain()
+            target.close()
+
+        self.tasks += [asyncio.create_task(pump(reader, forth)), asyncio.create_task(pump(back, writer))]
+
+
+async def test_a_connection_that_died_takes_no_further_tries(tmp_path: Path) -> None:
+    """Each of them would be one more stream on it."""
+    authority = LocalAuthority(tmp_path)
+    async with http2_origin(BODY, authority.server_context()) as origin:
+        forwarder = Forwarder(int(origin.url.split(":")[2].split("/")[0]))
+        server = await asyncio.start_server(forwarder.converse, "127.0.0.1", 0)
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.ts"
+        options = TransferOptions(http2=True, cacert=authority.ca_file, proxy="", stall_timeout=0.4, retries=2)
+        async with asyncio.timeout(30), server, Client(options, url) as client:
+            await client.fetch(segment(url), MemorySink())
+            forwarder.is_frozen.set()
+            sinks = [MemorySink() for _ in range(3)]
+            await asyncio.gather(*(client.fetch(segment(url), sink) for sink in sinks))
+            assert [sink.data for sink in sinks] == [BODY] * 3
+        for task in forwarder.tasks:
+            task.cancel()
+        server.close()

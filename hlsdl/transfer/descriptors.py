@@ -1,0 +1,49 @@
+"""What can be asked of, and done to, a connection that libcurl owns and of which we know the descriptor."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+MOST_READS = 64
+"""Of a connection that is cut off: whoever speaks out of turn is not listened to for ever."""
+
+
+@contextmanager
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A socket object for a descriptor of libcurl's, which stays open; OSError when it is no socket any more."""
+    duplicate = os.dup(descriptor)
+    try:
+        line = socket.socket(fileno=duplicate)
+    except OSError:
+        os.close(duplicate)
+        raise
+    with line:
+        yield line
+
+
+def name_of(descriptor: int) -> Any:
+    """The address of our end, by which a connection is known again; None for what is no socket."""
+    try:
+        with borrowed(descriptor) as line:
+            return line.getsockname()
+    except OSError:
+        return None
+
+
+def cut_off(descriptor: int) -> None:
+    """End an idle connection that spoke out of turn; libcurl finds it dead and opens another one.
+
+    What it said is read away first: it would still be there to read after the shutdown. A descriptor that is no socket
+    any more is left alone.
+    """
+    with suppress(OSError), borrowed(descriptor) as line:
+        line.setblocking(False)
+        with suppress(BlockingIOError):
+            for _ in range(MOST_READS):
+                if not line.recv(65_536):
+                    break
+        line.shutdown(socket.SHUT_RDWR)
