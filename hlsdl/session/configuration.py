@@ -39,7 +39,7 @@ class FetchOptions:
     title: str | None = None
     artwork: Path | bytes | None = field(default=None, repr=False)
     """An image that is stored in the bundle's `Data` folder: its path, or from programs its bytes."""
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     """For a playlist file on this machine: where its relative URIs point."""
     force: bool = False
     """Start this source over."""

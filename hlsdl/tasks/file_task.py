@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
@@ -92,7 +92,7 @@ class WantedFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Literal["hlsdl.file-task/1"] = "hlsdl.file-task/1"
-    url: str
+    url: str = Field(repr=False)
     destination: str
     validator: StoredValidator | None = None
     """Of the bytes in the `.part`; only strong ones are written down."""
@@ -112,7 +112,7 @@ class ResumeData(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Literal["hlsdl.resume-data/1"] = "hlsdl.resume-data/1"
-    url: str
+    url: str = Field(repr=False)
     destination: str
     offset: int
     sha256: str
