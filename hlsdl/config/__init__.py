@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hlsdl.config.values import (
+    cookie_file,
     count_in,
     existing_file,
     folder,
@@ -77,7 +78,7 @@ class Settings:
     timeout: float | None = _setting(parse_time)
     stall_timeout: float | None = _setting(parse_time)
     header: tuple[tuple[str, str], ...] = _setting(parse_headers, (), secret=True)
-    cookies: Path | None = _setting(existing_file)
+    cookies: Path | None = _setting(cookie_file)
     user_agent: str | None = _setting(parse_text)
     referer: str | None = _setting(parse_text, secret=True)
     proxy: str | None = _setting(parse_text, secret=True)

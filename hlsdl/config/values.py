@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from hlsdl.access.cookies import GIVEN_AS_TEXT, HOW_TO_GIVE, are_cookies
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE
 
@@ -153,6 +154,16 @@ def existing_file(value: object) -> Path:
     if not os.access(path, os.R_OK):
         raise ValueError(f"`{path}` is not readable")
     return path
+
+
+def cookie_file(value: object) -> Path:
+    """Read the path of a cookie file; what looks like cookies themselves is not repeated."""
+    try:
+        return existing_file(value)
+    except (ValueError, OSError):  # OSError: many cookies are longer than a path can be
+        if not are_cookies(str(value)):
+            raise
+    raise ValueError(GIVEN_AS_TEXT) from UsageError(GIVEN_AS_TEXT, hint=HOW_TO_GIVE)
 
 
 def folder(value: object) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hlsdl.bundle.reading import path_of
 from hlsdl.session import front
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import options_for_adding, options_from
@@ -91,8 +92,8 @@ def open_bundle(path: str | Path) -> Bundle:
         UsageError: there is no bundle at `path`.
         IntegrityError: its manifest cannot be read.
     """
-    return Bundle.open(Path(path))
+    return Bundle.open(path_of(path))
 
 
 def _path_of(bundle: str | Path | Bundle) -> Path:
-    return bundle.path if isinstance(bundle, Bundle) else Path(bundle)
+    return bundle.path if isinstance(bundle, Bundle) else path_of(bundle)

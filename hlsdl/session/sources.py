@@ -6,6 +6,7 @@ the host. It is read before a download's other modules are loaded (`ahead`), and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 GENERIC_NAMES = frozenset({"master", "index", "playlist", "manifest", "main", "prog_index", "chunklist"})
 """Names that say nothing about the film; the part of the path before them is asked instead."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 PLAYLIST_EXTENSIONS = (".m3u8", ".m3u")
 
@@ -46,7 +49,8 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     Raises:
         UsageError: it is neither, or the URL has a scheme that is no source.
     """
-    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
+    found = _SCHEME.match(text)
+    scheme = found[1].lower() if found else ""
     if scheme in ("http", "https"):
         if not _host(text):
             raise UsageError(
@@ -62,7 +66,18 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
         why = ""
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
         why = f": {getattr(error, 'strerror', error)}"
-    raise UsageError(f"there is no playlist file `{text}`{why}", hint="a source is a URL or the path of a file")
+    raise UsageError(
+        f"there is no playlist file `{shown_source(text)}`{why}",
+        hint="a source is a URL, which begins with `https://` or `http://`, or the path of a file",
+    )
+
+
+def shown_source(text: str) -> str:
+    """What was named as a source, for messages: without user info and query values, also where no scheme is before."""
+    if _SCHEME.match(text):
+        return redact(text)
+    is_address = any(sign in text for sign in "?@#")  # a name of a file with brackets is shown, though no host has them
+    return redact(f"https://{text}").removeprefix("https://") if is_address else text
 
 
 def source_of(manifest: Manifest) -> Source:
