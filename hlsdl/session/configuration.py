@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hlsdl.access.urls import is_text
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
@@ -55,8 +56,7 @@ class FetchOptions:
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 
     def __post_init__(self) -> None:
-        # Bytes of a command line that are no UTF-8 arrive as half of a surrogate pair (PEP 383).
-        if self.title is not None and any("\ud800" <= sign <= "\udfff" for sign in self.title):
+        if self.title is not None and not is_text(self.title):
             raise UsageError("the title is not valid UTF-8", hint="a bundle's path may be any bytes: see `-o`")
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from hlsdl.access.urls import is_text
 from hlsdl.errors import UsageError, redact
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
     """
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
+    if not is_text((text if scheme else "") + (base_url or "")):  # the path of a file may be any bytes
+        raise UsageError(
+            "the URL of a source is not valid UTF-8", hint="write the bytes percent-encoded, such as `%FF`"
+        )
     if scheme in ("http", "https"):
         if not _host(text):
             raise UsageError(

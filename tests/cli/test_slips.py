@@ -78,6 +78,15 @@ def test_a_url_without_its_scheme_is_shown_without_its_query(tmp_path: Path) -> 
     assert "`[a] film.m3u8`" in hlsdl("fetch", "[a] film.m3u8", home=tmp_path).err
 
 
+@pytest.mark.parametrize(
+    "flag",
+    ["-H|X-A: \udcff", "--referer|http://x/\udcff", "--user-agent|a\udcff", "--proxy|http://u:\udcff@127.0.0.1:1"],
+)
+def test_bytes_that_are_no_text_are_refused_where_a_server_would_get_them(flag: str, tmp_path: Path) -> None:
+    done = hlsdl("fetch", "http://127.0.0.1:1/f.m3u8", *flag.split("|"), home=tmp_path)
+    assert done.code == 2, done.err
+
+
 def test_a_url_in_place_of_a_command_is_told_how_it_is_fetched(tmp_path: Path) -> None:
     assert "hint: `hlsdl fetch URL`" in hlsdl(URL, home=tmp_path).err
 

@@ -52,6 +52,7 @@ def test_a_wanted_title_comes_before_the_streams_own_and_that_before_the_url() -
         "",
         "http://h.test:99999/a",
         "http://[::1",
+        "http://h.test/a\udcff",
     ],
 )
 def test_what_is_no_source_is_a_usage_error(text: str) -> None:
@@ -64,6 +65,14 @@ def test_a_playlist_file_is_a_source(tmp_path: Path) -> None:
     source = parse_source(str(tmp_path / "a b.m3u8"))
     assert source.url.startswith("file:///")
     assert source.url.endswith("a%20b.m3u8")
+
+
+def test_a_playlist_file_may_have_any_name_and_its_base_url_only_text(tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff.m3u8"
+    path.write_text("#EXTM3U\n")
+    assert parse_source(str(path)).url.endswith("a%FF.m3u8")
+    with pytest.raises(UsageError, match="not valid UTF-8"):
+        parse_source(str(path), base_url="https://h.test/\udcff")
 
 
 def test_a_source_shows_no_secret() -> None:
