@@ -44,12 +44,15 @@ class Source:
         return redact(self.url)
 
 
-def parse_source(text: str, *, base_url: str | None = None) -> Source:
+def parse_source(named: str | Path, *, base_url: str | None = None) -> Source:
     """Understand what the user typed: a URL, or the path of an existing playlist file.
 
     Raises:
         UsageError: it is neither, or the URL has a scheme that is no source.
     """
+    if not isinstance(named, str | Path):
+        raise UsageError(f"a source was given as `{type(named).__name__}`", hint="give a URL or a path")
+    text = str(named)
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
     if not is_text((text if scheme else "") + (base_url or "")):  # the path of a file may be any bytes

@@ -70,7 +70,7 @@ class WantedAsset(BaseModel):
         """What a row says; IntegrityError when nobody can make sense of it."""
         try:
             return cls.model_validate_json(text)
-        except ValidationError:
+        except (ValidationError, UsageError):
             raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset") from None
 
 

@@ -75,6 +75,14 @@ def test_a_playlist_file_may_have_any_name_and_its_base_url_only_text(tmp_path: 
         parse_source(str(path), base_url="https://h.test/\udcff")
 
 
+def test_a_source_may_be_a_path_and_nothing_else_than_that_or_text(tmp_path: Path) -> None:
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n")
+    assert parse_source(tmp_path / "a.m3u8") == parse_source(str(tmp_path / "a.m3u8"))
+    for wrong in (None, 5, b"http://h.test/a", []):
+        with pytest.raises(UsageError, match="was given as"):
+            parse_source(wrong)  # type: ignore[arg-type]
+
+
 def test_a_source_shows_no_secret() -> None:
     assert "token=1" not in repr(Source(url=URL))
     assert "token=1" not in Source(url=URL).shown
