@@ -109,6 +109,15 @@ class TestFetch:
         there = hlsdl("fetch", copy, "--base-url", origin.url("/muxed-ts/master.m3u8"), "-q", home=tmp_path)
         assert (there.code, there.out) == (0, "copy.movpkg\n")
 
+    def test_a_playlist_saved_from_elsewhere_is_told_what_it_needs(self, tmp_path: Path) -> None:
+        """Its parts are not here: that is no full disk."""
+        for name in ("muxed-ts/master.m3u8", "muxed-ts/low/index.m3u8"):
+            (tmp_path / "saved.m3u8").write_bytes((MEDIA / name).read_bytes())
+            done = hlsdl("fetch", "saved.m3u8", "-q", home=tmp_path)
+            assert done.code == 8
+            assert "is not there" in done.err
+            assert "hint: a playlist that was saved from elsewhere needs `--base-url`" in done.err
+
     def test_artwork_that_is_not_there_is_noticed_before_the_first_request(
         self, origin: ScriptedOrigin, tmp_path: Path
     ) -> None:

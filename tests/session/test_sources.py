@@ -83,6 +83,19 @@ def test_a_source_may_be_a_path_and_nothing_else_than_that_or_text(tmp_path: Pat
             parse_source(wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("base_url", ["foo", "", "ftp://h.test/", "https://", "http://h.test:99999/"])
+def test_a_base_url_is_a_url(base_url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n")
+    with pytest.raises(UsageError, match="the base URL"):
+        parse_source(tmp_path / "a.m3u8", base_url=base_url)
+    assert parse_source(tmp_path / "a.m3u8", base_url="https://h.test/b/").base_url == "https://h.test/b/"
+
+
+def test_a_base_url_is_for_playlist_files_alone() -> None:
+    with pytest.raises(UsageError, match="the source is a URL"):
+        parse_source(URL, base_url="https://h.test/b/")
+
+
 def test_a_source_shows_no_secret() -> None:
     assert "token=1" not in repr(Source(url=URL))
     assert "token=1" not in Source(url=URL).shown
