@@ -330,8 +330,9 @@ class Client:
         )
 
     def _cookies(self) -> tuple[Cookie, ...]:
-        file = self._options.cookies_file
-        return read_cookies_txt(read_cookie_file(file), now=time.time()) if file is not None else ()
+        file, text = self._options.cookies_file, self._options.cookies_text
+        texts = (*((read_cookie_file(file),) if file is not None else ()), *((text,) if text is not None else ()))
+        return tuple(cookie for one in texts for cookie in read_cookies_txt(one, now=time.time()))
 
     def _make_door(self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None) -> Door:
         if transport is not None:

@@ -40,6 +40,8 @@ class TransferOptions:
     """Sent to the source's origin and to the trusted ones, to nobody else."""
     cookies_file: Path | None = field(default=None, repr=False)
     """A Netscape `cookies.txt`; the same rule as for headers."""
+    cookies_text: str | None = field(default=None, repr=False)
+    """What stands in such a file, for cookies that no file shall hold."""
     user_agent: str | None = None
     referer: str | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
