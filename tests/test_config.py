@@ -216,6 +216,14 @@ class TestRefusals:
             load_settings({}, config=file)
         assert caught.value.hint == "did you mean `max-bitrate`?"
 
+    def test_one_setting_in_two_spellings_is_an_error(self, tmp_path: Path) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text('max-bitrate = "2M"\nmax_bitrate = "1M"\n')
+        with pytest.raises(UsageError, match="`max-bitrate` and `max_bitrate`, which are one"):
+            load_settings({}, config=file)
+        file.write_text('max_bitrate = "1M"\n')
+        assert load_settings({}, config=file).settings.max_bitrate == 1_000_000
+
     @pytest.mark.parametrize("content", [b"a = \n", b"\xff\xfe", b"[proxy]\na = 1"])
     def test_a_broken_file_is_an_error(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "config.toml"

@@ -234,7 +234,10 @@ def _read_file(path: Path) -> dict[str, object]:
         raise UsageError(f"`{path}` is not UTF-8 text") from error
     except ValueError as error:
         raise UsageError(f"the configuration file cannot be read: {error}") from error
+    spelt: dict[str, str] = {}
     for key in written:
+        if (other := spelt.setdefault(key.replace("-", "_"), key)) != key:
+            raise UsageError(f"`{path}` sets `{other}` and `{key}`, which are one", hint="leave one of them out")
         if key.replace("-", "_") not in NAMES:
             import difflib
 
