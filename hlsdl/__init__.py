@@ -57,6 +57,16 @@ if TYPE_CHECKING:
     from hlsdl.session.asset_cache import AssetCache as AssetCache
     from hlsdl.session.bundles import Bundle as Bundle
     from hlsdl.session.configuration import FetchOptions as FetchOptions
+    from hlsdl.session.description import StreamDescription as StreamDescription
+    from hlsdl.session.events import DidFinishDownloading as DidFinishDownloading
+    from hlsdl.session.events import Event as Event
+    from hlsdl.session.events import FileProgressed as FileProgressed
+    from hlsdl.session.events import Progressed as Progressed
+    from hlsdl.session.events import Sealing as Sealing
+    from hlsdl.session.events import SelectionResolved as SelectionResolved
+    from hlsdl.session.events import VariantsChosen as VariantsChosen
+    from hlsdl.session.events import Warned as Warned
+    from hlsdl.session.events import WillDownloadTo as WillDownloadTo
     from hlsdl.session.keys import KeyProvider as KeyProvider
     from hlsdl.session.keys import KeyRequest as KeyRequest
     from hlsdl.session.keywords import add as add
@@ -65,6 +75,9 @@ if TYPE_CHECKING:
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle
     from hlsdl.session.keywords import plan as plan
+    from hlsdl.session.outline import PlanOutcome as PlanOutcome
+    from hlsdl.session.storage import Collection as Collection
+    from hlsdl.session.storage import LibraryBundle as LibraryBundle
     from hlsdl.session.storage import StorageManagementPolicy as StorageManagementPolicy
     from hlsdl.session.storage import StorageManagementPriority as StorageManagementPriority
     from hlsdl.session.storage import StorageManager as StorageManager
@@ -81,6 +94,7 @@ if TYPE_CHECKING:
     from hlsdl.tasks.loading import TimeRange as TimeRange
     from hlsdl.tasks.session_configuration import SessionConfiguration as SessionConfiguration
     from hlsdl.tasks.session_configuration import SessionKind as SessionKind
+    from hlsdl.tasks.states import Phase as Phase
     from hlsdl.tasks.states import TaskState as TaskState
     from hlsdl.tasks.task import Task as Task
     from hlsdl.tasks.task import TaskCancelled as TaskCancelled
@@ -89,6 +103,8 @@ if TYPE_CHECKING:
     from hlsdl.tasks.wanted import DownloadContentConfiguration as DownloadContentConfiguration
     from hlsdl.tasks.wanted import DownloadOptions as DownloadOptions
     from hlsdl.transfer.options import TransferOptions as TransferOptions
+    from hlsdl.verification.findings import Finding as Finding
+    from hlsdl.verification.findings import Report as Report
 
     open = open_bundle  # noqa: A001 - the contract's name for it
 
@@ -96,12 +112,19 @@ _HOMES = {
     "AssetCache": "hlsdl.session.asset_cache",
     "AssetVariant": "hlsdl.planning.asset_variant",
     "Bundle": "hlsdl.session.bundles",
+    "Collection": "hlsdl.session.storage",
     "FetchOptions": "hlsdl.session.configuration",
+    "Finding": "hlsdl.verification.findings",
+    "LibraryBundle": "hlsdl.session.storage",
+    "Phase": "hlsdl.tasks.states",
+    "PlanOutcome": "hlsdl.session.outline",
     "Predicate": "hlsdl.planning.predicates",
     "Preferences": "hlsdl.planning.preferences",
+    "Report": "hlsdl.verification.findings",
     "StorageManagementPolicy": "hlsdl.session.storage",
     "StorageManagementPriority": "hlsdl.session.storage",
     "StorageManager": "hlsdl.session.storage",
+    "StreamDescription": "hlsdl.session.description",
     "TransferOptions": "hlsdl.transfer.options",
     "KeyProvider": "hlsdl.session.keys",
     "KeyRequest": "hlsdl.session.keys",
@@ -132,6 +155,20 @@ _HOMES = {
     "inspect": "hlsdl.session.keywords",
     "open": "hlsdl.session.keywords:open_bundle",
     "plan": "hlsdl.session.keywords",
+    **dict.fromkeys(
+        (
+            "DidFinishDownloading",
+            "Event",
+            "FileProgressed",
+            "Progressed",
+            "Sealing",
+            "SelectionResolved",
+            "VariantsChosen",
+            "Warned",
+            "WillDownloadTo",
+        ),
+        "hlsdl.session.events",
+    ),
     **dict.fromkeys(
         (
             "KeyPath",

@@ -31,7 +31,7 @@ def main() -> NoReturn:
         came.append(number)
 
     for number in filter(None, (getattr(signal, name, None) for name in SIGNALS)):
-        if number == signal.SIGINT or signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it, and a shell for its background
             signal.signal(number, caught)
     from hlsdl.cli.app import run
 

@@ -22,11 +22,17 @@ The numbers are public (`docs/exit-codes.md`) and never change.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 LONGEST_URL_SHOWN = 300
 """Characters of a URL that appear in a message or document."""
+
+_ADDRESS = re.compile(r"(?<=`)[a-z][a-z0-9+.-]*:/[^`]+|\b[a-z][a-z0-9+.-]*:/[^\s`]+", re.IGNORECASE)
+"""A URL in a sentence: what is between backticks may have blanks in it."""
+_ONE_SLASH = re.compile(r"(https?):/(?!/)", re.IGNORECASE)
+"""Of a URL that was taken for a path, in which two slashes are one."""
 
 
 def redact(url: str) -> str:
@@ -49,11 +55,16 @@ def redact(url: str) -> str:
     return shown if len(shown) <= LONGEST_URL_SHOWN else shown[: LONGEST_URL_SHOWN - 1] + "…"
 
 
+def redact_all(text: str) -> str:
+    """Return `text` with every URL in it redacted: a message may repeat what somebody typed in the wrong place."""
+    return _ADDRESS.sub(lambda found: redact(_ONE_SLASH.sub(r"\1://", found[0])), text) if ":/" in text else text
+
+
 class HlsdlError(Exception):
     """Base of all errors of hlsdl.
 
     Attributes:
-        message: one sentence, without a full stop.
+        message: one sentence, without a full stop; URLs in it are redacted.
         hint: what the person can do about it: the raiser's own words, else those of the kind.
         url: the redacted URL concerned, or None.
         http_status: the HTTP status that caused it, or None.
@@ -81,8 +92,8 @@ class HlsdlError(Exception):
         http_status: int | None = None,
         retryable: bool = False,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact_all(message)
+        super().__init__(self.message)
         self.hint = hint or self.usual_hint
         self.url = redact(url) if url is not None else None
         self.http_status = http_status
@@ -159,7 +170,7 @@ class PlaylistError(HlsdlError):
         self, reason: str, *, line: int | None = None, url: str | None = None, hint: str | None = None
     ) -> None:
         super().__init__(f"line {line}: {reason}" if line is not None else reason, url=url, hint=hint)
-        self.reason = reason
+        self.reason = redact_all(reason)
         self.line = line
 
 

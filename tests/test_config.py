@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,6 +216,14 @@ class TestRefusals:
             load_settings({}, config=file)
         assert caught.value.hint == "did you mean `max-bitrate`?"
 
+    def test_one_setting_in_two_spellings_is_an_error(self, tmp_path: Path) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text('max-bitrate = "2M"\nmax_bitrate = "1M"\n')
+        with pytest.raises(UsageError, match="`max-bitrate` and `max_bitrate`, which are one"):
+            load_settings({}, config=file)
+        file.write_text('max_bitrate = "1M"\n')
+        assert load_settings({}, config=file).settings.max_bitrate == 1_000_000
+
     @pytest.mark.parametrize("content", [b"a = \n", b"\xff\xfe", b"[proxy]\na = 1"])
     def test_a_broken_file_is_an_error(self, tmp_path: Path, content: bytes) -> None:
         file = tmp_path / "config.toml"
@@ -310,3 +321,46 @@ class TestRooms:
 def test_misspelt_variables_are_found() -> None:
     known = {"HLSDL_PROXY": "x", "HLSDL_DEBUG": "1", "HLSDL_CONFIG": "y", "PATH": "z"}
     assert unknown_variables(known | {"HLSDL_PROXI": "x"}) == ("HLSDL_PROXI",)
+
+
+def give(path: Path, text: str) -> threading.Thread:
+    """A pipe at `path` that somebody writes `text` into, once, as a shell's `<(…)` does."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(text,))
+    writer.start()
+    return writer
+
+
+def test_what_comes_through_a_pipe_is_as_good_as_what_is_in_a_file(tmp_path: Path) -> None:
+    cookies = "films.test\tFALSE\t/\tFALSE\t0\tsid\ts3cret\n"
+    texts = {"config": "connections = 3\n", "headers": "X-Token: s3cret\n", "cookies": cookies}
+    writers = [give(tmp_path / name, text) for name, text in texts.items()]
+    loaded = load_settings(
+        {"header": [f"@{tmp_path / 'headers'}"], "cookies": str(tmp_path / "cookies")}, config=tmp_path / "config"
+    )
+    for writer in writers:
+        writer.join()
+    options = loaded.settings.transfer_options()
+    assert (options.connections, options.headers) == (3, (("X-Token", "s3cret"),))
+    assert (options.cookies_file, options.cookies_text) == (None, cookies)
+    assert "s3cret" not in repr(loaded) + repr(options)
+
+
+def test_a_device_may_be_read_where_a_file_may() -> None:
+    loaded = load_settings({"header": ["@/dev/null"], "cookies": "/dev/null"}, config=Path("/dev/null"))
+    assert (loaded.settings.header, loaded.settings.cookies, loaded.file) == ((), "", Path("/dev/null"))
+
+
+@pytest.mark.parametrize("flags", [{"header": ["@/dev/zero"]}, {"cookies": "/dev/zero"}, {"config": Path("/dev/zero")}])
+def test_no_device_fills_the_memory(flags: dict[str, Any]) -> None:
+    config = flags.pop("config", None)
+    with pytest.raises(UsageError, match="`/dev/zero` has more than"):
+        load_settings(flags, config=config)
+
+
+@pytest.mark.parametrize("flags", [{"header": ["@."]}, {"cookies": "."}, {"cacert": "."}, {"config": Path()}])
+def test_a_folder_is_not_called_a_file_that_is_not_there(flags: dict[str, Any]) -> None:
+    config = flags.pop("config", None)
+    with pytest.raises(UsageError) as caught:
+        load_settings(flags, config=config)
+    assert "there is no" not in caught.value.message

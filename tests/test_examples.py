@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,6 +128,30 @@ def test_every_example_runs_and_says_what_it_prints(section: Section, origin: Sc
     for printed, promised in run(section, origin):
         assert printed == promised
     assert place == Path.cwd()
+
+
+def test_every_example_passes_a_type_checker(tmp_path: Path) -> None:
+    """A program that was begun with one should not have to be mended first; parameters may stay without types."""
+    for number, section in enumerate(EXAMPLES):
+        lines: list[str] = []
+        for line, source in section.examples:
+            lines += [""] * (line - len(lines)) + [f"    {one}" for one in source.splitlines()]
+        lines[section.examples[0][0] - 1] = (
+            "async def section() -> None:"  # in place of the fence: lines keep their number
+        )
+        page = re.sub(r"\W+", "_", section.page.removesuffix(".md"))
+        (tmp_path / f"{page}_{number}.py").write_text("\n".join([*lines, ""]))
+    command = [sys.executable, "-m", "mypy", "--strict", "--allow-untyped-defs", "--allow-untyped-calls"]
+    done = subprocess.run(
+        [*command, "--follow-imports=silent", "--no-error-summary", "."],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=300,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_there_are_examples_on_every_page() -> None:

@@ -12,6 +12,9 @@ from ipaddress import ip_address
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import UsageError
 
+GIVEN_AS_TEXT = "cookies were given where the path of a file of cookies is meant"
+HOW_TO_GIVE = "write them into a Netscape `cookies.txt`, or give them as a header: `Cookie: NAME=VALUE`"
+
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f;]")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 
@@ -55,6 +58,11 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def are_cookies(written: str) -> bool:
+    """Whether what should be the path of a file looks like cookies (`NAME=VALUE`), which no message repeats."""
+    return "=" in written
 
 
 def read_cookies_txt(text: str, *, now: float) -> tuple[Cookie, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hlsdl.access.addresses import read_host
 from hlsdl.access.cookies import Cookie, read_set_cookie
 from hlsdl.access.limits import Limits
-from hlsdl.access.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin
+from hlsdl.access.urls import DEFAULT_PORTS, CheckedUrl, SourceOrigin, is_text
 from hlsdl.errors import UsageError
 
 DEFAULT_USER_AGENT = "hlsdl"
@@ -72,7 +72,7 @@ class Credentials:
         named = (("User-Agent", user_agent), ("Referer", referer))
         user_agent, referer, kept = DEFAULT_USER_AGENT, None, []
         for name, value in (*headers, *((name, value) for name, value in named if value)):
-            if not _NAME.fullmatch(name) or _UNSENDABLE.search(value):
+            if not _NAME.fullmatch(name) or _UNSENDABLE.search(value) or not is_text(value):
                 raise UsageError(
                     f"the header `{name[:40]!a}` cannot be sent: its name or value has forbidden characters"
                 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
-from hlsdl.access.urls import SourceOrigin
+from hlsdl.access.urls import SourceOrigin, is_text
 from hlsdl.errors import UsageError
 
 SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -81,6 +81,8 @@ def _covers(entry: str, origin: SourceOrigin) -> bool:
 
 def read_proxy(written: str) -> Proxy:
     """Read a proxy URL; a bare `host:port` is an http proxy. UsageError, without the sign-in, when it is none."""
+    if not is_text(written):
+        raise UsageError("the proxy is not valid UTF-8", hint="signs of user and password may be percent-encoded")
     try:
         parts = urlsplit(written if "://" in written else f"http://{written}")
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port

@@ -109,6 +109,11 @@ def read_url(url: str, *, longest: int = 8192) -> CheckedUrl:
     return CheckedUrl(text=f"{scheme}://{_authority_of(origin)}{target}", origin=origin, target=target)
 
 
+def is_text(written: str) -> bool:
+    """Whether this can be sent or stored: bytes of a command line that are no UTF-8 are halves of pairs (PEP 383)."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in written)
+
+
 _SAFE = "".join(map(chr, range(0x21, 0x7F)))
 """Everything printable stays as written: signed URLs depend on their exact spelling."""
 

@@ -140,7 +140,7 @@ class Manifest(Stored):
     created: str = field(default_factory=utc_now)
     updated: str = field(default_factory=utc_now)
     hlsdl_version: str = ""
-    choices: Json = field(default_factory=dict)
+    choices: Json = field(default_factory=dict, repr=False)
     """The preferences used, as JSON: recognises the same choices, and makes them again."""
     key_policy: KeyPolicy = "stored"
     streams: tuple[StoredStream, ...] = ()

@@ -227,6 +227,18 @@ def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str
     return {stream.id: stream.segments for stream in manifest.streams}, media
 
 
+def path_of(named: str | Path) -> Path:
+    """The path of a bundle, as somebody named it; UsageError when that is a URL, or neither text nor path."""
+    if not isinstance(named, str | Path):
+        raise UsageError(f"the path of a bundle was given as `{type(named).__name__}`", hint="give a text or a `Path`")
+    if "://" in str(named):
+        raise UsageError(
+            f"a URL was given where a bundle is meant: `{named}`",
+            hint="`hlsdl fetch URL` makes a bundle of it; a bundle is a folder that ends in `.movpkg`",
+        )
+    return Path(named)
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read the manifest alone, which is quick however many segments there are; raises as `Bundle.open` does."""
     with _open_bundle(path) as root, translating(str(path)):

@@ -61,6 +61,8 @@ def usage_error(error: Exception, *, command: str) -> UsageError:
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     text = " ".join(text.split()).rstrip(".").replace("Value error, ", "")
     text = re.sub(r"^Got unexpected extra argument\(s\) \((.*)\)$", r"too many arguments: '\1'", text)
+    if text.startswith("No such command") and "://" in text:
+        hint = "`hlsdl fetch URL` stores what is there"
     text, _, question = text.partition(". Did you mean ")
     if question:
         hint = f"did you mean {question.replace(chr(39), '`')}"

@@ -26,7 +26,18 @@ EVERYWHERE = "Everywhere"
 SourceArguments = Annotated[
     list[str], Argument(metavar="SOURCE…", help="A URL, a playlist file, or `-` for URLs on stdin.")
 ]
-BundleArgument = Annotated[Path, Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).")]
+
+
+def bundle_path(text: str) -> Path:
+    """Return the path of a bundle, or of a folder of bundles; UsageError when it is a URL."""
+    from hlsdl.bundle.reading import path_of
+
+    return path_of(text)
+
+
+BundleArgument = Annotated[
+    Path, Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).", parser=bundle_path)
+]
 
 ArtworkFlag = Annotated[
     Path | None, Option(metavar="FILE", help="A picture to store with it.", rich_help_panel=STORING)
@@ -161,7 +172,10 @@ class StoreFlags:
     """Where a bundle goes, and whether it starts over."""
 
     output: Annotated[
-        Path | None, Option("-o", "--output", metavar="PATH", help="The bundle's path.", rich_help_panel=STORING)
+        Path | None,
+        Option(
+            "-o", "--output", metavar="PATH", help="The bundle's path.", parser=bundle_path, rich_help_panel=STORING
+        ),
     ] = None
     dir: Annotated[
         str | None,

@@ -117,6 +117,8 @@ def _process(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, value
     """Let Typer convert what needs it: it loads pydantic and builds a validator for each flag, a third of a start."""
     if value is None and not parameter.required:
         converted: Any = () if parameter.multiple or parameter.nargs == -1 else None
+    elif isinstance(value, str) and (parser := parameter.type_descriptor.parameter_info.parser) is not None:
+        converted = parser(value)
     elif (converted := _plain(parameter.type_descriptor.annotation, value)) is None:
         return process(ctx, value)
     return converted if parameter.callback is None else parameter.callback(ctx, parameter, converted)

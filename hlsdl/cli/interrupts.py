@@ -3,7 +3,8 @@
 What saving means is the engine's business: it sees an ordinary `CancelledError`. Work outside asyncio gets a
 `KeyboardInterrupt`, as everywhere in Python. A signal that comes before the work, while the command line is read, waits
 for it, since whoever builds classes just then would make something else of it; one that comes after the work, while its
-result is told, changes nothing.
+result is told, changes nothing. One that is ignored from the beginning stays so: `nohup` does that on purpose, and a
+shell for what it runs in the background.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
-"""The terminal was closed. `nohup` ignores it on purpose, and so do we then; Windows has none."""
+"""The terminal was closed; Windows has none."""
 AGAIN = 0.01
 """Seconds after which an interrupt that Python swallowed is raised once more; by then its callback is over."""
 SHOW_CURSOR = b"\x1b[?25h\n"
@@ -55,12 +56,12 @@ class Interruption:
         self._before: dict[int, Any] = {}
         self._hook_before = sys.unraisablehook
         self._again: threading.Timer | None = None
+        self._latest: int = signal.SIGINT
 
     def __enter__(self) -> Self:
         """Install the handlers, and remember those that were there."""
-        caught = [*SIGNALS]
-        if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
-            caught.append(HANGUP)
+        heard = (number for number in (*SIGNALS, HANGUP) if number is not None)
+        caught = [number for number in heard if signal.getsignal(number) is not signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._caught) for number in caught}
         self._hook_before, sys.unraisablehook = sys.unraisablehook, self._swallowed
         return self
@@ -115,7 +116,7 @@ class Interruption:
     def _caught(self, number: int, frame: FrameType | None) -> None:
         if number == HANGUP and self.count:
             return  # shell and kernel both say it when a terminal closes; nobody is impatient
-        self.count += 1
+        self.count, self._latest = self.count + 1, number
         if self.count > 1:
             self._end()
         elif not self._is_working:
@@ -132,7 +133,7 @@ class Interruption:
             self._hook_before(what)
             return
         self.count -= 1  # the same signal comes once more, from a thread, since here it would be swallowed again
-        self._again = threading.Timer(AGAIN, _thread.interrupt_main)
+        self._again = threading.Timer(AGAIN, _thread.interrupt_main, (self._latest,))
         self._again.start()
 
     def _stop(self, task: asyncio.Task[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from hlsdl.cli.flags import BundleArgument, CommonFlags
+from hlsdl.cli.flags import BundleArgument, CommonFlags, bundle_path
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
@@ -19,10 +19,12 @@ NEVER = "never"
 ROOM = "When room is needed"
 
 BundleArguments = Annotated[
-    list[Path], Argument(metavar="BUNDLE…", help="The folders of bundles (`….movpkg`).", show_default=False)
+    list[Path],
+    Argument(metavar="BUNDLE…", help="The folders of bundles (`….movpkg`).", show_default=False, parser=bundle_path),
 ]
 FolderArguments = Annotated[
-    list[Path] | None, Argument(metavar="[FOLDER…]", help="Also take in the bundles in these folders.")
+    list[Path] | None,
+    Argument(metavar="[FOLDER…]", help="Also take in the bundles in these folders.", parser=bundle_path),
 ]
 
 

@@ -2,8 +2,8 @@
 
 Flags beat variables, variables beat the file, the file beats the defaults; `load_settings` remembers which of them
 won for each value (`hlsdl doctor` shows it). Every value goes through the same reader (`values`) wherever it was
-written, so a wrong one is reported by the name its author used. pydantic-settings, which finds variables and the file,
-is loaded when there are some. Rooms below receive `Preferences` and `TransferOptions`, never this.
+written, so a wrong one is reported by the name its author used. pydantic-settings, which finds variables, is loaded
+when there are some. Rooms below receive `Preferences` and `TransferOptions`, never this.
 """
 
 # ruff: noqa: RUF009 - `_setting` is `dataclasses.field` with its reader
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hlsdl.config.values import (
+    cookie_file,
     count_in,
     existing_file,
     folder,
@@ -32,6 +33,7 @@ from hlsdl.config.values import (
     parse_switch,
     parse_text,
     parse_time,
+    read_given,
     split_list,
 )
 from hlsdl.errors import UsageError
@@ -77,7 +79,8 @@ class Settings:
     timeout: float | None = _setting(parse_time)
     stall_timeout: float | None = _setting(parse_time)
     header: tuple[tuple[str, str], ...] = _setting(parse_headers, (), secret=True)
-    cookies: Path | None = _setting(existing_file)
+    cookies: Path | str | None = _setting(cookie_file, secret=True)
+    """The path of a cookie file; a text: what came through a pipe in place of one."""
     user_agent: str | None = _setting(parse_text)
     referer: str | None = _setting(parse_text, secret=True)
     proxy: str | None = _setting(parse_text, secret=True)
@@ -131,7 +134,8 @@ class Settings:
             **{name: value for name, value in given.items() if value is not None},
             limit_rate=self.limit_rate,
             headers=self.header,
-            cookies_file=self.cookies,
+            cookies_file=self.cookies if isinstance(self.cookies, Path) else None,
+            cookies_text=self.cookies if isinstance(self.cookies, str) else None,
             user_agent=self.user_agent,
             referer=self.referer,
             proxy=self.proxy,
@@ -200,7 +204,7 @@ def _file_to_read(config: Path | None) -> Path | None:
     named = config or (Path(os.environ["HLSDL_CONFIG"]) if os.environ.get("HLSDL_CONFIG") else None)
     if named is not None:
         named = named.expanduser()
-        if not named.is_file():
+        if not named.exists():
             raise UsageError(f"there is no configuration file `{named}`")
         return named
     usual = default_config_file()
@@ -222,15 +226,18 @@ def _read_variables() -> dict[str, object]:
 def _read_file(path: Path) -> dict[str, object]:
     import tomllib
 
-    from pydantic_settings import BaseSettings, TomlConfigSettingsSource
-
     try:
-        written: dict[str, object] = TomlConfigSettingsSource(BaseSettings, toml_file=path).toml_data
+        written: dict[str, object] = tomllib.loads(read_given(path).decode())
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"`{path}` is not valid TOML: {str(error).rstrip('.')}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the configuration file `{path}` cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"`{path}` is not UTF-8 text") from error
+    except ValueError as error:
+        raise UsageError(f"the configuration file cannot be read: {error}") from error
+    spelt: dict[str, str] = {}
     for key in written:
+        if (other := spelt.setdefault(key.replace("-", "_"), key)) != key:
+            raise UsageError(f"`{path}` sets `{other}` and `{key}`, which are one", hint="leave one of them out")
         if key.replace("-", "_") not in NAMES:
             import difflib
 

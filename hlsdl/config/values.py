@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from hlsdl.access.cookies import GIVEN_AS_TEXT, HOW_TO_GIVE, are_cookies
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE
+from hlsdl.transfer.cookie_file import MOST_COOKIE_BYTES
 
 DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 BINARY_UNITS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -24,6 +26,8 @@ TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+MOST_BYTES = 1024 * 1024
+"""Of a file of headers or settings."""
 
 
 def parse_bitrate(value: object) -> int:
@@ -146,13 +150,46 @@ def parse_conditions(value: object) -> tuple[str, ...]:
 
 
 def existing_file(value: object) -> Path:
-    """Read a path whose file must be there and readable."""
+    """Read a path whose file must be there and readable: a regular one, since it is opened more than once."""
     path = Path(str(value)).expanduser()
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"there is no file `{path}`")
+    if not path.is_file():
+        raise ValueError(f"`{path}` is no regular file")
     if not os.access(path, os.R_OK):
         raise ValueError(f"`{path}` is not readable")
     return path
+
+
+def read_given(path: Path, *, limit: int = MOST_BYTES) -> bytes:
+    """Read a file of at most `limit` bytes once: a regular one, a device such as `/dev/null`, or a pipe, which is how a
+    shell's `<(…)` gives what no file shall hold."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file `{path}`") from None
+    except OSError as error:
+        raise ValueError(f"`{path}` is not readable: {error.strerror}") from error
+    if len(data) > limit:
+        raise ValueError(f"`{path}` has more than {limit} bytes")
+    return data
+
+
+def cookie_file(value: object) -> Path | str:
+    """Read the path of a cookie file, or the text of one that can be read only once, such as a pipe.
+
+    What looks like cookies themselves is not repeated.
+    """
+    path = Path(str(value)).expanduser()
+    try:
+        if path.is_fifo() or path.is_char_device():
+            return read_given(path, limit=MOST_COOKIE_BYTES).decode(errors="replace")
+        return existing_file(value)
+    except (ValueError, OSError):  # OSError: many cookies are longer than a path can be
+        if not are_cookies(str(value)):
+            raise
+    raise ValueError(GIVEN_AS_TEXT) from UsageError(GIVEN_AS_TEXT, hint=HOW_TO_GIVE)
 
 
 def folder(value: object) -> Path:
@@ -188,7 +225,7 @@ def _texts(value: object) -> list[str]:
 
 def _header_file(path: Path) -> list[str]:
     try:
-        text = existing_file(path).read_text(encoding="utf-8")
+        text = read_given(path).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"`{path}` is not UTF-8 text") from error
     return [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "@"))]

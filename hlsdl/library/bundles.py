@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,7 +59,7 @@ class IndexedBundle:
 
     path: Path
     title: str
-    source: str
+    source: str = field(repr=False)
     """With its query: never shown unredacted, except in documents (contract §3)."""
     state: str
     """`partial`, `complete` or `damaged`."""

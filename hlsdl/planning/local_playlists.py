@@ -69,7 +69,7 @@ def local_media_playlist(stream: StreamPlan, *, absent: Collection[str] = ()) ->
         written.append(_like(line, name))
         at = end + 1
     written += _other_lines(stream, keys, at, len(source))
-    return _sealed(written, playlist, needs_gap=bool(absent))
+    return _sealed(_begun(written), playlist, needs_gap=bool(absent))
 
 
 def _other_lines(stream: StreamPlan, keys: Mapping[int, Key], start: int, end: int) -> Iterator[str]:
@@ -137,7 +137,13 @@ def local_multivariant_playlist(
             continue
         else:
             written.append(line)
-    return "".join(written)
+    return "".join(_begun(written))
+
+
+def _begun(written: list[str]) -> list[str]:
+    """The lines without blanks before `#EXTM3U`: it is the first line (RFC 8216 §4.3.1.1), and players insist on it."""
+    first = next(at for at, line in enumerate(written) if line.strip(lines.BLANKS))
+    return [written[first].lstrip(lines.BLANKS), *written[first + 1 :]]
 
 
 def measured_multivariant_playlist(playlist_path: str, *, peak: int, average: int) -> str:

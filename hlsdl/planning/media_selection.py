@@ -46,8 +46,8 @@ class MediaSelectionOption:
     """The GROUP-IDs that have it, in playlist order."""
 
     def has_characteristics(self, wanted: Iterable[str]) -> bool:
-        """Whether it has all of these (hasMediaCharacteristic)."""
-        return set(wanted) <= set(self.characteristics)
+        """Whether it has all of these, or this one (hasMediaCharacteristic)."""
+        return set(_listed(wanted)) <= set(self.characteristics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,23 +86,27 @@ class MediaSelectionGroup:
         there = ", ".join(f"`{one.id}`" for one in self.options)
         raise UsageError(f"the {self.kind} group has no option `{id}`", hint=f"options here: {there}")
 
-    def options_for_languages(self, preferred: Sequence[str]) -> tuple[MediaSelectionOption, ...]:
+    def options_for_languages(self, preferred: Iterable[str]) -> tuple[MediaSelectionOption, ...]:
         """Those in a preferred language, the most preferred language first, then the nearest of it (BCP 47).
+
+        Args:
+            preferred: language tags, or one alone.
 
         Source: mediaSelectionOptions(from:filteredAndSortedAccordingToPreferredLanguages:).
         """
+        preferred = _listed(preferred)
         ranked = [(_language_rank(one, preferred), one) for one in self.options]
         fitting = [(rank, one) for rank, one in ranked if rank[0] < len(preferred)]
         return tuple(one for _, one in sorted(fitting, key=lambda pair: pair[0]))
 
     def options_with_characteristics(self, wanted: Iterable[str]) -> tuple[MediaSelectionOption, ...]:
         """Those that have all of these characteristics."""
-        names = tuple(wanted)
+        names = _listed(wanted)
         return tuple(one for one in self.options if one.has_characteristics(names))
 
     def options_without_characteristics(self, unwanted: Iterable[str]) -> tuple[MediaSelectionOption, ...]:
         """Those that have none of these characteristics."""
-        names = set(unwanted)
+        names = set(_listed(unwanted))
         return tuple(one for one in self.options if not names & set(one.characteristics))
 
 
@@ -210,8 +214,7 @@ class MediaSelectionCriteria:
 
     def __post_init__(self) -> None:
         for name in ("preferred_languages", "preferred_characteristics", "principal_characteristics"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+            object.__setattr__(self, name, _listed(getattr(self, name)))
 
 
 def media_selection_groups(master: MultivariantPlaylist) -> tuple[MediaSelectionGroup, ...]:
@@ -302,6 +305,11 @@ def _option(kind: str, id_: str, same: Sequence[Rendition]) -> MediaSelectionOpt
         channels=max((one.channel_count for one in same if one.channel_count is not None), default=None),
         groups=tuple(dict.fromkeys(one.group for one in same)),
     )
+
+
+def _listed(words: Iterable[str]) -> tuple[str, ...]:
+    """Words, or one of them alone, which is a sequence of letters to Python."""
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def _language_rank(option: MediaSelectionOption, preferred: Sequence[str]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from operator import attrgetter
 
 from hlsdl.drafts import draft_of
 from hlsdl.planning import naming
+from hlsdl.planning.bandwidths import own_bandwidth, usual_bandwidth
 from hlsdl.planning.protection import Protection, protection_of
 from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import ByteRange, InitSection, Key, MediaPlaylist, MultivariantPlaylist, Segment
@@ -126,7 +127,7 @@ class DownloadPlan:
 
     def estimate(self) -> Estimate:
         """Bytes to store: exact when every object is a byte range, else from the declared bitrates."""
-        parts = [stream_estimate(stream) for stream in self.streams]
+        parts = [stream_estimate(stream, self.master) for stream in self.streams]
         return Estimate(
             bytes=sum(part.bytes for part in parts),
             is_exact=all(part.is_exact for part in parts),
@@ -171,18 +172,18 @@ def stored_key_path(key: Key) -> str | None:
     return naming.key_path(key.uri) if key.uri.split(":", 1)[0].lower() in ("http", "https", "file") else None
 
 
-def stream_estimate(stream: StreamPlan) -> Estimate:
-    """Bytes of one stream."""
+def stream_estimate(stream: StreamPlan, master: MultivariantPlaylist | None) -> Estimate:
+    """Bytes of one stream that `master` offers."""
     known = [r.byte_range.length for r in stream.resources if r.byte_range is not None]
     if len(known) == len(stream.resources):
         return Estimate(bytes=sum(known), is_exact=True)
-    declared = stream.source.average_bandwidth or stream.source.bandwidth or 0
+    declared = own_bandwidth(stream.source, master)
     seconds: dict[int, Decimal] = {}
     for segment in stream.playlist.segments:
         if not segment.gap:
             rate = segment.bitrate or declared
             seconds[rate] = seconds.get(rate, Decimal(0)) + segment.duration
-    guessed = stream.source.typical_bandwidth * seconds.pop(0, Decimal(0))
+    guessed = usual_bandwidth(stream.source, master) * seconds.pop(0, Decimal(0))
     bits = sum((rate * lasting for rate, lasting in seconds.items()), guessed)
     return Estimate(bytes=int(bits) // 8, is_exact=False, guessed=int(guessed) // 8)
 

@@ -1,12 +1,15 @@
 """What a person or an app wants of a stream: the input of selection.
 
-Plain values without behaviour; `selection.select` gives them their meaning (contract §1, "How a variant is chosen").
+Plain values; `selection.select` gives them their meaning (contract §1, "How a variant is chosen").
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from hlsdl.errors import UsageError
 
 BitrateBasis = Literal["peak", "average"]
 HowMany = Literal["one", "all"]
@@ -22,6 +25,9 @@ class Preferences:
 
     Sources: AVAssetDownloadTaskMinimumRequiredMediaBitrateKey, …PresentationSizeKey, …PrefersHDRKey,
     …PrefersMultichannelKey, …PrefersLosslessAudioKey, and what Apple leaves out (ceilings).
+
+    Raises:
+        UsageError: a bitrate or a size that cannot be.
     """
 
     min_bitrate: int | None = None
@@ -66,4 +72,15 @@ class Preferences:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         for name in ("min_size", "max_size"):
             if (size := getattr(self, name)) is not None:
-                object.__setattr__(self, name, tuple(size))
+                object.__setattr__(self, name, _size(name, size))
+        for name in ("min_bitrate", "max_bitrate"):
+            bits = getattr(self, name)
+            if bits is not None and not (isinstance(bits, int | float) and bits >= 0):
+                raise UsageError(f"`{name}` is no bitrate", hint="bits per second, and not negative")
+
+
+def _size(name: str, size: Iterable[object]) -> tuple[object, ...]:
+    sides = tuple(size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise UsageError(f"`{name}` has no two positive sides", hint="(width, height) in pixels")
+    return sides

@@ -250,6 +250,8 @@ def where_texts(wanted: Condition | VariantQualifier | Iterable[Condition | Vari
     """
     if isinstance(wanted, str | Predicate | KeyPath | VariantQualifier):
         wanted = (wanted,)
+    if not isinstance(wanted, Iterable):
+        raise UsageError("a qualifier takes a predicate or an expression", hint="for example `hlsdl.height <= 720`")
     return tuple((one if isinstance(one, VariantQualifier) else VariantQualifier(one)).text for one in wanted)
 
 

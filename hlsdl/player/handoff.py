@@ -24,6 +24,10 @@ STDERR = 2
 """Where a player's own output goes: our standard output carries the address, and nothing else."""
 
 
+NO_BROWSER = "no browser was found to open"
+SERVE_ONLY = "`--player none` serves without opening anything"
+
+
 class PlayerName(StrEnum):
     """What `hlsdl play --player` takes."""
 
@@ -106,13 +110,15 @@ def play(
         UsageError: no bundle, an unusable port, a player that is not there, or one that could not play it.
     """
     executable = find_player(player) if player in _KINDS else None
+    if player is PlayerName.BROWSER and not _has_browser():
+        raise UsageError(NO_BROWSER, hint=SERVE_ONLY)
     with serve(bundle_path, port=port) as serving:
         ready(serving)
         if executable is not None:
             _run(player_command(player, executable, serving.playlist_url, serving.title), player)
             return
         if player is PlayerName.BROWSER and not webbrowser.open(serving.page_url):
-            raise UsageError("no browser was found to open", hint="`--player none` serves without opening anything")
+            raise UsageError(NO_BROWSER, hint=SERVE_ONLY)
         threading.Event().wait()
 
 
@@ -121,6 +127,15 @@ def _locate(name: PlayerName) -> Path | None:
         return Path(on_path)
     places = (Path(os.path.expandvars(place)) for place in _KINDS[name].places)
     return next((place for place in places if place.is_file()), None)
+
+
+def _has_browser() -> bool:
+    """Whether there is one to try; whether it opens, it says itself."""
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
 
 
 def _run(command: list[str], player: PlayerName) -> None:

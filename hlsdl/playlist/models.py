@@ -1,7 +1,8 @@
 """What a playlist says, as frozen values: the nouns of RFC 8216.
 
 Produced by `playlist.parsing` and read by `planning`; nothing here parses, writes or does I/O.
-URIs are already resolved against the playlist's own URL (RFC 3986) and percent-encoded.
+URIs are already resolved against the playlist's own URL (RFC 3986) and percent-encoded. A URI has its query, where
+tokens live: it is in no `repr`.
 Line numbers are 0-based indexes into `text.lines`, so that a writer can find the source line of each value.
 """
 
@@ -45,7 +46,7 @@ class Key:
 class InitSection:
     """A Media Initialization Section: one EXT-X-MAP (RFC 8216 §4.3.2.5) with the keys in force where it stands."""
 
-    uri: str
+    uri: str = field(repr=False)
     byte_range: ByteRange | None = None
     keys: tuple[Key, ...] = ()
     line: int = 0
@@ -55,7 +56,7 @@ class InitSection:
 class Segment:
     """One Media Segment (RFC 8216 §4.3.2)."""
 
-    uri: str
+    uri: str = field(repr=False)
     duration: Decimal
     """Seconds, exactly as EXTINF says."""
     sequence: int
@@ -98,7 +99,7 @@ class DateRange:
 class MediaPlaylist:
     """A Media Playlist: the segments of one stream, in order."""
 
-    url: str
+    url: str = field(repr=False)
     """Where it came from, after redirects: the base of its URIs."""
     text: PlaylistText
     """The source lines with EXT-X-DEFINE variables substituted; otherwise byte for byte as served."""
@@ -137,7 +138,7 @@ class MediaPlaylist:
 class Variant:
     """One Variant Stream: EXT-X-STREAM-INF and the URI line after it (RFC 8216 §4.3.4.2)."""
 
-    uri: str
+    uri: str = field(repr=False)
     bandwidth: int
     """Peak bits per second; 0 when the playlist leaves it out."""
     average_bandwidth: int | None = None
@@ -175,7 +176,7 @@ class Rendition:
     """`AUDIO`, `VIDEO`, `SUBTITLES` or `CLOSED-CAPTIONS`."""
     group: str
     name: str
-    uri: str | None = None
+    uri: str | None = field(default=None, repr=False)
     """None: the rendition is inside the variants that name its group."""
     language: str | None = None
     assoc_language: str | None = None
@@ -206,7 +207,7 @@ class TrickPlayVariant:
 
     kind: str
     """`iframes` or `images`."""
-    uri: str
+    uri: str = field(repr=False)
     bandwidth: int
     average_bandwidth: int | None = None
     codecs: tuple[str, ...] = ()
@@ -225,7 +226,7 @@ class SessionData:
 
     data_id: str
     value: str | None = None
-    uri: str | None = None
+    uri: str | None = field(default=None, repr=False)
     format: str = "JSON"
     language: str | None = None
     line: int = 0
@@ -235,7 +236,7 @@ class SessionData:
 class ContentSteering:
     """EXT-X-CONTENT-STEERING; acted on never (an offline player would call home), shown by `inspect`."""
 
-    server_uri: str
+    server_uri: str = field(repr=False)
     pathway: str | None = None
     line: int = 0
 
@@ -244,7 +245,7 @@ class ContentSteering:
 class MultivariantPlaylist:
     """A Multivariant (Master) Playlist: what the stream offers."""
 
-    url: str
+    url: str = field(repr=False)
     text: PlaylistText
     variants: tuple[Variant, ...] = ()
     renditions: tuple[Rendition, ...] = ()

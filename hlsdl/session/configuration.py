@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from hlsdl.access.urls import is_text
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
@@ -39,7 +40,7 @@ class FetchOptions:
     title: str | None = None
     artwork: Path | bytes | None = field(default=None, repr=False)
     """An image that is stored in the bundle's `Data` folder: its path, or from programs its bytes."""
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     """For a playlist file on this machine: where its relative URIs point."""
     force: bool = False
     """Start this source over."""
@@ -55,8 +56,7 @@ class FetchOptions:
     """For programs: gives a new URL when the source itself is refused in the middle of a download (it has expired)."""
 
     def __post_init__(self) -> None:
-        # Bytes of a command line that are no UTF-8 arrive as half of a surrogate pair (PEP 383).
-        if self.title is not None and any("\ud800" <= sign <= "\udfff" for sign in self.title):
+        if self.title is not None and not is_text(self.title):
             raise UsageError("the title is not valid UTF-8", hint="a bundle's path may be any bytes: see `-o`")
 
     @property
@@ -78,8 +78,6 @@ FLAGS = {
 PLACES = frozenset({"output", "directory", "base_url", "force", "resume", "no_resume", "auxiliary"})
 """Flags that say which bundle, of which source, and whether it starts over."""
 
-T = TypeVar("T")
-
 
 def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOptions:
     """The options that keyword flags mean: those of `hlsdl fetch`, with underscores.
@@ -94,23 +92,27 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
     """
     values: dict[str, Any] = {}
     flags = {FLAGS.get(name, name): value for name, value in flags.items()}
-    if "no_resume" in flags:
-        flags["resume"] = not flags.pop("no_resume")
     if output is not None:
-        place = Path(output)
+        from hlsdl.bundle.reading import path_of  # for programs only: it brings what a source need not wait for
+
+        place = path_of(output)
         values["output" if place.suffix == SUFFIX else "directory"] = place
     parts: dict[type, dict[str, Any]] = {Preferences: {}, TransferOptions: {}, FetchOptions: values}
     for name, value in flags.items():
-        owner = next((part for part in parts if name in {one.name for one in fields(part)}), None)
+        field_name = "resume" if name == "no_resume" else name
+        owner = next((part for part in parts if field_name in {one.name for one in fields(part)}), None)
         if owner is None or name in ("preferences", "transfer"):
             raise UsageError(
                 f"there is no flag `{name}`", hint="the flags are those of `hlsdl fetch`, with underscores"
             )
         parts[owner][name] = _settled(name, value)
+    checked = _checked(FetchOptions, values)
+    if "no_resume" in checked:
+        checked["resume"] = not checked.pop("no_resume")
     return FetchOptions(
-        preferences=_checked(Preferences, parts[Preferences]),
-        transfer=_checked(TransferOptions, parts[TransferOptions]),
-        **values,
+        preferences=Preferences(**_checked(Preferences, parts[Preferences])),
+        transfer=TransferOptions(**_checked(TransferOptions, parts[TransferOptions])),
+        **checked,
     )
 
 
@@ -127,20 +129,23 @@ def options_for_adding(flags: Mapping[str, Any]) -> tuple[FetchOptions, frozense
     return options_from(**flags), frozenset(named)
 
 
-def _checked(kind: type[T], values: dict[str, Any]) -> T:
-    """A value of `kind` whose fields have their types, and whose numbers are not negative."""
+def _checked(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of fields of `kind`, each of the type of its field; numbers are not negative."""
     from pydantic import TypeAdapter, ValidationError  # for programs only: the command line's settings are checked
 
+    types = {**get_type_hints(kind, localns={"KeyProvider": Any}), "no_resume": bool}
+    checked = {}
     for name, value in values.items():
         if isinstance(value, int | float) and value < 0:
             raise UsageError(f"`{name}` is negative")
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else "a flag"
-        hint = "numbers are bits per second, bytes per second and seconds; sizes are (width, height)"
-        raise UsageError(f"`{name}` has a value it cannot have: {first['msg']}", hint=hint) from None
+        try:
+            checked[name] = TypeAdapter(types[name]).validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            hint = "numbers are bits per second, bytes per second and seconds; sizes are (width, height)"
+            told = f"`{name}` has a value it cannot have: {first['msg']}"
+            raise UsageError(told, hint=None if kind is FetchOptions else hint) from None
+    return checked
 
 
 def _settled(name: str, value: Any) -> Any:

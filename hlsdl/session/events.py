@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, ClassVar
+
+from hlsdl.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +118,12 @@ Emit = Callable[[Event], None]
 
 def ignore(_event: Event) -> None:
     """The listener for callers that do not listen."""
+
+
+def listener(emit: object) -> Emit:
+    """A program's listener; UsageError when it is none, or an async function, which nobody would wait for."""
+    if not callable(emit):
+        raise UsageError("`emit` is nothing that can be called", hint="give a function of one event")
+    if iscoroutinefunction(emit) or iscoroutinefunction(getattr(emit, "__call__", None)):  # noqa: B004 - its own, not whether
+        raise UsageError("`emit` is an async function", hint="give a plain one: it may put the events into a queue")
+    return emit

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hlsdl.verification.findings import Report
 
 
-async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> Downloaded:
+async def fetch(source: str | Path, options: FetchOptions, *, emit: Emit = ignore) -> Downloaded:
     """Fetch one source into a sealed bundle; run again, it goes on where it stopped.
 
     Args:
@@ -42,7 +42,7 @@ async def fetch(source: str, options: FetchOptions, *, emit: Emit = ignore) -> D
         return await download(named, options, emit, opened=client)
 
 
-async def plan(source: str, options: FetchOptions) -> PlanOutcome:
+async def plan(source: str | Path, options: FetchOptions) -> PlanOutcome:
     """Choose, and say what would be downloaded and why; no segment is asked for."""
     from hlsdl.session.outline import outline
     from hlsdl.session.sources import parse_source
@@ -50,7 +50,7 @@ async def plan(source: str, options: FetchOptions) -> PlanOutcome:
     return await outline(parse_source(source, base_url=options.base_url), options)
 
 
-async def inspect(source: str, options: FetchOptions) -> StreamDescription:
+async def inspect(source: str | Path, options: FetchOptions) -> StreamDescription:
     """Everything the stream offers."""
     from hlsdl.session.description import describe
     from hlsdl.session.sources import parse_source

@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hlsdl.bundle.reading import path_of
 from hlsdl.session import front
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import options_for_adding, options_from
 from hlsdl.session.description import StreamDescription
-from hlsdl.session.events import Emit, ignore
+from hlsdl.session.events import Emit, ignore, listener
 from hlsdl.session.outline import PlanOutcome
 
 
-async def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
+async def fetch(source: str | Path, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
     """Fetch a stream for offline use.
 
     Args:
         source: an http(s) URL, or the path of a playlist file.
         output: a folder, in which the bundle is named after its title, or a path that ends in `.movpkg`.
             Default: the current folder.
-        emit: hears every `hlsdl.session.events.Event`.
+        emit: hears every `hlsdl.session.events.Event`; a plain function, since nobody waits for it.
         flags: the flags of `hlsdl fetch` with underscores: `min_bitrate=2_000_000`, `audio=["en", "fr"]`,
             `max_size=(1920, 1080)`, `headers={"Authorization": "…"}`. Numbers are bits or bytes or seconds.
 
@@ -32,7 +33,7 @@ async def fetch(source: str, *, output: str | Path | None = None, emit: Emit = i
 
     Source: AVAssetDownloadURLSession.makeAssetDownloadTask(downloadConfiguration:).
     """
-    return (await front.fetch(source, options_from(output=output, **flags), emit=emit)).bundle
+    return (await front.fetch(source, options_from(output=output, **flags), emit=listener(emit))).bundle
 
 
 async def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any) -> Bundle:
@@ -52,7 +53,7 @@ async def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any)
     Source: makeAssetDownloadTask(downloadConfiguration:) with an asset that is stored already.
     """
     options, named = options_for_adding(flags)
-    return (await front.add(_path_of(bundle), options, named, emit=emit)).bundle
+    return (await front.add(_path_of(bundle), options, named, emit=listener(emit))).bundle
 
 
 async def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
@@ -74,12 +75,12 @@ async def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
     return Bundle.open(path)
 
 
-async def plan(source: str, **flags: Any) -> PlanOutcome:
+async def plan(source: str | Path, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why."""
     return await front.plan(source, options_from(**flags))
 
 
-async def inspect(source: str, **flags: Any) -> StreamDescription:
+async def inspect(source: str | Path, **flags: Any) -> StreamDescription:
     """Say what a stream offers; takes the transfer flags of `fetch`."""
     return await front.inspect(source, options_from(**flags))
 
@@ -91,8 +92,8 @@ def open_bundle(path: str | Path) -> Bundle:
         UsageError: there is no bundle at `path`.
         IntegrityError: its manifest cannot be read.
     """
-    return Bundle.open(Path(path))
+    return Bundle.open(path_of(path))
 
 
 def _path_of(bundle: str | Path | Bundle) -> Path:
-    return bundle.path if isinstance(bundle, Bundle) else Path(bundle)
+    return bundle.path if isinstance(bundle, Bundle) else path_of(bundle)

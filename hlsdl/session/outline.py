@@ -9,6 +9,7 @@ from hlsdl.errors import redact
 from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan, stream_estimate
 from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import StreamSource
+from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.keys import look_at_inline_keys
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
@@ -67,7 +68,7 @@ class PlanOutcome:
             "segments": self.segments,
             "bytes": estimate.bytes,
             "bytes_are_exact": estimate.is_exact,
-            "streams": [_stream_document(stream) for stream in self.plan.streams],
+            "streams": [_stream_document(stream, self.plan.master) for stream in self.plan.streams],
             "choices": [choice.document() for choice in self.choices],
             "warnings": list(self.warnings),
         }
@@ -104,9 +105,9 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
     )
 
 
-def _stream_document(stream: StreamPlan) -> dict[str, Any]:
+def _stream_document(stream: StreamPlan, master: MultivariantPlaylist | None) -> dict[str, Any]:
     source = stream.source
-    estimate = stream_estimate(stream)
+    estimate = stream_estimate(stream, master)
     return {
         "id": source.id,
         "kind": source.kind,

@@ -6,11 +6,13 @@ the host. It is read before a download's other modules are loaded (`ahead`), and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from hlsdl.access.urls import is_text
 from hlsdl.errors import UsageError, redact
 
 if TYPE_CHECKING:
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 GENERIC_NAMES = frozenset({"master", "index", "playlist", "manifest", "main", "prog_index", "chunklist"})
 """Names that say nothing about the film; the part of the path before them is asked instead."""
 
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
 PLAYLIST_EXTENSIONS = (".m3u8", ".m3u")
+
+IN_PERCENT = "write the bytes percent-encoded, such as `%FF`"
 
 MOST_BYTES = 32 << 20
 """Of a playlist."""
@@ -40,19 +46,28 @@ class Source:
         return redact(self.url)
 
 
-def parse_source(text: str, *, base_url: str | None = None) -> Source:
+def parse_source(named: str | Path, *, base_url: str | None = None) -> Source:
     """Understand what the user typed: a URL, or the path of an existing playlist file.
 
     Raises:
-        UsageError: it is neither, or the URL has a scheme that is no source.
+        UsageError: it is neither, or the URL has a scheme that is no source; `base_url` is no URL, or the source is no
+            file.
     """
-    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
+    if not isinstance(named, str | Path):
+        raise UsageError(f"a source was given as `{type(named).__name__}`", hint="give a URL or a path")
+    text = str(named)
+    found = _SCHEME.match(text)
+    scheme = found[1].lower() if found else ""
+    if scheme and not is_text(text):  # the path of a file may be any bytes
+        raise UsageError("the URL of a source is not valid UTF-8", hint=IN_PERCENT)
+    if base_url is not None:
+        _check_base(base_url, of_url=bool(scheme))
     if scheme in ("http", "https"):
         if not _host(text):
             raise UsageError(
                 "the source URL has no host, or no port that can be", hint="write it as `https://host/path/master.m3u8`"
             )
-        return Source(url=text, base_url=base_url)
+        return Source(url=text)
     if scheme:
         raise UsageError(f"`{scheme}` is no scheme for a source", hint="use http, https or the path of a playlist file")
     try:
@@ -62,7 +77,34 @@ def parse_source(text: str, *, base_url: str | None = None) -> Source:
         why = ""
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
         why = f": {getattr(error, 'strerror', error)}"
-    raise UsageError(f"there is no playlist file `{text}`{why}", hint="a source is a URL or the path of a file")
+    raise UsageError(
+        f"there is no playlist file `{shown_source(text)}`{why}",
+        hint="a source is a URL, which begins with `https://` or `http://`, or the path of a file",
+    )
+
+
+def _check_base(base_url: str, *, of_url: bool) -> None:
+    """UsageError when this cannot be where the URIs of the source point."""
+    if of_url:
+        told = "a base URL is for a playlist file, and the source is a URL"
+        raise UsageError(told, hint="leave `--base-url` out: URIs of a playlist are resolved by its own URL")
+    found = _SCHEME.match(base_url)
+    scheme = found[1].lower() if found else ""
+    if scheme != "file" and not (scheme in ("http", "https") and _host(base_url)):
+        raise UsageError(
+            f"the base URL is none: `{shown_source(base_url)}`",
+            hint="give the URL that the playlist came from, such as `https://host/film/master.m3u8`",
+        )
+    if not is_text(base_url):
+        raise UsageError("the base URL is not valid UTF-8", hint=IN_PERCENT)
+
+
+def shown_source(text: str) -> str:
+    """What was named as a source, for messages: without user info and query values, also where no scheme is before."""
+    if _SCHEME.match(text):
+        return redact(text)
+    is_address = any(sign in text for sign in "?@#")  # a name of a file with brackets is shown, though no host has them
+    return redact(f"https://{text}").removeprefix("https://") if is_address else text
 
 
 def source_of(manifest: Manifest) -> Source:

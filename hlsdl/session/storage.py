@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ class LibraryBundle:
 
     path: Path
     title: str
-    source: str
+    source: str = field(repr=False)
+    """With its query: in documents (contract §3), never in messages."""
     state: str
     """`partial`, `complete`, or `damaged` when its manifest cannot be read."""
     bytes: int

@@ -12,7 +12,7 @@ from typing import Any
 
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
-from hlsdl.errors import IntegrityError
+from hlsdl.errors import IntegrityError, UsageError
 from hlsdl.planning.preferences import Preferences
 from hlsdl.playlist.models import MultivariantPlaylist
 
@@ -79,7 +79,7 @@ def asked_in(manifest: Manifest) -> Asked:
     try:
         wishes = TypeAdapter(tuple[Preferences, ...]).validate_python(choices.get("wishes", ()))
         dropped = TypeAdapter(frozenset[str]).validate_python(choices.get("dropped", ()))
-    except ValidationError:
+    except (ValidationError, UsageError):
         raise IntegrityError(
             "the choices in `manifest.json` cannot be read", hint="`--force` starts the download over"
         ) from None

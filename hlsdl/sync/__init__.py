@@ -28,7 +28,7 @@ __all__ = ["AssetDownloadSession", "add", "drop", "fetch", "inspect", "open", "p
 T = TypeVar("T")
 
 
-def fetch(source: str, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
+def fetch(source: str | Path, *, output: str | Path | None = None, emit: Emit = ignore, **flags: Any) -> Bundle:
     """Fetch a stream for offline use; see `hlsdl.fetch`."""
     return _blocking(lambda: keywords.fetch(source, output=output, emit=emit, **flags))
 
@@ -43,12 +43,12 @@ def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
     return _blocking(lambda: keywords.drop(bundle, *ids))
 
 
-def plan(source: str, **flags: Any) -> PlanOutcome:
+def plan(source: str | Path, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why; see `hlsdl.plan`."""
     return _blocking(lambda: keywords.plan(source, **flags))
 
 
-def inspect(source: str, **flags: Any) -> StreamDescription:
+def inspect(source: str | Path, **flags: Any) -> StreamDescription:
     """Say what a stream offers; see `hlsdl.inspect`."""
     return _blocking(lambda: keywords.inspect(source, **flags))
 

@@ -59,6 +59,8 @@ class Asset:
         self.bundle_path: Path | None = None
         """The bundle that this asset is, or None."""
         source = source.path if isinstance(source, Bundle) else source
+        if not isinstance(source, str | Path):
+            raise UsageError(f"an asset was given as `{type(source).__name__}`", hint="give a URL, a path or a bundle")
         self._file = Path(source) if "://" not in str(source) else None
         self.source = self._source_of(source, base_url)
         """Where the stream comes from."""
@@ -156,7 +158,11 @@ class Asset:
 
     def _source_of(self, source: str | Path, base_url: str | None) -> Source:
         path = Path(source)
-        if "://" not in str(source) and path.is_dir():
+        try:
+            is_folder = "://" not in str(source) and path.is_dir()
+        except OSError:  # a name that is too long
+            is_folder = False
+        if is_folder:
             manifest = Bundle.open(path).manifest
             self.bundle_path = path
             return source_of(manifest)

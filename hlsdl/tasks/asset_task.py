@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from hlsdl.bundle.layout import SUFFIX
 from hlsdl.bundle.threads import in_thread
@@ -51,12 +51,12 @@ class WantedAsset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Literal["hlsdl.asset-task/1"] = "hlsdl.asset-task/1"
-    source: str
+    source: str = Field(repr=False)
     """A URL, or the path of a playlist file or bundle."""
-    base_url: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    base_url: str | None = Field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = Field(default=(), repr=False)
     title: str | None = None
-    artwork: Base64Bytes | None = None
+    artwork: Base64Bytes | None = Field(default=None, repr=False)
     destination: str
     """A folder, or a path that ends in `.movpkg`."""
     wishes: tuple[Preferences, ...]
@@ -70,7 +70,7 @@ class WantedAsset(BaseModel):
         """What a row says; IntegrityError when nobody can make sense of it."""
         try:
             return cls.model_validate_json(text)
-        except ValidationError:
+        except (ValidationError, UsageError):
             raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset") from None
 
 

@@ -102,7 +102,7 @@ class WantedFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Literal["hlsdl.file-task/1"] = "hlsdl.file-task/1"
-    url: str
+    url: str = Field(repr=False)
     destination: str
     validator: StoredValidator | None = None
     """Of the bytes in the `.part`; only strong ones are written down."""
@@ -147,7 +147,7 @@ class ResumeData(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_name: Literal["hlsdl.resume-data/1"] = "hlsdl.resume-data/1"
-    url: str
+    url: str = Field(repr=False)
     destination: str
     offset: int = Field(gt=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -50,7 +50,7 @@ class SessionConfiguration:
     """Requests of one task at once. None: as many as serve best (httpMaximumConnectionsPerHost)."""
     http_additional_headers: dict[str, str] = field(default_factory=dict, repr=False)
     """Sent with every request to the origin of each asset (httpAdditionalHeaders)."""
-    cookies_file: str | Path | None = None
+    cookies_file: str | Path | None = field(default=None, repr=False)
     """A Netscape `cookies.txt` for all tasks (httpCookieStorage); read, never written."""
     connection_proxy: str | None = field(default=None, repr=False)
     """`http://…`, `https://…`, `socks5://…`; None: as the environment says (connectionProxyDictionary)."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -22,9 +21,10 @@ from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import KIB, MIB, Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import is_file_url, read_url
-from hlsdl.errors import HlsdlError, UsageError, first_of
+from hlsdl.errors import HlsdlError, first_of
 from hlsdl.transfer.checking import CheckedUrls
 from hlsdl.transfer.concurrency import START, most_at_rate
+from hlsdl.transfer.cookie_file import read_cookie_file
 from hlsdl.transfer.crew import SPARE, Crew
 from hlsdl.transfer.documents import Body, DocumentKind, Reading
 from hlsdl.transfer.doors import Door, QuickDoor, Timeouts
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MOST_COOKIE_BYTES = 16 * 1024 * 1024
 AT_ONCE = 0.05
 """Seconds whose worth of bytes --limit-rate lets pass together: short, so that it is smooth, and still there is no
 wake-up for each packet."""
@@ -325,11 +324,16 @@ class Client:
         return Credentials.given(
             sources=[read_url(url) for url in typed if not is_file_url(url)],
             headers=options.headers,
-            cookies=_cookies(options.cookies_file),
+            cookies=self._cookies(),
             trusted_origins=options.trusted_origins,
             user_agent=options.user_agent,
             referer=options.referer,
         )
+
+    def _cookies(self) -> tuple[Cookie, ...]:
+        file, text = self._options.cookies_file, self._options.cookies_text
+        texts = (*((read_cookie_file(file),) if file is not None else ()), *((text,) if text is not None else ()))
+        return tuple(cookie for one in texts for cookie in read_cookies_txt(one, now=time.time()))
 
     def _make_door(self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None) -> Door:
         if transport is not None:
@@ -374,19 +378,6 @@ def _rate_limit(rate: int | None, clock: Clock) -> RateLimit | None:
     from hlsdl.transfer.rate import SteadyRate
 
     return SteadyRate(rate, clock, at_once=max(1.0, rate * AT_ONCE))
-
-
-def _cookies(file: Path | None) -> tuple[Cookie, ...]:
-    if file is None:
-        return ()
-    try:
-        if file.stat().st_size > MOST_COOKIE_BYTES:
-            raise UsageError(f"the cookie file `{file}` is too large")
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or "no such path can be"
-        raise UsageError(f"the cookie file `{file}` cannot be read: {reason}") from error
-    return read_cookies_txt(text, now=time.time())
 
 
 __all__ = ["Body", "Client", "TransferOptions"]

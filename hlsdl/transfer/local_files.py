@@ -17,7 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from hlsdl.access.limits import MIB
 from hlsdl.access.urls import is_file_url
-from hlsdl.errors import ContentKeyError, DiskError, LimitError, PolicyError
+from hlsdl.errors import ContentKeyError, DiskError, IntegrityError, LimitError, PolicyError
 from hlsdl.transfer import content
 from hlsdl.transfer.documents import Body, DocumentKind
 from hlsdl.transfer.sink import Sink, Validator
@@ -25,6 +25,8 @@ from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
+
+ELSEWHERE = "a playlist that was saved from elsewhere needs `--base-url` with the URL that it came from"
 
 
 def is_data_url(url: str) -> bool:
@@ -82,7 +84,8 @@ class LocalFiles:
         try:
             path = path_of(url).resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, as long as there is Python 3.12
-            raise DiskError("a local file cannot be looked for: its path leads nowhere", url=url) from error
+            told = "a file that a local playlist names cannot be looked for: its path leads nowhere"
+            raise IntegrityError(told, url=url, hint=ELSEWHERE) from error
         if self.met_remote_playlist and not path.is_relative_to(self.source.parent):
             raise PolicyError("a `file:` URL was refused: it leaves the folder of the local playlist", url=url)
         return path
@@ -133,18 +136,20 @@ class LocalFiles:
             await tap.pass_on(len(data))
             await sink.write(data)
         if length is not None and moved < length:
-            raise DiskError(f"the file ends after {moved} of {length} bytes of the byte range", url=resource.url)
+            told = f"a local file ends after {moved} of {length} bytes of a byte range"
+            raise IntegrityError(told, url=resource.url, hint=ELSEWHERE)
 
 
 def _read(path: Path, offset: int, length: int | None, limit: int | None, url: str) -> bytes:
-    """Read from a regular file; DiskError when it is none or cannot be read."""
+    """Read from a regular file; IntegrityError when it is none, DiskError when it cannot be read."""
     try:
         if not path.is_file():
-            raise DiskError("a local file of the stream is not there, or is no regular file", url=url)
+            raise IntegrityError("a file that a local playlist names is not there, or is none", url=url, hint=ELSEWHERE)
         if limit is not None and path.stat().st_size > limit:
             raise LimitError(f"a local file has more than the {limit} bytes allowed", url=url)
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(-1 if length is None else length)
     except OSError as error:
-        raise DiskError(f"a local file cannot be read: {error.strerror}", url=url) from error
+        told = f"a local file cannot be read: {error.strerror}"
+        raise DiskError(told, url=url, hint="see whether it may be read, then run the same command again") from error

@@ -38,8 +38,10 @@ class TransferOptions:
     """Bytes per second over all connections together."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Sent to the source's origin and to the trusted ones, to nobody else."""
-    cookies_file: Path | None = None
+    cookies_file: Path | None = field(default=None, repr=False)
     """A Netscape `cookies.txt`; the same rule as for headers."""
+    cookies_text: str | None = field(default=None, repr=False)
+    """What stands in such a file, for cookies that no file shall hold."""
     user_agent: str | None = None
     referer: str | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)

@@ -105,6 +105,13 @@ def test_a_header_that_the_engine_sets_itself_is_refused(name: str) -> None:
         given("https://video.example", headers=((name, "x"),))
 
 
+@pytest.mark.parametrize("given_as", ["headers", "user_agent", "referer"])
+def test_bytes_that_are_no_text_cannot_be_sent(given_as: str) -> None:
+    value: object = (("X-A", "a\udcff"),) if given_as == "headers" else "a\udcff"
+    with pytest.raises(UsageError, match="cannot be sent"):
+        given("https://video.example", **{given_as: value})
+
+
 def test_the_user_agent_goes_everywhere_however_it_was_given() -> None:
     for credentials in (
         given("https://video.example", user_agent="Player/1"),

@@ -59,7 +59,10 @@ def test_a_proxy_url_is_read_with_its_sign_in_and_never_shows_it() -> None:
     assert "cret" not in repr(proxy)
 
 
-@pytest.mark.parametrize("written", ["ftp://a", "http://", "http://a:99999", "http://[bad", "http://u:secret@:1"])
+@pytest.mark.parametrize(
+    "written",
+    ["ftp://a", "http://", "http://a:99999", "http://[bad", "http://u:secret@:1", "http://u:secret\udcff@a:1"],
+)
 def test_what_is_no_proxy_is_a_usage_error_without_secrets(written: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_proxy(written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,14 @@ STREAM_KEYS = {
 
 def segments_asked(origin: ScriptedOrigin) -> list[str]:
     return [one.target for one in origin.requests if one.target.endswith((".m4s", ".ts", ".vtt"))]
+
+
+def piped(text: str) -> int:
+    """The end for reading of a pipe with `text` in it, which nobody writes into any more."""
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
 
 
 class TestFetch:
@@ -108,6 +117,27 @@ class TestFetch:
         copy.write_bytes((MEDIA / "muxed-ts" / "master.m3u8").read_bytes())
         there = hlsdl("fetch", copy, "--base-url", origin.url("/muxed-ts/master.m3u8"), "-q", home=tmp_path)
         assert (there.code, there.out) == (0, "copy.movpkg\n")
+
+    def test_headers_and_cookies_may_come_through_pipes_for_all_sources(
+        self, origin: ScriptedOrigin, tmp_path: Path
+    ) -> None:
+        """As `hlsdl fetch -H @<(…) --cookies <(…)` gives them: they can be read once."""
+        headers, cookies = piped("X-Token: a\n"), piped("127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\tb\n")
+        both = (origin.url(FILM), origin.url("/muxed-ts/master.m3u8"))
+        done = hlsdl("fetch", *both, "-H", f"@/dev/fd/{headers}", "--cookies", f"/dev/fd/{cookies}", home=tmp_path)
+        for pipe in (headers, cookies):
+            os.close(pipe)
+        assert done.code == 0, done.err
+        assert {(one.headers["x-token"], one.headers["cookie"]) for one in origin.requests} == {("a", "sid=b")}
+
+    def test_a_playlist_saved_from_elsewhere_is_told_what_it_needs(self, tmp_path: Path) -> None:
+        """Its parts are not here: that is no full disk."""
+        for name in ("muxed-ts/master.m3u8", "muxed-ts/low/index.m3u8"):
+            (tmp_path / "saved.m3u8").write_bytes((MEDIA / name).read_bytes())
+            done = hlsdl("fetch", "saved.m3u8", "-q", home=tmp_path)
+            assert done.code == 8
+            assert "is not there" in done.err
+            assert "hint: a playlist that was saved from elsewhere needs `--base-url`" in done.err
 
     def test_artwork_that_is_not_there_is_noticed_before_the_first_request(
         self, origin: ScriptedOrigin, tmp_path: Path

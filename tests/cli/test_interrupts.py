@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from recording import serve_held
 
 from hlsdl.cli.interrupts import Interruption
 from hlsdl.errors import Interrupted
+from hlsdl.testing import ScriptedOrigin
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent to this process")
 
@@ -84,13 +87,35 @@ def test_a_terminal_that_closes_says_so_twice_and_may() -> None:
     assert ended == []
 
 
-def test_under_nohup_a_closed_terminal_means_nothing() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_is_ignored_from_the_beginning_means_nothing(number: signal.Signals) -> None:
+    """As `nohup` has it for a closed terminal, and a shell for the Ctrl-C that is not meant for its background."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with Interruption(told=lambda: None):
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(number) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
+
+
+IGNORING = """
+import os, signal, sys
+signal.signal(signal.{signal}, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-m", "hlsdl", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_process_that_was_started_without_a_signal_works_on(name: str, tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        command = [sys.executable, "-c", IGNORING.format(signal=name), "fetch", url, "-P", str(tmp_path), "-q"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            origin.wait_for("/v/2.ts")
+            process.send_signal(getattr(signal, name))
+            gate.set()
+            _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, "")
 
 
 def test_work_outside_of_a_task_gets_a_keyboard_interrupt() -> None:

@@ -78,6 +78,13 @@ def test_every_line_survives_and_only_uris_and_ranges_change() -> None:
     assert local(text).replace("000000007.mp4", "000000007.m4s") == LOCAL
 
 
+def test_nothing_stands_before_the_first_tag() -> None:
+    """Players insist on it, whatever blanks the source begins with."""
+    assert local("\n \r\n\t" + SOURCE) == local(SOURCE)
+    assert local("\n" + SOURCE, absent=["000000007.mp4"]).startswith("#EXTM3U\r\n#EXT-X-VERSION:8\r\n")
+    assert local_index("\n\n" + ladder()) == local_index(ladder())
+
+
 def test_an_event_that_ended_becomes_vod() -> None:
     text = "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n"
     assert local(text) == (

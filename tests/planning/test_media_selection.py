@@ -59,6 +59,8 @@ def test_forced_subtitles_have_their_characteristic() -> None:
     assert forced == ["English forced", "Français forcé"]
     rest = [one.name for one in LEGIBLE.options_without_characteristics([FORCED_ONLY, "nothing"])]
     assert rest == ["English", "Deutsch", "CC1"]
+    assert [one.name for one in LEGIBLE.options_with_characteristics(FORCED_ONLY)] == forced
+    assert [one.name for one in LEGIBLE.options_without_characteristics(FORCED_ONLY)] == rest
 
 
 def test_options_are_filtered_and_sorted_by_preferred_languages() -> None:
@@ -70,6 +72,7 @@ def test_options_are_filtered_and_sorted_by_preferred_languages() -> None:
     )
     assert [one.name for one in canada.options_for_languages(["fr-CA"])] == ["2", "1"]
     assert canada.options_for_languages([]) == ()
+    assert canada.options_for_languages("fr-CA") == canada.options_for_languages(["fr-CA"])
     assert canada.playable_options == canada.options
 
 

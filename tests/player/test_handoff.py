@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -135,6 +136,25 @@ def test_the_browser_gets_the_page_and_none_gets_nothing_until_interrupted(
         _, complaints = process.communicate(timeout=30)
     assert "KeyboardInterrupt" in complaints
     assert process.returncode == -signal.SIGINT
+
+
+def test_a_player_that_is_not_there_is_told_before_anything_is_said_to_be_served(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Else a program would read two documents: where it is served, and that it is not."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    importlib.reload(webbrowser)  # it looks for browsers once
+    try:
+        for player in (PlayerName.BROWSER, PlayerName.VLC):
+            told: list[Serving] = []
+            with pytest.raises(UsageError):
+                play(bundle, player=player, ready=told.append)
+            assert told == []
+    finally:
+        monkeypatch.undo()
+        importlib.reload(webbrowser)
 
 
 def test_without_a_browser_the_hint_is_to_serve_only(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

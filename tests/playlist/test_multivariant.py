@@ -174,7 +174,7 @@ def test_variables_are_written_into_the_text_and_kept_for_children() -> None:
     found = main('#EXT-X-DEFINE:NAME="h",VALUE="cdn"', V[0], "https://{$h}/v.m3u8")
     assert (found.variants[0].uri, dict(found.variables)) == ("https://cdn/v.m3u8", {"h": "cdn"})
     assert found.text.lines[3] == "https://cdn/v.m3u8\n"
-    assert "cdn" not in repr(found).replace(found.variants[0].uri, "")
+    assert "cdn" not in repr(found)
 
 
 def test_groups_of_one_name_but_other_types_stay_apart() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hlsdl.config import load_settings
 from hlsdl.errors import UsageError
+from hlsdl.planning.preferences import Preferences
 from hlsdl.session.configuration import options_from
 from hlsdl.transfer.options import LONGEST_TIME, MOST_CONNECTIONS, MOST_RETRIES
 
@@ -61,11 +63,54 @@ def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
         ("stall_timeout", 0),
         ("stall_timeout", float("inf")),
         ("timeout", LONGEST_TIME + 1),
+        ("force", "perhaps"),
+        ("no_resume", 2),
+        ("keep_protected", None),
+        ("allow_gaps", "perhaps"),
+        ("title", 5),
+        ("base_url", 5),
+        ("directory", 5),
+        ("artwork", 5),
+        ("renew", "https://films.test/"),
     ],
 )
 def test_a_value_that_cannot_be_is_a_usage_error_that_names_its_flag(flag: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"`{flag}`"):
         options_from(**{flag: value})
+
+
+@pytest.mark.parametrize(("word", "meaning"), [("no", False), ("yes", True), (0, False), (True, True)])
+def test_a_switch_means_what_it_says(word: object, meaning: bool) -> None:
+    """The word `no` is a text like any other to Python, and true."""
+    options = options_from(force=word, allow_gaps=word, keep_protected=word, no_resume=word)
+    assert (options.force, options.allow_gaps, options.keep_protected, options.resume) == (
+        meaning,
+        meaning,
+        meaning,
+        not meaning,
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"output": 5}, {"where": None}, {"where": 5}, {"where": [5]}])
+def test_a_value_of_no_use_is_a_usage_error(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        options_from(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_bitrate": -5},
+        {"max_bitrate": float("nan")},
+        {"min_bitrate": "2M"},
+        {"min_size": (0, 90)},
+        {"max_size": (160,)},
+        {"max_size": "160x90"},
+    ],
+)
+def test_preferences_refuse_what_the_flags_refuse(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"`{next(iter(wrong))}`"):
+        Preferences(**wrong)
 
 
 def test_numbers_may_be_what_the_command_takes() -> None:

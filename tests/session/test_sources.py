@@ -52,6 +52,7 @@ def test_a_wanted_title_comes_before_the_streams_own_and_that_before_the_url() -
         "",
         "http://h.test:99999/a",
         "http://[::1",
+        "http://h.test/a\udcff",
     ],
 )
 def test_what_is_no_source_is_a_usage_error(text: str) -> None:
@@ -64,6 +65,35 @@ def test_a_playlist_file_is_a_source(tmp_path: Path) -> None:
     source = parse_source(str(tmp_path / "a b.m3u8"))
     assert source.url.startswith("file:///")
     assert source.url.endswith("a%20b.m3u8")
+
+
+def test_a_playlist_file_may_have_any_name_and_its_base_url_only_text(tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff.m3u8"
+    path.write_text("#EXTM3U\n")
+    assert parse_source(str(path)).url.endswith("a%FF.m3u8")
+    with pytest.raises(UsageError, match="not valid UTF-8"):
+        parse_source(str(path), base_url="https://h.test/\udcff")
+
+
+def test_a_source_may_be_a_path_and_nothing_else_than_that_or_text(tmp_path: Path) -> None:
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n")
+    assert parse_source(tmp_path / "a.m3u8") == parse_source(str(tmp_path / "a.m3u8"))
+    for wrong in (None, 5, b"http://h.test/a", []):
+        with pytest.raises(UsageError, match="was given as"):
+            parse_source(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("base_url", ["foo", "", "ftp://h.test/", "https://", "http://h.test:99999/"])
+def test_a_base_url_is_a_url(base_url: str, tmp_path: Path) -> None:
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n")
+    with pytest.raises(UsageError, match="the base URL"):
+        parse_source(tmp_path / "a.m3u8", base_url=base_url)
+    assert parse_source(tmp_path / "a.m3u8", base_url="https://h.test/b/").base_url == "https://h.test/b/"
+
+
+def test_a_base_url_is_for_playlist_files_alone() -> None:
+    with pytest.raises(UsageError, match="the source is a URL"):
+        parse_source(URL, base_url="https://h.test/b/")
 
 
 def test_a_source_shows_no_secret() -> None:

@@ -268,7 +268,7 @@ def test_lists_and_single_words_will_do_in_preferences() -> None:
 
 @pytest.mark.parametrize(
     "primary",
-    [{"preferences": hlsdl.Preferences(min_bitrate="2M")}, {"media_selections": ["fr"]}],  # type: ignore[arg-type]
+    [{"preferences": hlsdl.Preferences(variant=5)}, {"media_selections": ["fr"]}],  # type: ignore[arg-type]
 )
 async def test_what_could_not_be_read_again_is_refused_when_the_task_is_made(primary: dict[str, Any]) -> None:
     configuration = hlsdl.DownloadConfiguration(hlsdl.Asset("https://films.test/master.m3u8"))

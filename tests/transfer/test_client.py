@@ -17,7 +17,8 @@ import pytest
 from hlsdl.errors import DiskError, HttpError, IntegrityError, NetworkError, PolicyError, UsageError
 from hlsdl.planning.plan import Resource
 from hlsdl.testing import Cut, Delay, Hold, ScriptedOrigin, Status
-from hlsdl.transfer.client import MOST_COOKIE_BYTES, Client
+from hlsdl.transfer.client import Client
+from hlsdl.transfer.cookie_file import MOST_COOKIE_BYTES
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.sink import MemorySink

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hlsdl.access.limits import Limits
-from hlsdl.errors import ContentKeyError, DiskError, HlsdlError, LimitError, PolicyError
+from hlsdl.errors import ContentKeyError, HlsdlError, IntegrityError, LimitError, PolicyError
 from hlsdl.testing import ScriptedOrigin
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.local_files import path_of, read_data_url
@@ -97,13 +97,13 @@ async def test_a_private_address_is_no_child_of_a_local_file_unless_it_is_the_ba
         assert sink.data == BODY
 
 
-async def test_a_pipe_a_folder_and_a_missing_file_are_disk_errors(film: Path) -> None:
+async def test_a_pipe_a_folder_and_a_missing_file_are_parts_that_the_stream_lacks(film: Path) -> None:
     os.mkfifo(film / "pipe")
     async with client_for(film) as client:
         for name in ("pipe", "", "missing.ts"):
-            with pytest.raises(DiskError) as caught:
+            with pytest.raises(IntegrityError, match="a local playlist names") as caught:
                 await client.fetch(segment((film / name).as_uri()), MemorySink())
-            assert caught.value.code == 9
+            assert "--base-url" in str(caught.value.hint)
 
 
 async def test_limits_hold_for_local_files_too(film: Path) -> None:
@@ -115,7 +115,7 @@ async def test_limits_hold_for_local_files_too(film: Path) -> None:
             await client.fetch(segment(url, limit=18_799), MemorySink())
         with pytest.raises(LimitError):
             await client.read(url, kind="data", limit=18_799)
-        with pytest.raises(DiskError):
+        with pytest.raises(IntegrityError):
             await client.fetch(segment(url, part=(18_700, 101)), MemorySink())
         with pytest.raises(ContentKeyError):
             await client.read((film / "index.m3u8").as_uri(), kind="key", limit=16)
