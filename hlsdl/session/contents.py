@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream, utc_now
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError, UsageError
@@ -27,8 +27,10 @@ from hlsdl.planning.local_playlists import (
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
+from hlsdl.session.provenance import is_named_here, marked
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import Asked
+from hlsdl.transfer.local_files import is_file_url
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
@@ -109,16 +111,29 @@ def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:
 
 
 def stored_documents(before: Bundle | None) -> dict[str, Document]:
+    """The source playlists that a download need not ask for, by URL.
+
+    A playlist file is read again unless it was named here: what a bundle says of it, anybody may have written.
+    """
+    if before is None:
+        return {}
+    found = every_document(before)
+    files = [url for url, one in found.items() if is_file_url(one.url) or is_file_url(one.final_url)]
+    if files and not is_named_here(before):
+        for url in files:
+            del found[url]
+    return found
+
+
+def every_document(bundle: Bundle) -> dict[str, Document]:
     """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again."""
     found: dict[str, Document] = {}
-    if before is None:
-        return found
-    for stored in before.manifest.documents:
-        entry = before.entries.get(stored.path)
+    for stored in bundle.manifest.documents:
+        entry = bundle.entries.get(stored.path)
         if entry is None or stored.category not in ("master", "media"):
             continue
         try:
-            data = before.read(stored.path)
+            data = bundle.read(stored.path)
         except HlsdlError:
             continue  # gone or no plain file: as good as damaged
         if hashlib.sha256(data).hexdigest() == entry.sha256:
@@ -132,7 +147,7 @@ def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
     Raises:
         IntegrityError: one of those playlists is damaged or missing, or they do not lead to what the bundle holds.
     """
-    source, documents = source_of(bundle.manifest), Documents(None, stored_documents(bundle))
+    source, documents = source_of(bundle.manifest), Documents(None, every_document(bundle))
     root = parse_root(documents.known(source.url), source)
     selection = choose(root, asked.wishes, asked.dropped)
     is_one = root.master is None
@@ -274,9 +289,8 @@ def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, in
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
-    before: dict[str, Any] = {}
-    if writer.manifest is not None:
-        before = {"id": writer.manifest.id, "created": writer.manifest.created}
+    before = writer.manifest
+    bundle_id = before.id if before is not None else str(uuid4())
     documents = [
         StoredDocument(path=path, url=document.url, final_url=document.final_url, category=category)
         for path, document, category in _documents_of(contents)
@@ -292,7 +306,8 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         if path.startswith(f"{layout.DATA}/artwork.")
     ]
     return Manifest(
-        **before,
+        id=bundle_id,
+        created=before.created if before is not None else utc_now(),
         title=contents.title,
         source_url=contents.source.url,
         final_url=contents.root.document.final_url,
@@ -300,6 +315,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         choices={
             **contents.asked.choices(),
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
+            **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
         documents=tuple(documents),
