@@ -13,14 +13,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hlsdl.bundle.removal import remove_bundle, sweep, who_uses
-from hlsdl.errors import HlsdlError, LockedError, UsageError
+from hlsdl.errors import DiskError, HlsdlError, LockedError, UsageError
 from hlsdl.library.bundles import BundleIndex, IndexedBundle
 from hlsdl.library.places import data_folder, index_file, library_folder
 from hlsdl.library.retention import Candidate, Eviction, Plan, plan_evictions
@@ -158,8 +158,7 @@ class StorageManager:
         Args:
             folders: also take in the bundles directly in these.
         """
-        with self._index() as index:
-            index.refresh([self.folder, *folders], now=time.time())
+        with self._looked_at([self.folder, *folders], now=time.time()) as index:
             return tuple(map(_library_bundle, index.all()))
 
     def record(self, path: str | Path) -> None:
@@ -207,13 +206,16 @@ class StorageManager:
         if (free is not None and free < 0) or (quota is not None and quota < 0):
             raise UsageError("a number of bytes is not negative")
         now = time.time()
-        with self._index() as index:
-            index.refresh([self.folder], now=now)
+        with self._looked_at([self.folder], now=now) as index:
             bundles = [_candidate(one) for one in index.all()]
             if not dry_run:
                 for folder in {self.folder, *(Path(one.path).parent for one in bundles)}:
                     sweep(folder)
-            return self._collect(index, bundles, now=now, free=free, quota=quota, dry_run=dry_run)
+            done = self._collect(index, bundles, now=now, free=free, quota=quota, dry_run=dry_run)
+        if index.is_copy and done.evicted and not dry_run:
+            with _told_only(self.folder), self._index() as index:  # there is room for it now
+                index.refresh([self.folder], now=now)
+        return done
 
     def _collect(
         self,
@@ -270,14 +272,33 @@ class StorageManager:
     def _index(self) -> BundleIndex:
         return BundleIndex.open(index_file(self.root))
 
+    def _looked_at(self, folders: Sequence[Path], *, now: float) -> BundleIndex:
+        """The index after a new look at the disk; where that cannot be written down, a copy in memory.
+
+        A full disk must not keep anybody from making room on it.
+        """
+        try:
+            with ExitStack() as stack:
+                index = stack.enter_context(self._index())
+                index.refresh(folders, now=now)
+                stack.pop_all()
+                return index
+        except DiskError as error:
+            try:
+                index = BundleIndex.open_copy(index_file(self.root))
+            except HlsdlError:
+                raise error from None
+            index.refresh(folders, now=now)
+            return index
+
 
 @contextmanager
 def _told_only(path: Path) -> Iterator[None]:
-    """The bundle at `path` is gone; that the index keeps it is told, and whoever looks next finds that out."""
+    """What is at `path` has changed; that the index says otherwise is told, and whoever looks next finds that out."""
     try:
         yield
     except HlsdlError as error:
-        logger.warning("the library still lists `%s`: %s", path, error.message)
+        logger.warning("the library still lists what was in `%s`: %s", path, error.message)
 
 
 def _candidate(one: IndexedBundle) -> Candidate:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -226,6 +229,46 @@ def test_a_bundle_that_the_index_keeps_listing_was_deleted_all_the_same(
     assert (len(done.evicted), len(left(films)), done.is_enough) == (1, len(films) - 1, True)
     assert done.bytes > 0
     assert "still lists" in caplog.text
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[tuple[StorageManager, list[Path]]]:
+    """A library and three bundles on a file system without a byte left; the last of them has grown since it was told."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    mounted = subprocess.run(command, check=False, capture_output=True) if sys.platform == "linux" else None
+    if mounted is None or mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    storage = StorageManager(place / "data")
+    paths = [sealed(place / f"{name}.movpkg") for name in "abc"]
+    for path in paths:
+        storage.record(path)
+    (paths[2] / "notes.txt").write_bytes(bytes(100_000))
+    with (paths[2] / "journal.jsonl").open("a") as journal:
+        journal.write("\n")
+    with pytest.raises(OSError, match="No space"):
+        (place / "filler").write_bytes(bytes(8 << 20))
+    yield storage, paths
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_room_is_made_on_a_full_disk(full_disk: tuple[StorageManager, list[Path]]) -> None:
+    """By what is there now; and once there is room the index learns of it."""
+    storage, paths = full_disk
+    sizes = [size_on_disk(path) for path in paths]
+    assert [one.bytes for one in storage.bundles()] == sizes
+    done = storage.collect(quota=sum(sizes) - 1)
+    assert (len(done.evicted), done.is_enough, left(paths)) == (1, True, "bc")
+    with BundleIndex.open(storage.root / "library.sqlite") as index:
+        assert [(one.path, one.bytes) for one in index.all()] == list(zip(paths[1:], sizes[1:], strict=True))
+
+
+def test_on_a_full_disk_what_must_be_kept_is_refused(full_disk: tuple[StorageManager, list[Path]]) -> None:
+    """A policy that would be forgotten again was not set."""
+    storage, paths = full_disk
+    with pytest.raises(DiskError):
+        storage.set_policy(paths[0], IMPORTANT)
 
 
 def test_removing_and_playing_make_no_library(storage: StorageManager, tmp_path: Path) -> None:
