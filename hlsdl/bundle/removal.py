@@ -105,7 +105,8 @@ def _finish(trash: Path) -> bool:
     except LockedError:  # whoever began is still at it
         return False
     except HlsdlError as error:
-        logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
+        if os.path.lexists(trash):  # else whoever began has come to the end
+            logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
         return False
     return True
 

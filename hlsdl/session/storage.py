@@ -11,9 +11,10 @@ itself: room is made when `collect` is called.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -227,28 +228,32 @@ class StorageManager:
         quota: int | None,
         dry_run: bool,
     ) -> Collection:
-        """Carry out the plan one by one; whenever a bundle turns out to be in use, plan again without it."""
-        gone: dict[str, int] = {}
+        """Carry out the plan one by one; when a bundle turns out to be in use, or gone, plan again without it."""
+        there = {one.path: one for one in bundles}
+        evicted: dict[str, Eviction] = {}
         in_use: dict[str, str] = {}
 
         def planned() -> Plan:
-            return plan_evictions(bundles, now=now, free=free, quota=quota, in_use=in_use)
+            return plan_evictions(tuple(there.values()), now=now, free=free, quota=quota, in_use=in_use)
 
         plan = planned()
-        while (one := next((one for one in plan.evictions if one.path not in gone), None)) is not None:
+        while (one := next((one for one in plan.evictions if one.path not in evicted), None)) is not None:
             stays = self._evict(index, one, dry_run=dry_run)
             if stays is None:
-                gone[one.path] = one.bytes
-            else:
-                in_use[one.path] = stays
-                plan = planned()
-        freed = sum(gone.values())
+                evicted[one.path] = one
+                continue
+            in_use[one.path] = stays
+            # What somebody else deletes meanwhile neither stays nor counts, and nothing else has to go in its place.
+            for path in [path for path in in_use if not os.path.lexists(path)]:
+                del in_use[path], there[path]
+            plan = planned()
+        freed = sum(one.bytes for one in evicted.values())
         return Collection(
-            evicted=plan.evictions,
+            evicted=tuple(evicted.values()),
             bytes=freed,
             needed=plan.needed,
             is_enough=freed >= plan.needed,
-            spared=in_use,
+            spared={path: why for path, why in in_use.items() if os.path.lexists(path)},
             dry_run=dry_run,
         )
 
@@ -264,7 +269,9 @@ class StorageManager:
                 with _told_only(path):
                     index.forget(path)
         except LockedError:
-            return who_uses(path) or "written"
+            with suppress(HlsdlError):  # it may be gone by now
+                return who_uses(path) or "written"
+            return "written"
         except HlsdlError as error:
             return error.message
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -165,6 +167,56 @@ def test_a_bundle_that_cannot_be_deleted_does_not_stop_the_others(storage: Stora
     done = storage.collect(free=1)
     assert left(films) == "acd"
     assert "no bundle that can be read" in done.spared[str(films[0])]
+
+
+@pytest.mark.parametrize("moment", ["before it is looked at", "before it is deleted", "while it is locked"])
+@pytest.mark.parametrize("wish", ["free", "quota"])
+def test_what_somebody_else_deletes_meanwhile_is_no_failure(
+    *,
+    storage: StorageManager,
+    films: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    wish: str,
+) -> None:
+    """It does not stay, and it was not given back here. A quota that is met by that needs nothing else to go."""
+    size = size_on_disk(films[0])
+    look, delete = module.who_uses, module.remove_bundle
+
+    def look_late(path: Path) -> str | None:
+        if path == films[0] and path.exists():
+            delete(path)
+        return look(path)
+
+    def delete_late(path: Path) -> int:
+        if path == films[0]:
+            delete(path)
+            if moment == "while it is locked":
+                raise LockedError("another process works on it")
+        return delete(path)
+
+    if moment == "before it is looked at":
+        monkeypatch.setattr(module, "who_uses", look_late)
+    else:
+        monkeypatch.setattr(module, "remove_bundle", delete_late)
+    done = storage.collect(**{wish: 1 if wish == "free" else 3 * size})
+    assert done.spared == {}
+    assert [Path(one.path).stem for one in done.evicted] == (["b"] if wish == "free" else [])
+    assert (left(films), done.is_enough) == ("cd" if wish == "free" else "bcd", True)
+
+
+def test_two_who_make_room_at_once_share_the_work(storage: StorageManager, tmp_path: Path) -> None:
+    """Each bundle is deleted by one of them, and the other one calls that no failure: at most it is busy just then."""
+    storage.folder.mkdir(parents=True)
+    paths = {str(sealed(storage.folder / f"{number}.movpkg")) for number in range(40)}
+    storage.bundles()
+    command = [sys.executable, "-m", "hlsdl", "gc", "--free", "1T", "--json", "--no-config"]
+    environment = {**os.environ, "HLSDL_DATA": str(storage.root), "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    documents = [json.loads(one.communicate()[0]) for one in both]
+    assert {bundle["because"] for one in documents for bundle in one["spared"]} <= {"written"}
+    gone = [bundle["path"] for one in documents for bundle in one["evicted"]]
+    assert sorted(gone) == sorted(paths - {str(one) for one in storage.folder.iterdir()})
 
 
 def test_nothing_that_the_library_does_not_know_is_chosen(storage: StorageManager, films: list[Path]) -> None:
