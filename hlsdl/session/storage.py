@@ -38,6 +38,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageManagementPolicy:
@@ -323,7 +325,7 @@ def _policy(one: IndexedBundle) -> StorageManagementPolicy | None:
         return None
     return StorageManagementPolicy(
         priority=one.priority,
-        expiration_date=None if one.expires is None else datetime.fromtimestamp(one.expires, UTC),
+        expiration_date=None if one.expires is None else _moment(one.expires),
     )
 
 
@@ -334,11 +336,16 @@ def _library_bundle(one: IndexedBundle) -> LibraryBundle:
         source=one.source,
         state=one.state,
         bytes=one.bytes,
-        added=datetime.fromtimestamp(one.added, UTC),
-        last_used=datetime.fromtimestamp(one.last_used, UTC),
+        added=_moment(one.added),
+        last_used=_moment(one.last_used),
         policy=_policy(one),
     )
 
 
-def _text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _moment(seconds: float) -> datetime:
+    """The end of the year 9999 in some zone may be later than UTC can write down."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC)
+
+
+def _text(seconds: float) -> str:
+    return _moment(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,15 @@ def test_a_policy_needs_a_bundle_and_a_zone(storage: StorageManager, tmp_path: P
         storage.set_policy(tmp_path, IMPORTANT)
     with pytest.raises(UsageError, match="time zone"):
         StorageManagementPolicy(expiration_date=datetime(2030, 1, 1))  # noqa: DTZ001 - that is what is refused
+
+
+def test_the_end_of_the_last_year_is_a_date_in_every_zone(storage: StorageManager, tmp_path: Path) -> None:
+    """West of Greenwich it is later than UTC can write down: then it is the last second that it can."""
+    path = sealed(tmp_path / "A.movpkg")
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12)))
+    policy = StorageManagementPolicy(expiration_date=last)
+    storage.set_policy(path, policy)
+    assert policy.document()["expires"] == storage.bundles()[0].document()["expires"] == "9999-12-31T23:59:59Z"
 
 
 def test_the_library_folder_is_looked_into(storage: StorageManager) -> None:
