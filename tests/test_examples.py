@@ -7,7 +7,6 @@ import asyncio
 import inspect
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,20 +70,14 @@ def origin() -> Iterator[ScriptedOrigin]:
         yield served
 
 
-@pytest.fixture(scope="module")
-def bundle(origin: ScriptedOrigin, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The film, fetched."""
-    folder = tmp_path_factory.mktemp("films")
-    return hlsdl.sync.fetch(origin.url("/film/master.m3u8"), title="A film", output=folder).path
-
-
 @pytest.fixture
-def place(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, origin: ScriptedOrigin, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which an example runs: the film is in `films`, a picture beside it, the library is empty."""
-    shutil.copytree(bundle, tmp_path / "films" / bundle.name)
     (tmp_path / "poster.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HLSDL_DATA", str(tmp_path / "data"))
+    # Fetched here and not copied: adding to a bundle whose source was named elsewhere asks for more.
+    hlsdl.sync.fetch(origin.url("/film/master.m3u8"), title="A film", output=tmp_path / "films")
     return tmp_path
 
 

@@ -6,6 +6,7 @@ trash that `sweep` recognises by its name, never half a bundle. Only what is a b
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -21,10 +22,11 @@ from hlsdl.bundle.durable import BundleLock, Folder, translating
 from hlsdl.bundle.layout import INDEX, MANIFEST
 from hlsdl.bundle.reading import read_manifest
 from hlsdl.bundle.watching import Watch
-from hlsdl.errors import HlsdlError, IntegrityError, LockedError, UsageError
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, UsageError
 
 logger = logging.getLogger(__name__)
 
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _TRASH = re.compile(r"\.hlsdl-[0-9a-f]{16}\.trash")
 
 
@@ -103,7 +105,8 @@ def _finish(trash: Path) -> bool:
     except LockedError:  # whoever began is still at it
         return False
     except HlsdlError as error:
-        logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
+        if os.path.lexists(trash):  # else whoever began has come to the end
+            logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
         return False
     return True
 
@@ -111,7 +114,63 @@ def _finish(trash: Path) -> bool:
 def _empty(trash: Path) -> None:
     for name in (MANIFEST, INDEX):
         (trash / name).unlink(missing_ok=True)
-    shutil.rmtree(trash)
+    _remove_tree(trash)
+
+
+def _remove_tree(place: Path) -> None:
+    """Remove a folder with all that is in it, however deep that is: one folder is open at a time, and no path grows."""
+    if os.open not in os.supports_dir_fd:  # Windows, where a path has an end
+        shutil.rmtree(place)
+        return
+    above: list[tuple[str, tuple[int, int]]] = []
+    """The way down: the name of each folder, and which one it is in."""
+    here = os.open(place, _FOLDER)
+    try:
+        while (name := _first_filled_folder(here)) is not None or above:
+            if name is not None:
+                above.append((name, _identity(here)))
+                here = _instead_of(here, name)
+                continue
+            name, parent = above.pop()
+            here = _instead_of(here, "..")
+            if _identity(here) != parent:
+                raise DiskError(f"somebody moves folders about in `{place}`", hint="run this again when that is over")
+            os.rmdir(name, dir_fd=here)
+    finally:
+        os.close(here)
+    place.rmdir()
+
+
+def _first_filled_folder(here: int) -> str | None:
+    """Remove files, links and empty folders, as far as the first folder that has something in it."""
+    removed = True
+    while removed:  # what is removed meanwhile may make a file system pass over names
+        removed = False
+        with os.scandir(here) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        os.rmdir(entry.name, dir_fd=here)
+                    else:
+                        os.unlink(entry.name, dir_fd=here)
+                except OSError as error:
+                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                        return entry.name
+                    raise
+                removed = True
+    return None
+
+
+def _instead_of(here: int, name: str) -> int:
+    """Open a folder by its name in an open one, and close that."""
+    opened = os.open(name, _FOLDER, dir_fd=here)
+    os.close(here)
+    return opened
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    status = os.fstat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _require_bundle(path: Path) -> None:

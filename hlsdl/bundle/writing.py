@@ -182,6 +182,12 @@ class BundleWriter:
         self._save(manifest, seals)
 
     @property
+    def inode(self) -> int:
+        """Of the bundle's folder; it goes with the folder where that is moved, and a copy has another one."""
+        with translating(str(self.path)):
+            return self._root.identity()[1]
+
+    @property
     def is_at_its_place(self) -> bool:
         """Whether `path` still leads to this bundle: somebody may have moved it away meanwhile."""
         with translating(str(self.path)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from hlsdl.cli.terminal import Terminal
 from hlsdl.errors import HlsdlError, UsageError
 
 NEVER = "never"
+LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 ROOM = "When room is needed"
 
 BundleArguments = Annotated[
@@ -159,7 +160,8 @@ def keep(
 def end_of(text: str) -> datetime | None:
     """Return the moment that `2027-01-31` (the end of that day), `2027-01-31T12:00` or `never` means.
 
-    Without a zone it is the local one.
+    Without a zone it is the local one. On the last day of all, 9999-12-31, each means the last second that can be
+    written down: what comes after it, or stands in another zone, cannot.
 
     Raises:
         UsageError: it is none of these.
@@ -167,8 +169,10 @@ def end_of(text: str) -> datetime | None:
     if text == NEVER:
         return None
     try:
-        if len(text) <= len("2027-01-31"):
-            return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time()).astimezone()
-        return datetime.fromisoformat(text).astimezone()
+        is_day = len(text) <= len("2027-01-31")
+        moment = datetime.combine(date.fromisoformat(text), time()) if is_day else datetime.fromisoformat(text)
+        if moment.date() == date.max:
+            return LAST_SECOND
+        return (moment + timedelta(days=is_day)).astimezone()
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"`--until`: `{text}` is no date such as `2027-01-31`", hint="or write `never`") from error

@@ -76,10 +76,20 @@ class IndexedBundle:
 class BundleIndex(Tables):
     """The index in one database. Any thread; blocking. All methods raise as `Database` does."""
 
+    is_copy = False
+    """Whether nothing that is changed here is kept."""
+
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the index; the file and its folder are made when they are not there."""
         return cls(Database.open(path, SCHEMA))
+
+    @classmethod
+    def open_copy(cls, path: Path) -> Self:
+        """What the index says now, in memory: for a disk on which it can be read and not written."""
+        index = cls(Database.copy_of(path, SCHEMA))
+        index.is_copy = True
+        return index
 
     def record(
         self,
@@ -102,9 +112,10 @@ class BundleIndex(Tables):
         Raises:
             UsageError: there is no bundle.
         """
-        place = path.resolve()
-        facts = {**_measure(place, manifest, seen), "path": str(place), "now": now}
-        facts["used"] = now if used is None else used
+        self._write(_facts(path.resolve(), manifest, seen), now=now, used=used)
+
+    def _write(self, facts: dict[str, Any], *, now: float, used: float | None = None) -> None:
+        facts = {**facts, "now": now, "used": now if used is None else used}
         changes: list[tuple[str, dict[str, Any]]] = [(_INSERT, facts)]
         if used is not None:
             changes.append(("UPDATE bundles SET last_used = max(last_used, :used) WHERE path = :path", facts))
@@ -136,7 +147,10 @@ class BundleIndex(Tables):
         self._database.change("DELETE FROM bundles WHERE path = ?", (str(path.resolve()),))
 
     def refresh(self, folders: Iterable[Path], *, now: float) -> None:
-        """Look again: drop what is gone, measure what has changed, take in every bundle directly in `folders`."""
+        """Look again: drop what is gone, measure what has changed, take in every bundle directly in `folders`.
+
+        What is wrong with a bundle is logged; only what is wrong with the index is raised.
+        """
         for row in self._database.rows("SELECT * FROM bundles"):
             self._look_again(row, now)
         known = {str(one.path) for one in self.all()}
@@ -149,8 +163,9 @@ class BundleIndex(Tables):
     def _look_again(self, row: Row, now: float) -> None:
         path = Path(row["path"])
         try:
-            if _signature(path) != row["signature"]:
-                self.record(path, now=now)
+            if _signature(path) == row["signature"]:
+                return
+            facts = _facts(path.resolve())
         except UsageError:
             self.forget(path)
         except IntegrityError:
@@ -158,12 +173,16 @@ class BundleIndex(Tables):
             self._database.change("UPDATE bundles SET state = :state WHERE path = :path", values)
         except HlsdlError as error:
             logger.warning("`%s` cannot be looked at; what was known of it stays: %s", path, error.message)
+        else:
+            self._write(facts, now=now)
 
     def _take_in(self, path: Path, now: float) -> None:
         try:
-            self.record(path, now=now, used=_last_change(path))
+            facts, used = _facts(path), _last_change(path)
         except (HlsdlError, OSError) as error:
             logger.warning("`%s` is not taken into the library: %s", path, error)
+        else:
+            self._write(facts, now=now, used=used)
 
 
 def remember(bundle: Bundle, *, now: float) -> None:
@@ -172,9 +191,11 @@ def remember(bundle: Bundle, *, now: float) -> None:
         index.record(bundle.path, now=now, used=now, manifest=bundle.manifest, seen=bundle.seen)
 
 
-def _measure(path: Path, manifest: Manifest | None, seen: Mapping[str, int] | None) -> dict[str, Any]:
+def _facts(path: Path, manifest: Manifest | None = None, seen: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """What can be seen of the bundle at its resolved path."""
     manifest = manifest or read_manifest(path)
     return {
+        "path": str(path),
         "title": manifest.title,
         "source": manifest.source_url,
         "state": manifest.state,

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,9 +80,27 @@ class Database:
         return cls._prepared(":memory:", schema)
 
     @classmethod
+    def copy_of(cls, path: Path, schema: Schema) -> Self:
+        """What a file says now, in memory: for a disk that is too full for the few kilobytes that opening it takes.
+
+        Raises:
+            DiskError: there is no such file, or it cannot be read.
+            IntegrityError, LockedError: as `open`.
+        """
+        copy = _connected(":memory:")
+        try:
+            _read_into(copy, path)
+        except BaseException:
+            copy.close()
+            raise
+        return cls._on(copy, str(path), schema)
+
+    @classmethod
     def _prepared(cls, name: str, schema: Schema) -> Self:
-        with _translating(name):
-            connection = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        return cls._on(_connected(name), name, schema)
+
+    @classmethod
+    def _on(cls, connection: sqlite3.Connection, name: str, schema: Schema) -> Self:
         connection.row_factory = sqlite3.Row
         database = cls(connection, name)
         try:
@@ -171,6 +189,27 @@ class Database:
         with _translating(self._name):
             application = self._connection.execute("PRAGMA application_id").fetchone()[0]
             return application, self._connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _connected(name: str, *, is_uri: bool = False) -> sqlite3.Connection:
+    with _translating(name):
+        return sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=is_uri)
+
+
+def _read_into(copy: sqlite3.Connection, path: Path) -> None:
+    """Copy a database file, whoever has it open."""
+    try:
+        _back_up(path, copy, "NORMAL")
+    except DiskError:
+        # Alone with the file, SQLite keeps in memory what it otherwise writes beside it to share with others. Where
+        # others have it open it is there already, and was enough above.
+        _back_up(path, copy, "EXCLUSIVE")
+
+
+def _back_up(path: Path, copy: sqlite3.Connection, locking: str) -> None:
+    with closing(_connected(f"{path.absolute().as_uri()}?mode=rw", is_uri=True)) as source, _translating(str(path)):
+        source.execute(f"PRAGMA locking_mode = {locking}")
+        source.backup(copy)
 
 
 def _storable(values: Values) -> Values:

@@ -31,6 +31,11 @@ def sessions_folder(root: Path | None = None) -> Path:
     return (root or data_folder()) / "sessions"
 
 
+def mark_key_file(root: Path | None = None) -> Path:
+    """What only this user's marks are made with; `root` stands for the data folder."""
+    return (root or data_folder()) / "mark.key"
+
+
 def index_file(root: Path | None = None) -> Path:
     """The database that knows the user's bundles; `root` stands for the data folder."""
     return (root or data_folder()) / "library.sqlite"

@@ -13,7 +13,7 @@ from hlsdl.bundle.reading import Bundle
 from hlsdl.planning.media_selection import MediaSelectionGroup, MediaSelectionOption, media_selection_groups
 from hlsdl.planning.option_ids import KINDS, option_id
 from hlsdl.playlist.models import MultivariantPlaylist, Rendition
-from hlsdl.session.contents import stored_documents
+from hlsdl.session.contents import every_document
 from hlsdl.session.presentation import Documents, parse_root
 from hlsdl.session.sources import source_of
 
@@ -70,7 +70,7 @@ class AssetCache:
 
     def _master(self) -> MultivariantPlaylist | None:
         source = source_of(self.bundle.manifest)
-        document = Documents(None, stored_documents(self.bundle)).known(source.url)
+        document = Documents(None, every_document(self.bundle)).known(source.url)
         return parse_root(document, source).master
 
     def _whole_streams(self) -> frozenset[str]:

@@ -14,10 +14,11 @@ from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import SelectionError, UsageError
 from hlsdl.planning.adding import added_wishes
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import stored_documents
+from hlsdl.session.contents import every_document
 from hlsdl.session.download import Downloaded, download
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.presentation import Documents, Root, parse_root, read_root
+from hlsdl.session.provenance import client_for
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import asked_in
 from hlsdl.transfer.client import Client
@@ -41,7 +42,18 @@ async def augment(path: Path, options: FetchOptions, named: Collection[str], emi
     if not named and options.title is None and options.artwork is None:
         raise UsageError("nothing to add was named", hint="for example `--audio fr` or `--max-size 1280x720`")
     source = source_of(bundle.manifest)
-    root = await _root_of(bundle, source, options)
+    async with client_for(bundle, options.transfer) as client:
+        root = await _root_of(bundle, source, client)
+        wanted = _wanted(bundle, root, options, named)
+        return await download(source, wanted, emit, named=frozenset(named), opened=client)
+
+
+def _wanted(bundle: Bundle, root: Root, options: FetchOptions, named: Collection[str]) -> FetchOptions:
+    """What the bundle is asked for now.
+
+    Raises:
+        SelectionError: the stream does not have what was named.
+    """
     if root.master is None and named:
         raise SelectionError("the bundle has all of its source, which is one stream", hint="`hlsdl repair` mends it")
     asked = asked_in(bundle.manifest)
@@ -49,22 +61,20 @@ async def augment(path: Path, options: FetchOptions, named: Collection[str], emi
     if root.master is not None and named:
         values = {name: getattr(options.preferences, name) for name in named}
         wishes = added_wishes(root.master, asked.wishes, values, asked.dropped)
-    wanted = replace(
+    return replace(
         options,
-        output=path,
+        output=bundle.path,
         preferences=wishes[0],
         auxiliary=wishes[1:],
         force=False,
         resume=True,
         keep_protected=options.keep_protected or any(stream.protected for stream in bundle.streams),
     )
-    return await download(source, wanted, emit, named=frozenset(named))
 
 
-async def _root_of(bundle: Bundle, source: Source, options: FetchOptions) -> Root:
+async def _root_of(bundle: Bundle, source: Source, client: Client) -> Root:
     """The source playlist as stored; when that is damaged, as it is now."""
-    stored = stored_documents(bundle)
-    if source.url in stored:
-        return parse_root(stored[source.url], source)
-    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
-        return await read_root(Documents(client), source)
+    stored = every_document(bundle)
+    return (
+        parse_root(stored[source.url], source) if source.url in stored else await read_root(Documents(client), source)
+    )

@@ -7,18 +7,17 @@ what is stored, so it can be written again at any time: that is what sealing, re
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
+from hlsdl.access.urls import is_file_url
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream
+from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream, utc_now
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.errors import HlsdlError
 from hlsdl.planning.local_playlists import (
     local_media_playlist,
     local_multivariant_playlist,
@@ -26,56 +25,15 @@ from hlsdl.planning.local_playlists import (
 )
 from hlsdl.planning.moving import other_length
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
+from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
+from hlsdl.session.provenance import is_named_here, marked
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
-ARTWORK_TYPES = {"jpg": rb"\xff\xd8\xff", "png": rb"\x89PNG", "gif": rb"GIF8", "webp": rb"RIFF....WEBP"}
-"""Extension -> how such a file begins."""
-MOST_ARTWORK_BYTES = 32 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artwork:
-    """A picture that goes into the bundle."""
-
-    path: str
-    data: bytes = field(repr=False)
-
-    def is_stored(self, entries: Mapping[str, Entry]) -> bool:
-        """Whether a bundle has this very picture."""
-        entry = entries.get(self.path)
-        return entry is not None and entry.sha256 == hashlib.sha256(self.data).hexdigest()
-
-
-def read_artwork(picture: Path | bytes | None) -> Artwork | None:
-    """Read the picture the user named, before anything else is done; a program may give its bytes.
-
-    Raises:
-        UsageError: it cannot be read, or is no picture of at most 32 MiB.
-    """
-    if picture is None:
-        return None
-    if isinstance(picture, bytes):
-        name, data = "the artwork", picture
-    else:
-        name = f"the artwork `{picture}`"
-        try:
-            data = picture.read_bytes() if picture.stat().st_size <= MOST_ARTWORK_BYTES else b""
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            raise UsageError(f"{name} cannot be read") from None
-    kind = next((kind for kind, beginning in ARTWORK_TYPES.items() if re.match(beginning, data, re.DOTALL)), None)
-    if kind is None or len(data) > MOST_ARTWORK_BYTES:
-        raise UsageError(f"{name} is no JPEG, PNG, GIF or WebP image of at most 32 MiB")
-    return Artwork(path=artwork_path(kind), data=data)
-
-
-def artwork_path(kind: str) -> str:
-    """Where a picture of this type is kept."""
-    return f"{layout.DATA}/artwork.{kind}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +70,29 @@ def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:
 
 
 def stored_documents(before: Bundle | None) -> dict[str, Document]:
+    """The source playlists that a download need not ask for, by URL.
+
+    A playlist file is read again unless it was named here: what a bundle says of it, anybody may have written.
+    """
+    if before is None:
+        return {}
+    found = every_document(before)
+    files = [url for url, one in found.items() if is_file_url(one.url) or is_file_url(one.final_url)]
+    if files and not is_named_here(before):
+        for url in files:
+            del found[url]
+    return found
+
+
+def every_document(bundle: Bundle) -> dict[str, Document]:
     """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again."""
     found: dict[str, Document] = {}
-    if before is None:
-        return found
-    for stored in before.manifest.documents:
-        entry = before.entries.get(stored.path)
+    for stored in bundle.manifest.documents:
+        entry = bundle.entries.get(stored.path)
         if entry is None or stored.category not in ("master", "media"):
             continue
         try:
-            data = before.read(stored.path)
+            data = bundle.read(stored.path)
         except HlsdlError:
             continue  # gone or no plain file: as good as damaged
         if hashlib.sha256(data).hexdigest() == entry.sha256:
@@ -162,7 +133,7 @@ def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
     Raises:
         IntegrityError: one of those playlists is damaged or missing, or they do not lead to what the bundle holds.
     """
-    source, documents = source_of(bundle.manifest), Documents(None, stored_documents(bundle))
+    source, documents = source_of(bundle.manifest), Documents(None, every_document(bundle))
     root = parse_root(documents.known(source.url), source)
     selection = choose(root, asked.wishes, asked.dropped)
     is_one = root.master is None
@@ -304,9 +275,8 @@ def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, in
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
-    before: dict[str, Any] = {}
-    if writer.manifest is not None:
-        before = {"id": writer.manifest.id, "created": writer.manifest.created}
+    before = writer.manifest
+    bundle_id = before.id if before is not None else str(uuid4())
     documents = [
         StoredDocument(path=path, url=document.url, final_url=document.final_url, category=category)
         for path, document, category in _documents_of(contents)
@@ -322,7 +292,8 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         if path.startswith(f"{layout.DATA}/artwork.")
     ]
     manifest = Manifest(
-        **before,
+        id=bundle_id,
+        created=before.created if before is not None else utc_now(),
         title=contents.title,
         source_url=contents.source.url,
         final_url=contents.root.document.final_url,
@@ -330,6 +301,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         choices={
             **contents.asked.choices(),
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
+            **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
         documents=tuple(documents),

@@ -23,14 +23,13 @@ from hlsdl.planning.plan import Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
+from hlsdl.session.artwork import Artwork, read_artwork
 from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import (
-    Artwork,
     Contents,
     lay_out,
-    read_artwork,
     require_as_claimed,
     seal,
     stored_documents,

@@ -58,6 +58,9 @@ class Documents:
         self._known: dict[str, Document] = dict(stored or {})
         self.stored = frozenset(self._known)
         """URLs of the documents that came from the bundle."""
+        for known in self._known.values():
+            if client is not None:
+                client.met_playlist(known.final_url)
         self.address_now: Callable[[str], Awaitable[str | None]] | None = None
         """Asked for another URL of a playlist that is refused: a stored multivariant playlist names those of then."""
 

@@ -17,6 +17,7 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.provenance import client_for
 from hlsdl.session.sources import source_of
 from hlsdl.session.wishes import last_wish
 from hlsdl.verification import Code, Report, verify_bundle
@@ -37,13 +38,14 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
         return report
     bundle = Bundle.open(path)
     damaged = [one for one in report.damaged if one in bundle.entries]
-    await in_thread(partial(_forget, path, damaged))
     # What is only malformed came so: its hash proves nothing, and other bytes are what it needs.
     changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
     proven = {one: bundle.entries[one].sha256 for one in damaged if one in changed}
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
-    await download(source_of(bundle.manifest), again, emit, proven=proven)
+    async with client_for(bundle, options.transfer) as client:
+        await in_thread(partial(_forget, path, damaged))
+        await download(source_of(bundle.manifest), again, emit, proven=proven, opened=client)
     return await in_thread(partial(verify_bundle, path))
 
 

@@ -39,6 +39,8 @@ class Source:
     url: str = field(repr=False)
     base_url: str | None = field(default=None, repr=False)
     """For a file: where its relative URIs point; None resolves them beside the file."""
+    is_named: bool = field(default=False, compare=False)
+    """The user, or the program, named it here; else it is what a bundle says, and anybody may have made that."""
 
     @property
     def shown(self) -> str:
@@ -67,13 +69,13 @@ def parse_source(named: str | Path, *, base_url: str | None = None) -> Source:
             raise UsageError(
                 "the source URL has no host, or no port that can be", hint="write it as `https://host/path/master.m3u8`"
             )
-        return Source(url=text)
+        return Source(url=text, is_named=True)
     if scheme:
         raise UsageError(f"`{scheme}` is no scheme for a source", hint="use http, https or the path of a playlist file")
     try:
         path = Path(text)
         if path.is_file():
-            return Source(url=path.resolve().as_uri(), base_url=base_url)
+            return Source(url=path.resolve().as_uri(), base_url=base_url, is_named=True)
         why = ""
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
         why = f": {getattr(error, 'strerror', error)}"
@@ -108,7 +110,7 @@ def shown_source(text: str) -> str:
 
 
 def source_of(manifest: Manifest) -> Source:
-    """Where a bundle came from."""
+    """Where a bundle came from, as it says."""
     base_url = manifest.choices.get("base_url")
     return Source(url=manifest.source_url, base_url=base_url if isinstance(base_url, str) else None)
 

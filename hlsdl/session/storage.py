@@ -11,16 +11,17 @@ itself: room is made when `collect` is called.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hlsdl.bundle.removal import remove_bundle, sweep, who_uses
-from hlsdl.errors import HlsdlError, LockedError, UsageError
+from hlsdl.errors import DiskError, HlsdlError, LockedError, UsageError
 from hlsdl.library.bundles import BundleIndex, IndexedBundle
 from hlsdl.library.places import data_folder, index_file, library_folder
 from hlsdl.library.retention import Candidate, Eviction, Plan, plan_evictions
@@ -36,6 +37,8 @@ __all__ = [
 
 
 logger = logging.getLogger(__name__)
+
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +162,7 @@ class StorageManager:
         Args:
             folders: also take in the bundles directly in these.
         """
-        with self._index() as index:
-            index.refresh([self.folder, *folders], now=time.time())
+        with self._looked_at([self.folder, *folders], now=time.time()) as index:
             return tuple(map(_library_bundle, index.all()))
 
     def record(self, path: str | Path) -> None:
@@ -208,13 +210,16 @@ class StorageManager:
         if (free is not None and free < 0) or (quota is not None and quota < 0):
             raise UsageError("a number of bytes is not negative")
         now = time.time()
-        with self._index() as index:
-            index.refresh([self.folder], now=now)
+        with self._looked_at([self.folder], now=now) as index:
             bundles = [_candidate(one) for one in index.all()]
             if not dry_run:
                 for folder in {self.folder, *(Path(one.path).parent for one in bundles)}:
                     sweep(folder)
-            return self._collect(index, bundles, now=now, free=free, quota=quota, dry_run=dry_run)
+            done = self._collect(index, bundles, now=now, free=free, quota=quota, dry_run=dry_run)
+        if index.is_copy and done.evicted and not dry_run:
+            with _told_only(self.folder), self._index() as index:  # there is room for it now
+                index.refresh([self.folder], now=now)
+        return done
 
     def _collect(
         self,
@@ -226,28 +231,32 @@ class StorageManager:
         quota: int | None,
         dry_run: bool,
     ) -> Collection:
-        """Carry out the plan one by one; whenever a bundle turns out to be in use, plan again without it."""
-        gone: dict[str, int] = {}
+        """Carry out the plan one by one; when a bundle turns out to be in use, or gone, plan again without it."""
+        there = {one.path: one for one in bundles}
+        evicted: dict[str, Eviction] = {}
         in_use: dict[str, str] = {}
 
         def planned() -> Plan:
-            return plan_evictions(bundles, now=now, free=free, quota=quota, in_use=in_use)
+            return plan_evictions(tuple(there.values()), now=now, free=free, quota=quota, in_use=in_use)
 
         plan = planned()
-        while (one := next((one for one in plan.evictions if one.path not in gone), None)) is not None:
+        while (one := next((one for one in plan.evictions if one.path not in evicted), None)) is not None:
             stays = self._evict(index, one, dry_run=dry_run)
             if stays is None:
-                gone[one.path] = one.bytes
-            else:
-                in_use[one.path] = stays
-                plan = planned()
-        freed = sum(gone.values())
+                evicted[one.path] = one
+                continue
+            in_use[one.path] = stays
+            # What somebody else deletes meanwhile neither stays nor counts, and nothing else has to go in its place.
+            for path in [path for path in in_use if not os.path.lexists(path)]:
+                del in_use[path], there[path]
+            plan = planned()
+        freed = sum(one.bytes for one in evicted.values())
         return Collection(
-            evicted=plan.evictions,
+            evicted=tuple(evicted.values()),
             bytes=freed,
             needed=plan.needed,
             is_enough=freed >= plan.needed,
-            spared=in_use,
+            spared={path: why for path, why in in_use.items() if os.path.lexists(path)},
             dry_run=dry_run,
         )
 
@@ -263,7 +272,9 @@ class StorageManager:
                 with _told_only(path):
                     index.forget(path)
         except LockedError:
-            return who_uses(path) or "written"
+            with suppress(HlsdlError):  # it may be gone by now
+                return who_uses(path) or "written"
+            return "written"
         except HlsdlError as error:
             return error.message
         return None
@@ -271,14 +282,33 @@ class StorageManager:
     def _index(self) -> BundleIndex:
         return BundleIndex.open(index_file(self.root))
 
+    def _looked_at(self, folders: Sequence[Path], *, now: float) -> BundleIndex:
+        """The index after a new look at the disk; where that cannot be written down, a copy in memory.
+
+        A full disk must not keep anybody from making room on it.
+        """
+        try:
+            with ExitStack() as stack:
+                index = stack.enter_context(self._index())
+                index.refresh(folders, now=now)
+                stack.pop_all()
+                return index
+        except DiskError as error:
+            try:
+                index = BundleIndex.open_copy(index_file(self.root))
+            except HlsdlError:
+                raise error from None
+            index.refresh(folders, now=now)
+            return index
+
 
 @contextmanager
 def _told_only(path: Path) -> Iterator[None]:
-    """The bundle at `path` is gone; that the index keeps it is told, and whoever looks next finds that out."""
+    """What is at `path` has changed; that the index says otherwise is told, and whoever looks next finds that out."""
     try:
         yield
     except HlsdlError as error:
-        logger.warning("the library still lists `%s`: %s", path, error.message)
+        logger.warning("the library still lists what was in `%s`: %s", path, error.message)
 
 
 def _candidate(one: IndexedBundle) -> Candidate:
@@ -296,7 +326,7 @@ def _policy(one: IndexedBundle) -> StorageManagementPolicy | None:
         return None
     return StorageManagementPolicy(
         priority=one.priority,
-        expiration_date=None if one.expires is None else datetime.fromtimestamp(one.expires, UTC),
+        expiration_date=None if one.expires is None else _moment(one.expires),
     )
 
 
@@ -307,11 +337,16 @@ def _library_bundle(one: IndexedBundle) -> LibraryBundle:
         source=one.source,
         state=one.state,
         bytes=one.bytes,
-        added=datetime.fromtimestamp(one.added, UTC),
-        last_used=datetime.fromtimestamp(one.last_used, UTC),
+        added=_moment(one.added),
+        last_used=_moment(one.last_used),
         policy=_policy(one),
     )
 
 
-def _text(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _moment(seconds: float) -> datetime:
+    """The end of the year 9999 in some zone may be later than UTC can write down."""
+    return datetime.fromtimestamp(min(seconds, _LAST_SECOND), UTC)
+
+
+def _text(seconds: float) -> str:
+    return _moment(seconds).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -25,10 +25,10 @@ from hlsdl.planning.asset_variant import asset_variants
 from hlsdl.planning.media_selection import MediaSelection, media_selection_groups, resolved_selection
 from hlsdl.planning.preferences import Preferences
 from hlsdl.session import events
+from hlsdl.session.artwork import read_artwork
 from hlsdl.session.begun import Begun
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import read_artwork
 from hlsdl.session.download import download
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.credentials import authorization

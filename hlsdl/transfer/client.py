@@ -74,14 +74,14 @@ class Client:
 
     Args:
         options: what the user said.
-        source_url: the URL that the user typed. Its host may be private, its origin gets the credentials; a `file:` URL
+        source_url: where the source is. Its origin gets the credentials.
+        base_url: where a local playlist's relative URIs point (`--base-url`).
+        typed: what of these the user typed; None: both. Only such a host may be private, and only such a `file:` URL
             allows local children.
-        base_url: where a local playlist's relative URIs point (`--base-url`): typed by the user just the same.
         transport: an `httpx.AsyncBaseTransport` to use instead of our own connections. Names that it resolves are then
             not vetted; literal addresses and well-known names are.
         door: a door of another kind; wins over `transport`.
-        limits, retry, clock, resolver, environment: for tests and unusual programs; `environment` (proxies) is by
-            default that of the process.
+        limits, retry, clock, resolver, environment: for tests and unusual programs; the last names proxies.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Client:
         source_url: str,
         *,
         base_url: str | None = None,
+        typed: Sequence[str] | None = None,
         transport: Any = None,
         door: Door | None = None,
         limits: Limits | None = None,
@@ -101,20 +102,18 @@ class Client:
         self._options = options
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
-        typed = [url for url in (source_url, base_url) if url is not None]
+        sources = [url for url in (source_url, base_url) if url is not None]
+        typed = sources if typed is None else typed
         self._policy = UrlPolicy.for_typed(
-            typed,
-            allow_private=options.allow_private,
-            require_https=options.require_https,
-            insecure=options.insecure,
+            typed, allow_private=options.allow_private, require_https=options.require_https, insecure=options.insecure
         )
         self._urls = CheckedUrls(self._policy)
-        self._files = LocalFiles.beside(source_url)
+        self._files = LocalFiles.beside(source_url, typed=source_url in typed)
         self._door = door or self._make_door(transport, resolver or SystemResolver(), environment)
         self._exchange = Exchange(
             door=self._door,
             policy=self._policy,
-            credentials=self._credentials(typed),
+            credentials=self._credentials(sources),
             jar=CookieJar(self._limits),
             patience=Patience(
                 retry or RetryPolicy(retries=options.retries),
@@ -157,11 +156,12 @@ class Client:
         else:
             self._urls.check(url)
 
-    def read_ahead(self, url: str, *, kind: DocumentKind, limit: int) -> None:
-        """Begin to read a document: the next `read` of the same gets what comes of it, a body or an error.
+    def met_playlist(self, url: str) -> None:
+        """Be told of a playlist that need not be read: one from the network limits which local files are permitted."""
+        self._files.met_remote_playlist |= not (is_file_url(url) or is_data_url(url))
 
-        What nobody has read by the end of the client is given up then.
-        """
+    def read_ahead(self, url: str, *, kind: DocumentKind, limit: int) -> None:
+        """Begin to read a document; the next `read` of the same gets its body or error. Unread, it ends with us."""
         self._begun[url, kind, limit] = asyncio.create_task(self._read(url, kind, limit))
 
     async def read(self, url: str, *, kind: DocumentKind, limit: int) -> Body:
@@ -184,7 +184,7 @@ class Client:
         if is_file_url(url) or is_data_url(url):
             return await self._files.document(url, kind, limit)
         if kind == "playlist":
-            self._files.met_remote_playlist = True
+            self.met_playlist(url)
         checked = self._policy.check_url(url)
         reading = Reading(
             exchange=self._exchange,
@@ -319,10 +319,10 @@ class Client:
         fixed = self._options.connections
         return max(1, fixed) if fixed is not None else self._exchange.patience.places + SPARE
 
-    def _credentials(self, typed: list[str]) -> Credentials:
+    def _credentials(self, sources: list[str]) -> Credentials:
         options = self._options
         return Credentials.given(
-            sources=[read_url(url) for url in typed if not is_file_url(url)],
+            sources=[read_url(url) for url in sources if not is_file_url(url)],
             headers=options.headers,
             cookies=self._cookies(),
             trusted_origins=options.trusted_origins,

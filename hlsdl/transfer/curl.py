@@ -17,7 +17,7 @@ import pycurl
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
-from hlsdl.errors import HlsdlError, NetworkError, PolicyError
+from hlsdl.errors import HlsdlError, NetworkError
 from hlsdl.transfer.curl_driver import Driver, Interest
 from hlsdl.transfer.curl_errors import meaning, no_response
 from hlsdl.transfer.curl_handle import (
@@ -25,6 +25,7 @@ from hlsdl.transfer.curl_handle import (
     Handle,
     Pin,
     find_authorities,
+    header_lines,
     http_version,
     set_constants,
     set_proxy,
@@ -47,7 +48,6 @@ KNOWN = 64
 TICKS = 8
 """Looks at the time for each time-out."""
 
-_FORBIDDEN = ("\r", "\n", "\0")
 _MET_THE_END = frozenset({52, 55, 56})
 """Result codes: nothing came, or sending or receiving failed."""
 
@@ -389,14 +389,3 @@ def _pinned(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:
 def _is_sent(curl: pycurl.Curl) -> bool:
     """Whether the connection stands and the request is on its way."""
     return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
-
-
-def header_lines(question: Question) -> list[bytes]:
-    """Header lines as libcurl wants them; PolicyError for what would break out of its line."""
-    lines = []
-    for name, value in question.headers:
-        if any(sign in name or sign in value for sign in _FORBIDDEN):
-            raise PolicyError("a request header has a line break in it", url=question.url.text)
-        # Without a value libcurl would drop the header, or send its own in its place.
-        lines.append((f"{name}: {value}" if value else f"{name};").encode())
-    return lines

@@ -20,6 +20,7 @@ from hlsdl.access.addresses import literal_address
 from hlsdl.access.proxies import Proxy
 from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed
+from hlsdl.transfer.doors import Question
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.trust import LazyTls, system_store
 
@@ -31,6 +32,7 @@ SLOW_BUFFER = 64 * 1024
 """Bytes that the kernel may take in advance under --limit-rate."""
 
 
+_FORBIDDEN = ("\r", "\n", "\0")
 SUPPRESS_CONNECT_HEADERS = 265
 """CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: a proxy's answer to CONNECT must not be taken for the
 head of what was asked for."""
@@ -214,6 +216,17 @@ def http_version(options: TransferOptions) -> int:
             raise UsageError("HTTP/3 is not built into the libcurl of this system", hint="leave --http3 out")
         return int(pycurl.CURL_HTTP_VERSION_3)
     return int(pycurl.CURL_HTTP_VERSION_2TLS if options.http2 else pycurl.CURL_HTTP_VERSION_1_1)
+
+
+def header_lines(question: Question) -> list[bytes]:
+    """Header lines as libcurl wants them; PolicyError for what would break out of its line."""
+    lines = []
+    for name, value in question.headers:
+        if any(sign in name or sign in value for sign in _FORBIDDEN):
+            raise PolicyError("a request header has a line break in it", url=question.url.text)
+        # Without a value libcurl would drop the header, or send its own in its place.
+        lines.append((f"{name}: {value}" if value else f"{name};").encode())
+    return lines
 
 
 def set_proxy(curl: pycurl.Curl, proxy: Proxy | None) -> None:

@@ -1,8 +1,8 @@
 """Local sources: files beside a playlist on this machine, and `data:` URLs.
 
-Only a source that is itself a local playlist file has local children; nothing that came over the network can name a
-file here. Files are read in the event loop's own threads. A cancelled job may leave a read behind there: it has opened
-its file itself and closes it, so nobody but the end of the loop needs to wait for it.
+Only a local playlist file that the user named has local children; nothing that came over the network, or in a bundle
+that somebody else made, can name a file here. Files are read in the event loop's own threads. A cancelled job may leave
+a read behind there: it has opened its file itself and closes it, so only the end of the loop needs to wait for it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from hlsdl.planning.plan import Resource
 
 ELSEWHERE = "a playlist that was saved from elsewhere needs `--base-url` with the URL that it came from"
+HINT_NAME_IT = (
+    "nothing proves that this bundle's source was named on this machine: when the file is yours, `hlsdl fetch FILE -o"
+    " BUNDLE` names it"
+)
 
 
 def is_data_url(url: str) -> bool:
@@ -67,20 +71,25 @@ class LocalFiles:
 
     `source`: the local playlist that the user named, or None: then there are none. Once a playlist has come over the
     network, only files below the source's own folder are readable: a remote playlist must not name any other.
+    `hint`: what to do where there are none.
     """
 
     source: Path | None
     met_remote_playlist: bool = False
+    hint: str | None = None
 
     @classmethod
-    def beside(cls, source_url: str) -> LocalFiles:
-        """The files that belong to a source."""
-        return cls(path_of(source_url).resolve() if is_file_url(source_url) else None)
+    def beside(cls, source_url: str, *, typed: bool = True) -> LocalFiles:
+        """The files that belong to a source; none when it is not the user who named it."""
+        if not is_file_url(source_url):
+            return cls(None)
+        return cls(path_of(source_url).resolve()) if typed else cls(None, hint=HINT_NAME_IT)
 
     def permitted(self, url: str) -> Path:
         """The path of a `file:` URL that may be read; PolicyError when it may not."""
         if self.source is None:
-            raise PolicyError("a `file:` URL was refused: only a local playlist may name local files", url=url)
+            told = "a `file:` URL was refused: only a local playlist that was named here may name local files"
+            raise PolicyError(told, url=url, hint=self.hint)
         try:
             path = path_of(url).resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, as long as there is Python 3.12

@@ -71,16 +71,17 @@ def oddity(reason: str) -> Remark:
     return Remark(severity=Severity.WARNING, reason=reason)
 
 
-def check(window: Window, role: Role, *, encrypted: bool = False) -> Remark | None:
+def check(window: Window, role: Role, *, encrypted: bool = False, may_be_empty: bool = False) -> Remark | None:
     """Judge one object.
 
     Args:
         window: its bytes, as stored.
         role: what it is for.
         encrypted: the whole object is AES-CBC ciphertext (METHOD=AES-128), so only its length can be judged.
+        may_be_empty: it is WebVTT, which packagers write without a byte where nobody speaks.
     """
     if window.size == 0:
-        return damage("is empty")
+        return None if may_be_empty else damage("is empty")
     if encrypted:
         return damage("is no whole number of AES blocks") if window.size % 16 else None
     head = window.read(0, _HEAD)

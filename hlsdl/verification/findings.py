@@ -87,6 +87,10 @@ DAMAGED_CODES = frozenset(
 """Findings about one stored file that fetching or deriving it again can cure."""
 
 
+UNREADABLE_CODES = frozenset({Code.MISSING, Code.NOT_REGULAR, Code.UNREADABLE, Code.SIZE_MISMATCH})
+"""Findings about one stored file that leave nothing to look at inside it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is not as it should be."""

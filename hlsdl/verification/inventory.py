@@ -25,6 +25,8 @@ from hlsdl.verification.findings import Code, Finding, Severity, error
 HASHING_THREADS = 2
 """SHA-256 runs without the interpreter lock; two threads are as fast as most disks."""
 
+_WEBVTT_NAMES = (".vtt", ".webvtt")
+"""Only a name tells what an empty file would be."""
 _BLOCK = 1024 * 1024
 _BATCH = 128
 """Files handed to the threads at once, so that a bundle of a million files needs no million futures."""
@@ -135,7 +137,9 @@ def _read(opened: FileIO, file: Listed) -> Examined:
         return _failed(Code.HASH_MISMATCH, "is not what was stored: its SHA-256 differs", file, size)
     remark = None
     if file.role is not None:
-        remark = containers.check(_FileWindow(opened, size), file.role, encrypted=file.is_encrypted)
+        may_be_empty = file.role is Role.SUBTITLE or file.path.endswith(_WEBVTT_NAMES)
+        window = _FileWindow(opened, size)
+        remark = containers.check(window, file.role, encrypted=file.is_encrypted, may_be_empty=may_be_empty)
     if remark is None:
         return Examined(bytes=size)
     code = Code.MALFORMED if remark.severity is Severity.ERROR else Code.ODD_CONTAINER

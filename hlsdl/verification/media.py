@@ -5,7 +5,7 @@ bytes that are as served is therefore a warning; a stream that gives nothing, or
 
 ffmpeg's HLS reader knows one init section for each playlist and nothing of I-frame ranges that end inside `mdat`. So a
 stream is decoded in pieces: runs of segments with one init section, or single frames. Each piece is a playlist of its
-own in a temporary folder; it names the bundle's files relative to the stream's folder.
+own in a temporary folder; it names the bundle's files relative to the bundle.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class Piece:
         """Seconds, as the playlist says."""
         return sum((segment.duration for segment in self.segments), Decimal(0))
 
-    def playlist(self, folder: str) -> str:
-        """The piece as a playlist whose URIs are relative to the bundle folder `folder`, whoever's file it is in."""
+    def playlist(self) -> str:
+        """The piece as a playlist whose URIs are relative to the bundle."""
         lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(int(self.duration), 1)}"]
         init = self.segments[0].init
         if init is not None:
-            lines.append(_key_line(init.keys, self.segments[0].sequence, folder))
-            lines.append(f'#EXT-X-MAP:URI="{_name(init.uri, folder)}"')
+            lines.append(_key_line(init.keys, self.segments[0].sequence))
+            lines.append(f'#EXT-X-MAP:URI="{_name(init.uri)}"')
         for segment in self.segments:
             lines += ["#EXT-X-DISCONTINUITY"] if segment.discontinuity else []
-            lines.append(_key_line(segment.keys, segment.sequence, folder))
-            lines += [f"#EXTINF:{segment.duration},", _name(segment.uri, folder)]
+            lines.append(_key_line(segment.keys, segment.sequence))
+            lines += [f"#EXTINF:{segment.duration},", _name(segment.uri)]
         return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
@@ -75,19 +75,23 @@ def decode_findings(
     Args:
         bundle: its folder.
         streams: each with its local playlist, None when that could not be read (which is told elsewhere).
-        stored: paths of the objects that are there; segments that are not yet are left out.
+        stored: paths of the objects that are there as plain files of their size; segments without one of those that
+            they need are left out.
         ffmpeg: the one to use.
     """
     findings: list[Finding] = []
+    decoded: set[str] = set()
     for stream, playlist in streams:
-        if playlist is not None and not stream.protected:
+        # A manifest of somebody else may name one playlist as thousands of streams.
+        if playlist is not None and not stream.protected and stream.playlist not in decoded:
+            decoded.add(stream.playlist)
             findings += asyncio.run(_decode_stream(bundle, stream, playlist, stored, ffmpeg))
     return findings
 
 
 def pieces_of(stream: StoredStream, playlist: MediaPlaylist, stored: Collection[str]) -> tuple[Piece, ...]:
     """The parts that ffmpeg can decode one at a time; gaps and what is not stored are left out."""
-    segments = [one for one in playlist.segments if not one.gap and local_path(one.uri) in stored]
+    segments = [one for one in playlist.segments if not one.gap and all(map(stored.__contains__, _needed(one)))]
     if stream.kind in _FRAME_BY_FRAME:
         return tuple(Piece(segments=(one,)) for one in segments)
     runs = groupby(segments, key=lambda one: one.init and (one.init.uri, one.init.keys))
@@ -120,9 +124,9 @@ async def _decode_piece(
     if stream.kind == "images":
         return await decode(bundle / local_path(piece.segments[0].uri), ffmpeg=ffmpeg, frames=1)
     file = scratch / "piece.m3u8"
-    file.write_text(piece.playlist(stream.id), encoding="utf-8")
+    file.write_text(piece.playlist(), encoding="utf-8")
     frames = 1 if stream.kind == "iframes" else None
-    return await decode(file, ffmpeg=ffmpeg, folder=bundle / stream.id, frames=frames)
+    return await decode(file, ffmpeg=ffmpeg, folder=bundle, frames=frames)
 
 
 def _frame_findings(stream: StoredStream, reports: list[DecodedReport]) -> Iterator[Finding]:
@@ -179,13 +183,28 @@ def _duration_findings(stream: StoredStream, pieces: tuple[Piece, ...], decoded:
         yield warning(Code.DURATION_MISMATCH, stream.playlist, message)
 
 
-def _name(uri: str, folder: str) -> str:
+def _needed(segment: Segment) -> Iterator[str]:
+    """Paths of the files that ffmpeg opens for a segment: its own, its init section, their keys."""
+    yield local_path(segment.uri)
+    both = segment.keys
+    if segment.init is not None:
+        yield local_path(segment.init.uri)
+        both += segment.init.keys
+    for key in both:
+        if key.keyformat == "identity" and key.uri and not _is_data(key.uri):
+            yield local_path(key.uri)
+
+
+def _name(uri: str) -> str:
     """`file:` makes ffmpeg look beside its working directory and not beside the playlist."""
-    path = local_path(uri)
-    return "file:" + (path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else f"../{path}")
+    return f"file:{local_path(uri)}"
 
 
-def _key_line(keys: tuple[Key, ...], sequence: int, folder: str) -> str:
+def _is_data(uri: str) -> bool:
+    return uri[:5].lower() == "data:"
+
+
+def _key_line(keys: tuple[Key, ...], sequence: int) -> str:
     """The identity key, the one ffmpeg can use, or NONE.
 
     Its IV is written out: a piece counts its segments anew, and default IVs count from the start of the playlist.
@@ -194,5 +213,5 @@ def _key_line(keys: tuple[Key, ...], sequence: int, folder: str) -> str:
     if key is None:
         return "#EXT-X-KEY:METHOD=NONE"
     uri = key.uri or ""
-    shown = uri if uri[:5].lower() == "data:" else _name(uri, folder)
+    shown = uri if _is_data(uri) else _name(uri)
     return f'#EXT-X-KEY:METHOD={key.method},URI="{shown}",IV={key.iv or f"0x{sequence:032x}"}'

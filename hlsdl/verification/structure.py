@@ -7,7 +7,7 @@ on a bundle that grows. What each object's bytes look like is left to `container
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -35,8 +35,8 @@ from hlsdl.playlist.lines import DEFAULT_LIMITS
 from hlsdl.playlist.models import MultivariantPlaylist, Segment
 from hlsdl.playlist.parsing import parse_playlist
 from hlsdl.verification import closure, media, streams
-from hlsdl.verification.findings import Code, Finding, Report, error, warning
-from hlsdl.verification.inventory import Item, Listed, examine_all, scan
+from hlsdl.verification.findings import UNREADABLE_CODES, Code, Finding, Report, error, warning
+from hlsdl.verification.inventory import Examined, Item, Listed, examine_all, scan
 from hlsdl.verification.streams import LocalPlaylist, Use
 
 FILE_MANAGER_NAMES = frozenset({".ds_store", ".directory", ".localized", "thumbs.db", "desktop.ini"})
@@ -67,8 +67,14 @@ def verify_bundle(path: Path, *, deep: bool = False, ffmpeg: Path | None = None)
     findings = [*_structure_findings(shelf), *chain.from_iterable(one.findings for one in examined)]
     if decoder is not None:
         playable = [(stream, shelf.playlists[stream.playlist].media) for stream in bundle.streams]
-        findings += media.decode_findings(path, playable, bundle.entries, decoder)
+        findings += media.decode_findings(path, playable, _plain(shelf, examined), decoder)
     return Report(files=len(examined), bytes=sum(one.bytes for one in examined), findings=tuple(findings))
+
+
+def _plain(shelf: _Shelf, examined: Iterable[Examined]) -> frozenset[str]:
+    """Objects that are plain files with their bytes: no pipe to wait for, no link to follow, no end to look for."""
+    found = chain.from_iterable(one.findings for one in examined)
+    return frozenset(shelf.entries) - {one.path for one in found if one.code in UNREADABLE_CODES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +111,8 @@ def _look(bundle: Bundle, inventory: dict[str, Item]) -> _Shelf:
 
 
 def _playlist_paths(manifest: Manifest) -> list[str]:
-    return [INDEX, *(stream.playlist for stream in manifest.streams)]
+    """Each once, however many streams a manifest makes of it."""
+    return list(dict.fromkeys((INDEX, *(stream.playlist for stream in manifest.streams))))
 
 
 def _read_local(bundle: Bundle, path: str, inventory: Mapping[str, Item]) -> LocalPlaylist:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +193,24 @@ def test_a_killed_removal_leaves_no_half_bundle(tmp_path: Path, files: int) -> N
     assert names(tmp_path) == []
 
 
+@posix
+def test_a_folder_in_it_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
+    """Deeper than Python recurses and paths are long; files, links and folders stand on each of its levels."""
+    bundle, stays = sealed(tmp_path / "A.movpkg"), sealed(tmp_path / "B.movpkg")
+    here = os.open(bundle, os.O_RDONLY)
+    for _ in range(3000):
+        for name in ("deep", "empty"):
+            os.mkdir(name, dir_fd=here)
+        os.close(os.open("file", os.O_CREAT, dir_fd=here))
+        os.symlink(stays, "link", dir_fd=here)
+        above, here = here, os.open("deep", os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(here)
+    remove_bundle(bundle)
+    assert names(tmp_path) == ["B.movpkg"]
+    assert Bundle.open(stays).is_playable_offline
+
+
 def test_an_interruption_right_after_the_renaming_is_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +252,7 @@ def test_a_disk_that_refuses_is_said_so(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", refuse)
+        patch.setattr(removal, "_remove_tree", refuse)
         with pytest.raises(DiskError):
             remove_bundle(bundle)
         assert not bundle.exists()

@@ -8,8 +8,9 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -237,8 +238,28 @@ class TestKeep:
     def test_what_is_no_bundle_or_no_date_is_refused(self, home: Path) -> None:
         """Exit code 2."""
         assert hlsdl("keep", "data", home=home).code == 2
-        for text in ("tomorrow", "2030-13-01", "", "9999-12-31"):
+        for text in ("tomorrow", "2030-13-01", "", "10000-01-01"):
             assert hlsdl("keep", "a.movpkg", "--until", text, home=home).code == 2, text
+
+    def test_the_last_day_of_all_is_a_date(self, home: Path) -> None:
+        """People write it for "as good as always"."""
+        assert hlsdl("keep", "a.movpkg", "--until", "9999-12-31", home=home).code == 0
+        bundles = hlsdl("list", "--json", home=home).document["bundles"]
+        assert bundles[0]["expires"] == "9999-12-31T23:59:59Z"
+
+    @posix
+    @pytest.mark.parametrize("zone", ["UTC0", "WEST12", "EAST-14"])
+    @pytest.mark.parametrize("text", ["9999-12-31", "9999-12-31T23:59:59", "9999-12-31T23:00-05:00", "9999-12-30"])
+    def test_the_last_day_of_all_is_one_in_every_zone(
+        self, monkeypatch: pytest.MonkeyPatch, zone: str, text: str
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", zone)
+            time.tzset()
+            moment = end_of(text)
+            assert moment is not None
+            assert moment.timestamp() >= datetime(9999, 12, 30, 10, tzinfo=UTC).timestamp()
+        time.tzset()
 
     def test_a_day_lasts_until_its_end(self) -> None:
         """The last day is a whole day, in the zone of this machine."""

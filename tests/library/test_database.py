@@ -165,6 +165,45 @@ def test_a_full_disk_loses_no_change_that_was_acknowledged(small_disk: Path) -> 
     opened.close()
 
 
+WRITES_AND_DIES = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from library.test_database import ONE
+from hlsdl.library.database import Database
+Database.open(Path(sys.argv[1]), ONE).change("INSERT INTO notes (text) VALUES ('the last one')")
+os._exit(0)
+"""
+
+
+def test_what_is_on_a_full_disk_can_be_copied(small_disk: Path) -> None:
+    """Opening it takes room that there is not; also what a process that was killed had written last is there."""
+    path = small_disk / "notes.sqlite"
+    write(path, "one")
+    subprocess.run([sys.executable, "-c", WRITES_AND_DIES, str(path), *sys.path], check=True)
+    (small_disk / "notes.sqlite-shm").unlink()
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(bytes(1 << 20))
+    with pytest.raises(DiskError):
+        Database.open(path, ONE)
+    copy = Database.copy_of(path, ONE)
+    assert [row["text"] for row in copy.rows("SELECT text FROM notes ORDER BY id")] == ["one", "the last one"]
+    copy.change("DELETE FROM notes")
+    copy.close()
+    filler.unlink()
+    opened = Database.open(path, ONE)
+    assert opened.rows("SELECT count(*) AS n FROM notes") == [{"n": 2}]
+    opened.close()
+
+
+def test_there_is_no_copy_of_nothing(tmp_path: Path) -> None:
+    """And none is made by asking."""
+    with pytest.raises(DiskError):
+        Database.copy_of(tmp_path / "notes.sqlite", ONE)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_disk(tmp_path: Path) -> None:
     """A file is in the way of the data folder."""
     (tmp_path / "data").write_text("in the way")

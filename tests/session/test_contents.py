@@ -12,14 +12,10 @@ from faults import serve
 import hlsdl
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
 from hlsdl.bundle.manifest import Manifest, StoredKey
-from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
 from hlsdl.session.contents import (
-    MOST_ARTWORK_BYTES,
-    Artwork,
     Contents,
     multivariant_playlist,
-    read_artwork,
     with_unknown_of,
 )
 from hlsdl.session.presentation import Document, Documents, choose, parse_root, plan_streams
@@ -50,40 +46,6 @@ def said(durations: list[str], sizes: list[int | None]) -> tuple[int, int]:
         one.split("=") for one in multivariant_playlist(entries, contents).split(":")[1].split()[0].split(",")
     )
     return int(attributes["BANDWIDTH"]), int(attributes["AVERAGE-BANDWIDTH"])
-
-
-@pytest.mark.parametrize(
-    ("beginning", "path"),
-    [
-        (b"\xff\xd8\xff", "Data/artwork.jpg"),
-        (b"\x89PNG", "Data/artwork.png"),
-        (b"GIF89a", "Data/artwork.gif"),
-        (b"RIFF\n\n\n\nWEBP", "Data/artwork.webp"),
-        (b"RIFF\n\n\n\nWAVE", None),
-        (b"<svg", None),
-    ],
-)
-def test_a_picture_is_known_by_its_beginning(beginning: bytes, path: str | None) -> None:
-    if path is None:
-        with pytest.raises(UsageError, match="is no JPEG, PNG, GIF or WebP"):
-            read_artwork(beginning + bytes(9))
-    else:
-        assert (read_artwork(beginning + bytes(9)) or Artwork(path="", data=b"")).path == path
-
-
-def test_a_picture_may_have_32_mib_and_no_byte_more(tmp_path: Path) -> None:
-    picture = tmp_path / "a.png"
-    for size, is_fine in ((MOST_ARTWORK_BYTES, True), (MOST_ARTWORK_BYTES + 1, False)):
-        data = b"\x89PNG".ljust(size, b"\0")
-        picture.write_bytes(data)
-        for given in (data, picture):
-            if is_fine:
-                assert read_artwork(given) is not None
-            else:
-                with pytest.raises(UsageError, match="at most 32 MiB"):
-                    read_artwork(given)
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_artwork(Path("a\0b"))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from datetime import UTC, datetime, timedelta
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -82,6 +87,15 @@ def test_a_policy_needs_a_bundle_and_a_zone(storage: StorageManager, tmp_path: P
         storage.set_policy(tmp_path, IMPORTANT)
     with pytest.raises(UsageError, match="time zone"):
         StorageManagementPolicy(expiration_date=datetime(2030, 1, 1))  # noqa: DTZ001 - that is what is refused
+
+
+def test_the_end_of_the_last_year_is_a_date_in_every_zone(storage: StorageManager, tmp_path: Path) -> None:
+    """West of Greenwich it is later than UTC can write down: then it is the last second that it can."""
+    path = sealed(tmp_path / "A.movpkg")
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12)))
+    policy = StorageManagementPolicy(expiration_date=last)
+    storage.set_policy(path, policy)
+    assert policy.document()["expires"] == storage.bundles()[0].document()["expires"] == "9999-12-31T23:59:59Z"
 
 
 def test_the_library_folder_is_looked_into(storage: StorageManager) -> None:
@@ -164,6 +178,56 @@ def test_a_bundle_that_cannot_be_deleted_does_not_stop_the_others(storage: Stora
     assert "no bundle that can be read" in done.spared[str(films[0])]
 
 
+@pytest.mark.parametrize("moment", ["before it is looked at", "before it is deleted", "while it is locked"])
+@pytest.mark.parametrize("wish", ["free", "quota"])
+def test_what_somebody_else_deletes_meanwhile_is_no_failure(
+    *,
+    storage: StorageManager,
+    films: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    wish: str,
+) -> None:
+    """It does not stay, and it was not given back here. A quota that is met by that needs nothing else to go."""
+    size = size_on_disk(films[0])
+    look, delete = module.who_uses, module.remove_bundle
+
+    def look_late(path: Path) -> str | None:
+        if path == films[0] and path.exists():
+            delete(path)
+        return look(path)
+
+    def delete_late(path: Path) -> int:
+        if path == films[0]:
+            delete(path)
+            if moment == "while it is locked":
+                raise LockedError("another process works on it")
+        return delete(path)
+
+    if moment == "before it is looked at":
+        monkeypatch.setattr(module, "who_uses", look_late)
+    else:
+        monkeypatch.setattr(module, "remove_bundle", delete_late)
+    done = storage.collect(**{wish: 1 if wish == "free" else 3 * size})
+    assert done.spared == {}
+    assert [Path(one.path).stem for one in done.evicted] == (["b"] if wish == "free" else [])
+    assert (left(films), done.is_enough) == ("cd" if wish == "free" else "bcd", True)
+
+
+def test_two_who_make_room_at_once_share_the_work(storage: StorageManager, tmp_path: Path) -> None:
+    """Each bundle is deleted by one of them, and the other one calls that no failure: at most it is busy just then."""
+    storage.folder.mkdir(parents=True)
+    paths = {str(sealed(storage.folder / f"{number}.movpkg")) for number in range(40)}
+    storage.bundles()
+    command = [sys.executable, "-m", "hlsdl", "gc", "--free", "1T", "--json", "--no-config"]
+    environment = {**os.environ, "HLSDL_DATA": str(storage.root), "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    documents = [json.loads(one.communicate()[0]) for one in both]
+    assert {bundle["because"] for one in documents for bundle in one["spared"]} <= {"written"}
+    gone = [bundle["path"] for one in documents for bundle in one["evicted"]]
+    assert sorted(gone) == sorted(paths - {str(one) for one in storage.folder.iterdir()})
+
+
 def test_nothing_that_the_library_does_not_know_is_chosen(storage: StorageManager, films: list[Path]) -> None:
     """A bundle beside known ones, that nobody told of."""
     stranger = sealed(films[0].parent / "stranger.movpkg")
@@ -226,6 +290,46 @@ def test_a_bundle_that_the_index_keeps_listing_was_deleted_all_the_same(
     assert (len(done.evicted), len(left(films)), done.is_enough) == (1, len(films) - 1, True)
     assert done.bytes > 0
     assert "still lists" in caplog.text
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[tuple[StorageManager, list[Path]]]:
+    """A library and three bundles on a file system without a byte left; the last of them has grown since it was told."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    mounted = subprocess.run(command, check=False, capture_output=True) if sys.platform == "linux" else None
+    if mounted is None or mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    storage = StorageManager(place / "data")
+    paths = [sealed(place / f"{name}.movpkg") for name in "abc"]
+    for path in paths:
+        storage.record(path)
+    (paths[2] / "notes.txt").write_bytes(bytes(100_000))
+    with (paths[2] / "journal.jsonl").open("a") as journal:
+        journal.write("\n")
+    with pytest.raises(OSError, match="No space"):
+        (place / "filler").write_bytes(bytes(8 << 20))
+    yield storage, paths
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_room_is_made_on_a_full_disk(full_disk: tuple[StorageManager, list[Path]]) -> None:
+    """By what is there now; and once there is room the index learns of it."""
+    storage, paths = full_disk
+    sizes = [size_on_disk(path) for path in paths]
+    assert [one.bytes for one in storage.bundles()] == sizes
+    done = storage.collect(quota=sum(sizes) - 1)
+    assert (len(done.evicted), done.is_enough, left(paths)) == (1, True, "bc")
+    with BundleIndex.open(storage.root / "library.sqlite") as index:
+        assert [(one.path, one.bytes) for one in index.all()] == list(zip(paths[1:], sizes[1:], strict=True))
+
+
+def test_on_a_full_disk_what_must_be_kept_is_refused(full_disk: tuple[StorageManager, list[Path]]) -> None:
+    """A policy that would be forgotten again was not set."""
+    storage, paths = full_disk
+    with pytest.raises(DiskError):
+        storage.set_policy(paths[0], IMPORTANT)
 
 
 def test_removing_and_playing_make_no_library(storage: StorageManager, tmp_path: Path) -> None:

@@ -215,6 +215,24 @@ async def test_session_data_comes_along_and_is_optional(origin: ScriptedOrigin, 
     assert any("session data" in one.message for one in heard if isinstance(one, events.Warned))
 
 
+@pytest.mark.parametrize("source", ["/subs.m3u8", "/film.m3u8"])
+def test_an_empty_webvtt_segment_is_stored_and_stays_fine(origin: ScriptedOrigin, tmp_path: Path, source: str) -> None:
+    """Packagers write them where nobody speaks; also where the subtitles are the whole source."""
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
+    origin.add("/subs.m3u8", f"{head}#EXTINF:4,\n0.vtt\n#EXTINF:4,\n1.vtt\n#EXT-X-ENDLIST\n".encode())
+    origin.add("/0.vtt", b"WEBVTT\n\n00:00:00.000 --> 00:00:00.900\nhi\n")
+    origin.add("/1.vtt", b"")
+    origin.add(
+        "/film.m3u8",
+        b'#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="x",LANGUAGE="en",URI="subs.m3u8",DEFAULT=YES\n'
+        b'#EXT-X-STREAM-INF:BANDWIDTH=800000,SUBTITLES="s"\nfilm/sdr-180/index.m3u8\n',
+    )
+    bundle = tmp_path / "a.movpkg"
+    assert hlsdl("fetch", origin.url(source), "--subs", "all", "-o", bundle).code == 0
+    assert [file.stat().st_size for file in bundle.glob("*/000000001.vtt")] == [0]
+    assert hlsdl("verify", bundle, "--json").document["findings"] == []
+
+
 def test_repair_fetches_only_what_is_damaged(origin: ScriptedOrigin, tmp_path: Path) -> None:
     url = origin.url("/film/master.m3u8")
     bundle = Path(hlsdl("fetch", url, "--no-hdr", "-P", tmp_path).out.strip())

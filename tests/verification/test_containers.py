@@ -106,6 +106,10 @@ def test_an_empty_object_is_damaged_whatever_it_is_for() -> None:
     assert reason(b"", Severity.ERROR, encrypted=True) == "is empty"
 
 
+def test_webvtt_may_be_empty() -> None:
+    assert check(BytesWindow(b""), Role.SUBTITLE, may_be_empty=True) is None
+
+
 @pytest.mark.parametrize(
     "page", [b"<!DOCTYPE html><title>Sorry", b" <html>", b'{"error": 404}', b"\xef\xbb\xbf<?xml version"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -150,6 +151,43 @@ def test_of_a_partial_bundle_what_is_there_is_decoded(tmp_path: Path) -> None:
     assert {finding.code for finding in report.findings} == {Code.INCOMPLETE}
 
 
+@pytest.mark.parametrize("what", ["000000001.m4s", "000000000.init.mp4", "key"])
+@pytest.mark.parametrize("stands_there", ["pipe", "link to a device", "link"])
+def test_what_is_no_plain_file_is_never_given_to_ffmpeg(tmp_path: Path, what: str, stands_there: str) -> None:
+    """A pipe would be waited for, a device has no end, a link leads anywhere."""
+    bundle = store(MEDIA / ("aes128" if what == "key" else "film"), tmp_path / "b.movpkg", preferences=ONE_VIDEO)
+    file = min(bundle.glob("keys/*" if what == "key" else f"0-*/{what}"))
+    moved = file.rename(tmp_path / "outside")
+    if stands_there == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero" if stands_there == "link to a device" else moved)
+    report = verify_bundle(bundle, deep=True)
+    assert [one.code for one in report.findings if one.severity is Severity.ERROR] == [Code.NOT_REGULAR]
+    assert not any(one.code is Code.DECODE_ERRORS for one in report.findings)
+
+
+def test_a_playlist_that_a_manifest_names_as_many_streams_is_decoded_once(tmp_path: Path) -> None:
+    """Those streams have no folders either: that is told as what it is, and not as a fault of ffmpeg."""
+    bundle = store(MEDIA / "film", tmp_path / "b.movpkg", preferences=ONE_VIDEO)
+    with writing(bundle) as writer:
+        assert writer.manifest is not None
+        (stream,) = writer.manifest.streams
+        others = tuple(replace(stream, id=f"0-{number}-0") for number in range(50))
+        writer.save_manifest(replace(writer.manifest, streams=(*others, stream)))
+    report = verify_bundle(bundle, deep=True, ffmpeg=told_to(tmp_path / "runs", tmp_path))
+    assert not {one.code for one in report.findings} & {Code.UNDECODABLE, Code.DECODE_ERRORS, Code.DURATION_MISMATCH}
+    assert (tmp_path / "runs").read_text().count("-f hls") == 1
+
+
+def told_to(runs: Path, folder: Path) -> Path:
+    """An ffmpeg that writes down how it is run, one line for each time."""
+    wrapper = folder / "ffmpeg"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> "{runs}"\nexec "{find_ffmpeg().path}" "$@"\n')
+    wrapper.chmod(0o700)
+    return wrapper
+
+
 def test_a_protected_stream_is_not_decoded(tmp_path: Path) -> None:
     bundle = store(MEDIA / "film", tmp_path / "b.movpkg", preferences=ONE_VIDEO)
     manifest = bundle / "manifest.json"
@@ -185,7 +223,7 @@ def test_a_run_ends_where_the_init_section_changes_and_gaps_are_left_out() -> No
         '#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="b.init.mp4"\n#EXTINF:1,\n4.m4s\n'
         '#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="a.init.mp4"\n#EXTINF:2,\n5.m4s\n'
     )
-    stored = {f"0-A-1/{number}.m4s" for number in range(1, 6)}
+    stored = {f"0-A-1/{name}" for name in ("1.m4s", "2.m4s", "3.m4s", "4.m4s", "5.m4s", "a.init.mp4", "b.init.mp4")}
     pieces = pieces_of(stream_of(), playlist, stored)
     assert [[segment.uri.rpartition("/")[2] for segment in piece.segments] for piece in pieces] == [
         ["1.m4s", "3.m4s"],
@@ -197,7 +235,7 @@ def test_a_run_ends_where_the_init_section_changes_and_gaps_are_left_out() -> No
 
 def test_iframes_are_decoded_one_by_one() -> None:
     playlist = media_playlist('#EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI="a.mp4"\n#EXTINF:2,\n1.m4s\n#EXTINF:2,\n2.m4s\n')
-    pieces = pieces_of(stream_of("iframes"), playlist, {"0-A-1/1.m4s", "0-A-1/2.m4s"})
+    pieces = pieces_of(stream_of("iframes"), playlist, {"0-A-1/1.m4s", "0-A-1/2.m4s", "0-A-1/a.mp4"})
     assert [len(piece.segments) for piece in pieces] == [1, 1]
 
 
@@ -207,18 +245,19 @@ def test_a_piece_writes_out_the_default_iv_of_each_segment() -> None:
         '#EXTINF:2,\n1.ts\n#EXT-X-KEY:METHOD=AES-128,URI="../keys/K.key"\n#EXTINF:2,\n2.ts\n#EXTINF:2,\n3.ts\n'
         '#EXT-X-KEY:METHOD=AES-128,URI="../keys/K.key",IV=0xff\n#EXTINF:2,\n4.ts\n'
     )
-    (piece,) = pieces_of(stream_of(), playlist, {f"0-A-1/{number}.ts" for number in range(1, 5)})
-    lines = [line for line in piece.playlist("0-A-1").splitlines() if "KEY" in line or not line.startswith("#")]
-    key = '#EXT-X-KEY:METHOD=AES-128,URI="file:../keys/K.key",IV='
+    stored = {"keys/K.key", *(f"0-A-1/{number}.ts" for number in range(1, 5))}
+    (piece,) = pieces_of(stream_of(), playlist, stored)
+    lines = [line for line in piece.playlist().splitlines() if "KEY" in line or not line.startswith("#")]
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="file:keys/K.key",IV='
     assert lines == [
         "#EXT-X-KEY:METHOD=NONE",
-        "file:1.ts",
+        "file:0-A-1/1.ts",
         f"{key}0x{8:032x}",
-        "file:2.ts",
+        "file:0-A-1/2.ts",
         f"{key}0x{9:032x}",
-        "file:3.ts",
+        "file:0-A-1/3.ts",
         f"{key}0xff",
-        "file:4.ts",
+        "file:0-A-1/4.ts",
     ]
 
 

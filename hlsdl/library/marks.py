@@ -1,0 +1,76 @@
+"""Marks: how a user's machine knows again what was done on it, when somebody else may have written that down.
+
+A mark is a keyed hash (HMAC-SHA-256) of facts. Its key stays in the user's data folder, so a mark that fits was made
+here. Without the key, or a place to keep one, there are no marks; whoever asks for one goes on without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import secrets
+from pathlib import Path
+
+from hlsdl.library.places import mark_key_file
+
+logger = logging.getLogger(__name__)
+
+Fact = str | int | None
+
+_KEY_BYTES = 32
+_WRITTEN_KEY = re.compile(rb"[0-9a-f]{%d}\n" % (2 * _KEY_BYTES))
+"""In digits: what a power cut leaves of a file (nothing, zeros) is no key."""
+
+
+def mark_of(*facts: Fact, root: Path | None = None) -> str | None:
+    """The mark of some facts, or None where no key can be kept. `root` stands for the data folder."""
+    place = mark_key_file(root)
+    try:
+        key = _read_key(place) or _make_key(place)
+    except OSError as error:
+        logger.info("no mark can be made: %s", error)
+        return None
+    return _mark(key, facts) if key is not None else None
+
+
+def is_mark_of(mark: object, *facts: Fact, root: Path | None = None) -> bool:
+    """Whether `mark`, which anybody may have written, is that of these facts and was made here."""
+    try:
+        key = _read_key(mark_key_file(root))
+    except OSError as error:
+        logger.info("no mark can be looked at: %s", error)
+        return False
+    known = isinstance(mark, str) and mark.isascii() and key is not None
+    return known and hmac.compare_digest(str(mark), _mark(key or b"", facts))
+
+
+def _mark(key: bytes, facts: tuple[Fact, ...]) -> str:
+    return hmac.new(key, json.dumps(facts).encode(), hashlib.sha256).hexdigest()
+
+
+def _read_key(place: Path) -> bytes | None:
+    try:
+        with place.open("rb") as file:
+            written = file.read(2 * _KEY_BYTES + 2)
+    except FileNotFoundError:
+        return None
+    return bytes.fromhex(written.decode()) if _WRITTEN_KEY.fullmatch(written) else None
+
+
+def _make_key(place: Path) -> bytes | None:
+    """Make the key, whole or not at all; the one of another process that was faster stays."""
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+        if _read_key(place) is None:
+            temporary.replace(place)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return _read_key(place)
