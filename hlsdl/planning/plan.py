@@ -192,6 +192,8 @@ def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
     resources: list[Resource] = []
     files: dict[int, str] = {}
     inits: dict[tuple[str, ByteRange | None], str] = {}
+    of_gaps: dict[tuple[str, ByteRange | None], int] = {}
+    """The first segments of init sections that only gaps have so far."""
     # A segment that is listed twice is one file: the same bytes under the same default IV rules.
     known: dict[str | tuple[str, int, int], str] = {}
     measures = _Measures(source.bandwidth)
@@ -200,11 +202,15 @@ def _plan_stream(source: StreamSource, playlist: MediaPlaylist) -> StreamPlan:
     latest: InitSection | None = None
     for segment in playlist.segments:
         init, byte_range = segment.init, segment.byte_range
-        if init is not latest and init is not None and not segment.gap:  # nothing of a gap is loaded
-            latest = init
-            if (init.uri, init.byte_range) not in inits:
-                name = inits[init.uri, init.byte_range] = naming.init_name(segment.sequence)
-                resources.append(_init_resource(source, init, folder + name, segment.sequence, start))
+        if init is not latest and init is not None:
+            first = of_gaps.pop((init.uri, init.byte_range), segment.sequence)
+            if segment.gap:  # nothing of a gap is loaded
+                of_gaps[init.uri, init.byte_range] = first
+            else:
+                latest = init
+                if (init.uri, init.byte_range) not in inits:
+                    name = inits[init.uri, init.byte_range] = naming.init_name(first)
+                    resources.append(_init_resource(source, init, folder + name, first, start))
         # The numbers of a range, since a `ByteRange` is hashed and compared by functions of its own.
         identity = segment.uri if byte_range is None else (segment.uri, byte_range.offset, byte_range.length)
         stored = None if segment.gap else known.get(identity)
