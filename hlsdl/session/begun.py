@@ -18,9 +18,9 @@ from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import stored_documents
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams
+from hlsdl.session.provenance import client_of
 from hlsdl.session.sources import Source
 from hlsdl.session.wishes import asked_so_far
-from hlsdl.transfer.client import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def unwatched(_begun: Begun) -> None:
 
 async def recall(source: Source, options: FetchOptions, bundle: Bundle) -> Begun:
     """What was known when this bundle was fetched, from its stored playlists; a damaged one is read from its origin."""
-    async with Client(options.transfer, source.url, base_url=source.base_url) as client:
+    async with client_of(source, options.transfer, bundle) as client:
         documents = Documents(client, stored_documents(bundle))
         root = await read_root(documents, source)
         asked = asked_so_far(bundle).and_now(options.wishes, root.master)

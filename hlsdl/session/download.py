@@ -49,6 +49,7 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
+from hlsdl.session.provenance import client_of
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
@@ -116,7 +117,7 @@ async def download(
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
-    opening = nullcontext(opened) if opened else Client(options.transfer, source.url, base_url=source.base_url)
+    opening = nullcontext(opened) if opened else client_of(source, options.transfer, before)
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:

@@ -44,3 +44,10 @@ def client_for(bundle: Bundle, options: TransferOptions) -> Client:
     """A client for the source that a bundle speaks of; unless it was named here, it counts as typed by nobody."""
     source = source_of(bundle.manifest)
     return Client(options, source.url, base_url=source.base_url, typed=None if is_named_here(bundle) else ())
+
+
+def client_of(source: Source, options: TransferOptions, bundle: Bundle | None) -> Client:
+    """A client for a source that was named now, or else for what this bundle, if there is one, speaks of."""
+    if source.is_named or bundle is None:
+        return Client(options, source.url, base_url=source.base_url, typed=None if source.is_named else ())
+    return client_for(bundle, options)

@@ -24,8 +24,8 @@ from hlsdl.session.bundles import Bundle
 from hlsdl.session.contents import stored_documents
 from hlsdl.session.keys import KeyProvider
 from hlsdl.session.presentation import Documents, read_root
+from hlsdl.session.provenance import client_of
 from hlsdl.session.sources import Source, parse_source, source_of
-from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
 
 
@@ -106,8 +106,9 @@ class Asset:
         """
         if not self._is_loaded:
             transfer = options or TransferOptions(headers=self.headers)
-            async with Client(transfer, self.source.url, base_url=self.source.base_url) as client:
-                documents = Documents(client, stored_documents(self.bundle))
+            bundle = self.bundle
+            async with client_of(self.source, transfer, bundle) as client:
+                documents = Documents(client, stored_documents(bundle))
                 self._master = (await read_root(documents, self.source)).master
             self._is_loaded = True
         return self

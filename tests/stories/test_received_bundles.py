@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from commands import Done, hlsdl
 
+import hlsdl as library
 from hlsdl.bundle.journal import Entry, entry_line
 from hlsdl.testing import ScriptedOrigin
 
@@ -156,3 +157,21 @@ def test_a_playlist_from_the_network_opens_no_more_files_when_a_bundle_has_it(
     damage(copy)
     assert hlsdl("fetch", master, "-o", copy, "--allow-private").code == 10
     assert nothing_taken(copy)
+
+
+async def test_a_task_on_a_received_bundle_opens_no_file_of_this_machine_either(
+    playlist: Path, secret: Path, tmp_path: Path
+) -> None:
+    """Neither is its asset loaded from one."""
+    theirs = {"Data/master.m3u8": MASTER.format(TAKEN.format(secret.as_uri()))}
+    bundle = received(fetched(playlist, tmp_path / "a.movpkg"), tmp_path / "b.movpkg", theirs)
+    damage(bundle)
+    async with library.AssetDownloadSession() as session:
+        task = session.make_asset_download_task(library.DownloadConfiguration(library.Asset(bundle)))
+        task.resume()
+        with pytest.raises(library.PolicyError):
+            await task
+    assert nothing_taken(bundle)
+    (bundle / "Data" / "master.m3u8").write_bytes(b"#EXTM3U\n")
+    with pytest.raises(library.PolicyError):
+        await library.Asset(bundle).load()
