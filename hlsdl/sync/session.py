@@ -57,10 +57,14 @@ class Task(Generic[R]):
     def events(self) -> Iterator[Event]:
         """Everything that the task tells from now on, until it ends."""
         told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        try:
+            heard = self._loop.call(self.inner.events)
+        except LoopEnded:
+            return iter(())
 
         async def listen() -> None:
             try:
-                async for event in self.inner.events():
+                async for event in heard:
                     told.put(event)
             finally:
                 told.put(None)
@@ -68,9 +72,8 @@ class Task(Generic[R]):
         try:
             self._loop.start(listen)
         except LoopEnded:
-            return
-        while (event := told.get()) is not None:
-            yield event
+            return iter(())
+        return iter(told.get, None)
 
     def resume(self) -> None:
         """Run, or go on."""

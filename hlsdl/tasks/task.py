@@ -263,12 +263,16 @@ class Task(ABC, Generic[R]):
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """Everything that this task tells from now on, until it ends; at once over when it has."""
-        if self.phase in ENDS or self._ended.is_set():
-            return
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._listeners.append(queue)
+        if self.phase in ENDS or self._ended.is_set():
+            queue.put_nowait(None)
+        else:
+            self._listeners.append(queue)
+        return self._listen(queue)
+
+    async def _listen(self, queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
         try:
             while (event := await queue.get()) is not None:
                 yield event

@@ -216,3 +216,14 @@ async def test_what_came_before_a_stall_is_told_though_nothing_comes_after_it(tm
             assert (gate.is_set(), task.state) == (False, "running")
             gate.set()
             await task
+
+
+async def test_events_are_heard_from_the_moment_that_they_are_asked_for(tmp_path: Path) -> None:
+    """And not from the moment that somebody begins to listen."""
+    with ScriptedOrigin() as origin:
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+            heard = task.events()
+            task.resume()
+            await task
+            assert [event.name async for event in heard][-1] == "did-finish-downloading-to"
