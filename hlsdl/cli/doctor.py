@@ -146,24 +146,14 @@ def _players() -> dict[str, Any]:
     from importlib.resources import files
 
     from hlsdl.player.app import PAGE_FILES
-    from hlsdl.player.handoff import installed_players
+    from hlsdl.player.handoff import has_browser, installed_players
 
     web = files("hlsdl.player") / "web"
     return {
         "players": {str(name): str(path) for name, path in installed_players().items()},
-        "browser": _has_browser(),
+        "browser": has_browser(),
         "web_player": all((web / name).is_file() for name, _ in PAGE_FILES.values()),
     }
-
-
-def _has_browser() -> bool:
-    import webbrowser
-
-    try:
-        webbrowser.get()
-    except webbrowser.Error:
-        return False
-    return True
 
 
 def _open_files() -> dict[str, int | None] | None:

@@ -110,7 +110,7 @@ def play(
         UsageError: no bundle, an unusable port, a player that is not there, or one that could not play it.
     """
     executable = find_player(player) if player in _KINDS else None
-    if player is PlayerName.BROWSER and not _has_browser():
+    if player is PlayerName.BROWSER and not has_browser():
         raise UsageError(NO_BROWSER, hint=SERVE_ONLY)
     with serve(bundle_path, port=port) as serving:
         ready(serving)
@@ -129,7 +129,7 @@ def _locate(name: PlayerName) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether there is one to try; whether it opens, it says itself."""
     try:
         webbrowser.get()

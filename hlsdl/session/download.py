@@ -18,8 +18,7 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HlsdlError, HttpError, LockedError
-from hlsdl.planning.plan import Resource
+from hlsdl.errors import DiskError, HlsdlError, LockedError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -265,7 +264,7 @@ async def _brought(
     await renewal.prove_stored(contents.bereft)
     await in_thread(partial(lay_out, writer, contents))
     await fetch_keys(client, writer, renewal, options.key_provider)
-    await _fetch_data(client, writer, contents, renewal, emit)
+    await _fetch_data(writer, renewal, contents.title, emit)
     work = SegmentWork(
         client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
     )
@@ -273,26 +272,17 @@ async def _brought(
     return arrived, frozenset(work.absent)
 
 
-async def _fetch_data(client: Client, writer: BundleWriter, contents: Contents, renewal: Renewal, emit: Emit) -> None:
+async def _fetch_data(writer: BundleWriter, renewal: Renewal, title: str, emit: Emit) -> None:
     """Session data. A film plays without it, so what does not come is reported and left out."""
     for item in renewal.plan.data:
         if writer.is_stored(item.path):
             continue
         try:
-            data = await _read_data(client, renewal, item)
+            data = await renewal.read(item)
         except (*OF_THE_ORIGIN, DiskError) as error:  # a file beside a local playlist may not be there
-            emit(events.Warned(task=contents.title, message=f"session data is left out: {error.message}"))
+            emit(events.Warned(task=title, message=f"session data is left out: {error.message}"))
             continue
         await in_thread(writer.put, item.path, data)
-
-
-async def _read_data(client: Client, renewal: Renewal, item: Resource) -> bytes:
-    """What is at its URL, or at that which it has now."""
-    try:
-        return (await client.read(item.url, kind="data", limit=item.limit)).data
-    except HttpError as refusal:
-        now = await renewal.now(item, refusal)
-        return (await client.read(now.url, kind="data", limit=item.limit)).data
 
 
 def _announce(

@@ -15,7 +15,7 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import ContentKeyError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
 from hlsdl.session.program import ProgramFault, asked
-from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
+from hlsdl.session.renewal import Renewal
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
 
@@ -55,7 +55,7 @@ async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, pro
         request = KeyRequest(uri=key.url, method=methods.get(key.url, "AES-128"))
         data = await _provided(provider, request) if provider is not None else None
         if data is None:
-            data = await _read(client, renewal, key)
+            data = await renewal.read(key)
         elif len(data) != KEY_BYTES:
             raise ContentKeyError(
                 f"the key provider gave {len(data)} bytes where a key has {KEY_BYTES}",
@@ -66,15 +66,6 @@ async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, pro
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
     await look_at_inline_keys(client, plan)
-
-
-async def _read(client: Client, renewal: Renewal, key: Resource) -> bytes:
-    """What is at a key's URL, or at that which it has now."""
-    try:
-        return (await client.read(key.url, kind="key", limit=key.limit)).data
-    except OF_THE_ORIGIN as refusal:
-        now = await renewal.now(key, refusal)
-        return (await client.read(now.url, kind="key", limit=key.limit)).data
 
 
 async def _provided(provider: KeyProvider, request: KeyRequest) -> bytes | None:

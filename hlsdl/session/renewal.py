@@ -27,6 +27,7 @@ from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED
 from hlsdl.transfer.client import Client
+from hlsdl.transfer.documents import DocumentKind
 from hlsdl.transfer.sink import MemorySink
 
 OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitError, PolicyError, ContentKeyError)
@@ -64,18 +65,18 @@ class Renewal:
         self.plan, self.is_read_again = again, True
         return again
 
-    async def now(self, resource: Resource, refusal: HlsdlError) -> Resource:
-        """A key or session data, of several that fail together, under another URL than that which was refused.
+    async def read(self, resource: Resource) -> bytes:
+        """What is at the URL of a key, or of session data, or else at that which it has now.
 
         Raises:
-            HlsdlError: `refusal`, when there is none; or why it cannot be had.
+            HlsdlError: it cannot be had.
         """
-        async with self._lock:
-            found = self._found(resource.path)
-            if found is None or found.url == resource.url:
-                await self._refresh(resource, refusal)
-                found = self._found(resource.path)
-        return found or resource
+        kind: DocumentKind = "key" if resource.kind == "key" else "data"
+        try:
+            return (await self._client.read(resource.url, kind=kind, limit=resource.limit)).data
+        except OF_THE_ORIGIN as refusal:
+            now = await self._now(resource, refusal)
+            return (await self._client.read(now.url, kind=kind, limit=resource.limit)).data
 
     async def way_round(self, failed: Resource, error: HlsdlError) -> None:
         """Another place for a segment that did not come.
@@ -105,6 +106,15 @@ class Renewal:
         sink = MemorySink()
         await self._client.fetch(resource, sink)
         return hashlib.sha256(sink.data).hexdigest() == self._writer.entries[resource.path].sha256
+
+    async def _now(self, resource: Resource, refusal: HlsdlError) -> Resource:
+        """What was refused, perhaps together with others, under another URL; raises `refusal` when there is none."""
+        async with self._lock:
+            found = self._found(resource.path)
+            if found is None or found.url == resource.url:
+                await self._refresh(resource, refusal)
+                found = self._found(resource.path)
+        return found or resource
 
     def _found(self, path: str) -> Resource | None:
         return next((one for one in (*self.plan.keys, *self.plan.data) if one.path == path), None)
