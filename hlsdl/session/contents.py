@@ -17,7 +17,7 @@ from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
 from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream, utc_now
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError
+from hlsdl.errors import IntegrityError, PolicyError
 from hlsdl.planning.local_playlists import (
     local_media_playlist,
     local_multivariant_playlist,
@@ -85,7 +85,11 @@ def stored_documents(before: Bundle | None) -> dict[str, Document]:
 
 
 def every_document(bundle: Bundle) -> dict[str, Document]:
-    """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again."""
+    """The source playlists that a bundle already has, by URL; a damaged one counts as absent and is fetched again.
+
+    Raises:
+        DiskError: one cannot be read now. That says nothing of what is in it.
+    """
     found: dict[str, Document] = {}
     for stored in bundle.manifest.documents:
         entry = bundle.entries.get(stored.path)
@@ -93,8 +97,8 @@ def every_document(bundle: Bundle) -> dict[str, Document]:
             continue
         try:
             data = bundle.read(stored.path)
-        except HlsdlError:
-            continue  # gone or no plain file: as good as damaged
+        except (IntegrityError, PolicyError):
+            continue  # gone, too large or no plain file: as good as damaged
         if hashlib.sha256(data).hexdigest() == entry.sha256:
             found[stored.url] = Document(data=data, url=stored.url, final_url=stored.final_url)
     return found

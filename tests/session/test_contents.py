@@ -12,9 +12,11 @@ from faults import serve
 import hlsdl
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
 from hlsdl.bundle.manifest import Manifest, StoredKey
+from hlsdl.errors import DiskError
 from hlsdl.planning.preferences import Preferences
 from hlsdl.session.contents import (
     Contents,
+    every_document,
     multivariant_playlist,
     with_unknown_of,
 )
@@ -97,3 +99,22 @@ def test_a_part_that_is_gone_leaves_nothing_of_a_newer_version() -> None:
     kept = with_unknown_of(before, now)
     assert kept.unknown == {"more": 1}
     assert [key.unknown for key in kept.keys] == [{"of": "B"}, {}]
+
+
+async def test_a_playlist_that_cannot_be_read_now_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be fetched in its place would have to be proven by what has come already."""
+    with ScriptedOrigin() as origin:
+        bundle = await hlsdl.fetch(serve(origin), output=tmp_path / "a.movpkg")
+    assert len(every_document(bundle)) == 1
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise DiskError("too many files are open")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hlsdl.Bundle, "read", refuse)
+        with pytest.raises(DiskError):
+            every_document(bundle)
+    next(bundle.path.rglob("source.m3u8")).unlink()
+    assert every_document(bundle) == {}
