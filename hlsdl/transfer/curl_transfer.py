@@ -20,14 +20,12 @@ from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
 from hlsdl.transfer.content import SAMPLE
 from hlsdl.transfer.curl_handle import Handle
-from hlsdl.transfer.doors import NAMELESS, Head, PaceWatch, Question, Setback
+from hlsdl.transfer.doors import MISNAMED, SINGLE, Head, PaceWatch, Question, Setback
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
 _FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")
 """A line break inside a field (RFC 9112 §5.2)."""
-_NAME = re.compile(r":?[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-"""A token (RFC 9110 §5.6.2); those of HTTP/2 may begin with a colon."""
 _BLANK = frozenset({b" ", b"\t"})
 _CONTINUED = ("", "")
 
@@ -90,7 +88,9 @@ def _read_field(line: bytes) -> tuple[str, str]:
 
 def _field(line: bytes) -> tuple[str, str]:
     name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
-    return name.lower() if _NAME(name) else NAMELESS, value.strip(" \t")
+    named, value = name.lower(), value.strip(" \t")
+    bare = named.strip()
+    return (named, value) if bare == named or bare not in SINGLE else (MISNAMED, bare)
 
 
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:

@@ -8,6 +8,7 @@ conformance tests run against each door.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -72,10 +73,11 @@ class Question:
     """Bytes that a door may gather before it hands them over; a small body then comes whole, with its head."""
 
 
-NAMELESS = ""
-"""The name of a field whose own one is no token (RFC 9110 §5.1), such as one with a blank before its colon."""
-SINGLE = ("content-length", "content-range", "content-encoding", "etag", "location")
+SINGLE = ("content-length", "content-range", "content-encoding", "transfer-encoding", "location")
 """Fields that say how a body is to be read, or which: two that differ leave it open."""
+MISNAMED = "\0"
+"""The name of a field that is one of those but for a blank in its name, which some readers pass over."""
+_WHOLE = re.compile(r"bytes[ =]*([0-9]+)-([0-9]+)/([0-9]+)", re.IGNORECASE)
 
 
 class Head:
@@ -103,6 +105,8 @@ class Head:
         self.http_version = http_version
         self.headers: Mapping[str, str] = dict(reversed(fields))
         """The first value of each field; `set-cookie` is to be read from `fields`."""
+        if len(self.headers) != len(fields):
+            self.headers = _read_repeated(self.headers, fields)
         self.is_chunked = "transfer-encoding" in self.headers and _ends_chunked(fields)
         """Whether the body comes in chunks, the last of which marks its end (RFC 9112 §6.3)."""
         self.content_length = None if self.is_chunked else _read_length(self.headers)
@@ -117,24 +121,36 @@ class Head:
 
     @property
     def has_marked_end(self) -> bool:
-        """Whether a cut body can be told from a whole one.
+        """Whether a cut body can be told from a whole one."""
+        return self.says_where_it_ends or self.http_version in {"HTTP/2", "HTTP/3"}
 
-        The end of a stream of HTTP/2 or HTTP/3 says nothing: one that is reset without an error may pass for a whole
-        one (RFC 9113 §8.1).
-        """
+    @property
+    def says_where_it_ends(self) -> bool:
+        """Whether a length or chunks do. The end of a stream of HTTP/2 or HTTP/3 is one, too, but for a stream that is
+        reset without an error (RFC 9113 §8.1), which may pass for it."""
         return self.content_length is not None or self.is_chunked
 
 
+def _read_repeated(headers: Mapping[str, str], fields: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """What a field says that is there more than once: an encoding, where one of them is one; two ETags say nothing."""
+    plain = {"", "identity"}
+    encodings = [v for name, v in fields if name == "content-encoding" and v.strip().lower() not in plain]
+    read = {**headers, **({"content-encoding": encodings[0]} if encodings else {})}
+    if len({value for name, value in fields if name == "etag"}) > 1:
+        read["etag"] = read["last-modified"] = ""
+    return read
+
+
 def _flaw(status: int, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> str | None:
-    if NAMELESS in headers:
-        return "sends a header field whose name is none"
+    if MISNAMED in headers:
+        return f"sends a `{headers[MISNAMED]}` field whose name has a blank in it"
     if len(headers) != len(fields):
         for name in SINGLE:
-            if name in headers and len({value for one, value in fields if one == name}) > 1:
+            if len({value.strip().lower() for one, value in fields if one == name} - {"", "identity"}) > 1:
                 return f"sends two different `{name}` fields"
-    if status == 200 and "content-range" in headers:
-        first, _, total = headers["content-range"].removeprefix("bytes ").partition("/")
-        if total.isdecimal() and first != f"0-{int(total) - 1}":
+    if status == 200 and (part := _WHOLE.fullmatch(headers.get("content-range", ""))) is not None:
+        first, last, total = map(int, part.groups())
+        if (first, last + 1) != (0, total):
             return "sends a part of it, and calls it the whole"
     return None
 

@@ -289,7 +289,8 @@ class Patience:
 
         `has_place`: the first one has its place at the host already.
         """
-        failures = 0
+        failures = of_kinds = 0
+        """All of them, and those that are worth fewer tries than usual."""
         slow = False
         pace = self.host(host)
         while True:
@@ -303,8 +304,9 @@ class Patience:
                 failures += not setback.progressed
                 if setback.timed_out:
                     pace.timed_out(self._clock.now())
-                most = self._policy.retries
-                if failures > (most if setback.retries is None else min(most, setback.retries)):
+                if setback.retries is not None:
+                    of_kinds += not setback.progressed
+                if failures > self._policy.retries or (setback.retries is not None and of_kinds > setback.retries):
                     raise setback.error from setback.__cause__
                 if setback.wait is not None:
                     continue

@@ -29,6 +29,9 @@ ACCEPTED: dict[str, bytes] = {
     "folded": OK + b"X-Long: a\r\n b\r\n" + LENGTH + b"\r\n" + BODY,
     "latin-1": OK + b"X-Name: \xe9\xff\r\n" + LENGTH + b"\r\n" + BODY,
     "hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + LENGTH + b"\r\n" + BODY,
+    "two versions": OK + b'ETag: "a"\r\nETag: W/"a"\r\n' + LENGTH + b"\r\n" + BODY,
+    "a part that is the whole": OK + b"Content-Range: Bytes  0-200/201\r\n" + LENGTH + b"\r\n" + BODY,
+    "no encoding, twice": OK + b"Content-Encoding: identity\r\nContent-Encoding: \r\n" + LENGTH + b"\r\n" + BODY,
     "no reason": b"HTTP/1.1 200 \r\n" + LENGTH + b"\r\n" + BODY,
     "longer": OK + LENGTH + b"\r\n" + BODY + b"surplus",
 }
@@ -65,7 +68,6 @@ REFUSED: dict[str, bytes] = {
     + BODY,
     "encoding, space before the colon": OK + b"Content-Encoding : gzip\r\n" + LENGTH + b"\r\n" + BODY,
     "chunks, space before the colon": OK + b"Transfer-Encoding : chunked\r\n\r\n" + CHUNKED,
-    "two versions": OK + b'ETag: "a"\r\nETag: "b"\r\n' + LENGTH + b"\r\n" + BODY,
     "a part called whole": OK + b"Content-Range: bytes 0-200/999\r\n" + LENGTH + b"\r\n" + BODY,
     "line of 90 KB": OK + b"X: " + b"v" * 90_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "line of 120 KB": OK + b"X: " + b"v" * 120_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
@@ -78,6 +80,7 @@ EITHER: dict[str, bytes] = {
     "bare line feeds": (OK + LENGTH + b"\r\n").replace(b"\r", b"") + BODY,
     "identity": OK + b"Transfer-Encoding: identity\r\n" + LENGTH + b"\r\n" + BODY,
     "length twice": OK + LENGTH + LENGTH + b"\r\n" + BODY,
+    "a name with a blank": OK + b"X Cache: HIT\r\n" + LENGTH + b"\r\n" + BODY,
     "space before a colon": OK + b"X : y\r\n" + LENGTH + b"\r\n" + BODY,
     "the same version twice": OK + b'ETag: "a"\r\nETag: "a"\r\n' + LENGTH + b"\r\n" + BODY,
 }
@@ -104,6 +107,14 @@ async def test_unusual_answers_bring_the_body(origin: ScriptedOrigin, make_clien
 @pytest.mark.parametrize("name", REFUSED)
 async def test_broken_answers_are_one_error(origin: ScriptedOrigin, make_client: MakeClient, name: str) -> None:
     assert isinstance(await outcome(make_client, origin, REFUSED[name]), HlsdlError)
+
+
+async def test_what_is_wrong_with_a_head_hides_no_refusal(origin: ScriptedOrigin, make_client: MakeClient) -> None:
+    """Nobody wants its body."""
+    odd = b"Content-Encoding: gzip\r\nContent-Encoding: br\r\nContent-Length: 0\r\n\r\n"
+    refusal = await outcome(make_client, origin, b"HTTP/1.1 404 Not Found\r\n" + odd)
+    assert isinstance(refusal, HttpError)
+    assert refusal.http_status == 404
 
 
 @pytest.mark.parametrize("name", EITHER)

@@ -51,6 +51,20 @@ async def test_some_failures_are_worth_fewer_retries(clock: FakeClock) -> None:
         await patience(clock, retries=0).persist("a", failing(1, error=error, retries=5))
 
 
+async def test_other_failures_do_not_count_against_them(clock: FakeClock) -> None:
+    made = 0
+
+    async def attempt() -> int:
+        nonlocal made
+        made += 1
+        if made < 7:
+            is_page = made % 3 == 0
+            raise Setback(IntegrityError("a page") if is_page else NetworkError("cut"), retries=2 if is_page else None)
+        return made
+
+    assert await patience(clock).persist("a", attempt) == 7
+
+
 async def test_progress_is_no_failure(clock: FakeClock) -> None:
     assert await patience(clock, retries=0).persist("a", failing(20, progressed=True)) == 21
     assert clock.slept == []
