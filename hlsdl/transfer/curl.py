@@ -122,6 +122,8 @@ class CurlDoor:
         """Those of the last question, found without comparing headers."""
         self._proxy_of: dict[SourceOrigin, Proxy | None] = {}
         self._is_multiplexed = options.http2 or options.http3
+        self._heard: dict[SourceOrigin, float] = {}
+        """When something came of a request that shares its connection with others, on the loop's clock."""
         self._speaks_http1: set[SourceOrigin] = set()
         """Where more was offered, and not taken."""
         self._timer: asyncio.TimerHandle | None = None
@@ -271,8 +273,10 @@ class CurlDoor:
             return
         del self._busy[transfer]
         failure: HlsdlError | Setback | None = None
-        if self._is_multiplexed and transfer.lines and transfer.lines[0].startswith(b"HTTP/1"):
-            self._speaks_http1.add(transfer.question.url.origin)
+        if self._is_multiplexed and transfer.lines:
+            self._heard[transfer.question.url.origin] = asyncio.get_running_loop().time()
+            if transfer.lines[0].startswith(b"HTTP/1"):
+                self._speaks_http1.add(transfer.question.url.origin)
         if code:
             failure = handle.refusal or meaning(
                 code,
@@ -314,6 +318,8 @@ class CurlDoor:
         self._timer = None
         now = loop.time()
         passed, self._ticked = now - self._ticked, now
+        if self._is_multiplexed:
+            self._heard |= {one.question.url.origin: now for one in self._busy if one.has_come_further()}
         for transfer, handle in tuple(self._busy.items()):
             failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
             if failure is not None:
@@ -326,15 +332,10 @@ class CurlDoor:
             self._timer = loop.call_later(every, self._tick, loop, every)
 
     def _leave(self, handle: Handle, stalled: Transfer, now: float) -> None:
-        """Cut off the connection of a stream that stalls, where nothing comes of the others on it either: it may be
+        """Cut off the connection of a stream that stalls, where nothing has come from its origin for as long: it may be
         dead, and each further try would be one more stream on it."""
-        descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
-        others = [
-            one
-            for one, busy in self._busy.items()
-            if one is not stalled and busy.curl.getinfo(pycurl.ACTIVESOCKET) == descriptor
-        ]
-        if descriptor >= 0 and not any(one.is_growing(now) for one in others):
+        question, descriptor = stalled.question, handle.curl.getinfo(pycurl.ACTIVESOCKET)
+        if descriptor >= 0 and now - self._heard.get(question.url.origin, 0.0) >= question.timeouts.stall:
             cut_off(descriptor)
 
     # -- addresses -------------------------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ class Transfer:
     """One request under way. Lives on the event loop's thread, callbacks included."""
 
     __slots__ = (
+        "_amount",
         "_block",
         "_chunks",
         "_door",
@@ -155,6 +156,8 @@ class Transfer:
         """Bytes of a whole block, and those that `_chunks` lack to be one."""
         self._held = self._seen = 0
         """Bytes taken so far, and had at the last tick."""
+        self._amount = 0
+        """Lines and bytes that had come when somebody looked."""
         self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._told: Callable[[Transfer], None] | None = None
@@ -298,9 +301,11 @@ class Transfer:
         if self._size or (not self.is_open and self._has_head):
             self._wake()
 
-    def is_growing(self, now: float) -> bool:
-        """Whether its body was seen to grow less than half a stall ago."""
-        return now - self._since < self.question.timeouts.stall / 2
+    def has_come_further(self) -> bool:
+        """Whether anything has come since this was asked the last time, or waits for its reader."""
+        amount = len(self.lines) + self._held + self._size
+        has_grown, self._amount = amount != self._amount, amount
+        return has_grown or self._size > 0
 
     @property
     def _has_head(self) -> bool:
