@@ -2,7 +2,8 @@
 
 When an origin refuses (an expired URL answers 403), the playlists are read anew, once for each stretch of progress;
 when a redundant copy of a stream exists, it takes over. Both only where the streams agree place by place and finished
-objects have the same bytes there (`planning.moving`): two encodes are never mixed. Keys, session data and segments ask.
+objects have the same bytes there (`planning.moving`): two encodes are never mixed. Keys and session data ask for new
+URLs, segments for copies as well.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitEr
 """What an origin, or what it sends, can be the reason for, so that another one may do better."""
 SUBSTITUTES = (IntegrityError, ContentKeyError)
 """An expired URL may be answered by a page to sign in, or by nothing, as well as by a status that says so."""
+EXPIRED = frozenset({401, 403})
+"""The answers that say of a URL that it was good once, and not that what is there has failed."""
 SPOKEN = {"segment": "a segment", "init": "an init section", "key": "a key", "data": "session data"}
 
 
@@ -49,7 +52,7 @@ class Renewal:
         """Whether the playlists are those of this run."""
         self._client, self._writer, self._moves, self._warn = client, writer, moves, warn
         self._keys_are_given = keys_are_given
-        self._copies = {stream.id: list(stream.source.alternates) for stream in moves.plan.streams}
+        self._copies = _copies_of(moves.plan)
         self._stored_at_refresh = -1
         self._lock = asyncio.Lock()
 
@@ -63,6 +66,7 @@ class Renewal:
         again = await self._moves.read_again()
         await self._prove(again)
         self.plan, self.is_read_again = again, True
+        self._copies = _copies_of(again)  # they may have had tokens, too
         return again
 
     async def read(self, resource: Resource) -> bytes:
@@ -75,6 +79,8 @@ class Renewal:
         try:
             return (await self._client.read(resource.url, kind=kind, limit=resource.limit)).data
         except OF_THE_ORIGIN as refusal:
+            if kind == "data" and refusal.http_status not in EXPIRED:
+                raise  # a film plays without it
             now = await self._now(resource, refusal)
             return (await self._client.read(now.url, kind=kind, limit=resource.limit)).data
 
@@ -84,8 +90,19 @@ class Renewal:
         Raises:
             HlsdlError: `error`, when there is none.
         """
-        if not await self._from_a_copy(failed, error):
-            await self._refresh(failed, error)
+        refusal: HlsdlError | None = None
+        if error.http_status in EXPIRED:  # the addresses of copies may have expired as well
+            try:
+                await self._refresh(failed, error)
+            except OF_THE_ORIGIN as found:
+                refusal = found
+            else:
+                return
+        if await self._from_a_copy(failed, error):
+            return
+        if refusal is not None:
+            raise refusal
+        await self._refresh(failed, error)
 
     async def prove_stored(self, streams: Collection[str]) -> None:
         """Compare a finished segment of each of these streams with the one at its URL of now.
@@ -169,3 +186,8 @@ class Renewal:
                 self._writer.forget(sample.path)  # nothing that goes with it has come: it is brought from there, too
             elif not is_same:
                 raise other_bytes(sample.path)
+
+
+def _copies_of(plan: DownloadPlan) -> dict[str, list[str]]:
+    """Stream -> the URLs of its redundant copies that were not tried yet."""
+    return {stream.id: list(stream.source.alternates) for stream in plan.streams}

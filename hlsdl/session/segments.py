@@ -16,7 +16,7 @@ from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError
+from hlsdl.errors import HlsdlError, HttpError
 from hlsdl.planning.moving import other_bytes
 from hlsdl.planning.plan import Resource
 from hlsdl.session import events
@@ -147,16 +147,26 @@ class SegmentWork:
         Raises:
             IntegrityError: the file has changed; its parts of the later version are forgotten.
         """
-        resources, entries = self._renewal.plan.resources, self._writer.entries
-        while self._is_in_doubt and (doubt := self._versions.doubted_of(resources, entries)) is not None:
+        while self._is_in_doubt and (doubt := self._doubt()) is not None:
             part, entry = doubt
-            for one in self._versions.parts_to_compare(part, resources, entries):
-                if not await self._renewal.is_as_stored(one):
-                    for path in self._versions.paths_like(part, resources, entries):
-                        self._writer.forget(path)
-                    raise other_bytes(one.path)
-            self._versions.accept(part, entry)
+            try:
+                await self._compare(part)
+            except HttpError as error:  # its URL may have expired meanwhile
+                await self._renewal.way_round(part, error)
+            else:
+                self._versions.accept(part, entry)
         self._is_in_doubt = False
+
+    def _doubt(self) -> tuple[Resource, Entry] | None:
+        return self._versions.doubted_of(self._renewal.plan.resources, self._writer.entries)
+
+    async def _compare(self, doubted: Resource) -> None:
+        resources, entries = self._renewal.plan.resources, self._writer.entries
+        for one in self._versions.parts_to_compare(doubted, resources, entries):
+            if not await self._renewal.is_as_stored(one):
+                for path in self._versions.paths_like(doubted, resources, entries):
+                    self._writer.forget(path)
+                raise other_bytes(one.path)
 
     def _sink(self, resource: Resource) -> Sink:
         return self._writer.sink(resource.path, limit=resource.limit)

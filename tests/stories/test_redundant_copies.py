@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from moving import TRUTH, playlist, serve, stored
 import hlsdl as library
 from hlsdl.errors import HttpError
 from hlsdl.session import events
-from hlsdl.testing import Behaviour, Gzip, Html, Redirect, ScriptedOrigin, Status
+from hlsdl.testing import Answer, Behaviour, Gzip, Html, Redirect, Request, ScriptedOrigin, Status
 
 
 async def test_a_redundant_copy_takes_over_where_its_playlist_agrees(tmp_path: Path) -> None:
@@ -137,3 +138,33 @@ async def test_an_init_section_of_the_one_is_not_mixed_with_the_segments_of_the_
         bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, connections=1, retries=1)
     assert [file.read_bytes()[-4:] for file in bundle.path.rglob("*.init.mp4")] == [b"two_"]
     assert bundle.is_playable_offline
+
+
+class Expiring:
+    """Tokens in all addresses, also in those of the copy, which change once when five segments have been served."""
+
+    def __init__(self) -> None:
+        self.token, self.served = 1, 0
+
+    def apply(self, request: Request, answer: Answer) -> Answer:
+        if request.path.endswith(".m3u8"):
+            return replace(answer, body=(answer.body or b"").replace(b"TOKEN", b"%d" % self.token))
+        if request.target.rpartition("=")[2] != str(self.token):
+            return Status(403).apply(request, answer)
+        if request.path == "/a/12.ts":
+            return Status(404).apply(request, answer)
+        self.served += 1
+        self.token += self.served == 5
+        return answer
+
+
+async def test_a_copy_whose_address_had_expired_takes_over_when_it_is_needed(tmp_path: Path) -> None:
+    """Not only the segments have new addresses when the playlists are read again."""
+    line = '#EXT-X-STREAM-INF:BANDWIDTH=800000,PATHWAY-ID="{0}"\n{0}/index.m3u8?t=TOKEN\n'
+    with ScriptedOrigin() as origin:
+        for folder in "ab":
+            serve(origin, playlist("?t=TOKEN"), at=f"/{folder}")
+        origin.add("/master.m3u8", f"#EXTM3U\n{line.format('a')}{line.format('b')}".encode())
+        origin.always("*", Expiring())
+        bundle = await library.fetch(origin.url("/master.m3u8"), output=tmp_path, connections=1)
+    assert stored(bundle.path) == TRUTH
