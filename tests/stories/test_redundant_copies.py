@@ -147,10 +147,10 @@ class Expiring:
         self.token, self.served = 1, 0
 
     def apply(self, request: Request, answer: Answer) -> Answer:
-        if request.path.endswith(".m3u8"):
-            return replace(answer, body=(answer.body or b"").replace(b"TOKEN", b"%d" % self.token))
-        if request.target.rpartition("=")[2] != str(self.token):
+        if request.path != "/master.m3u8" and request.target.rpartition("=")[2] != str(self.token):
             return Status(403).apply(request, answer)
+        if request.path.endswith(".m3u8"):
+            return replace(answer, body=answer.body.replace(b"TOKEN", b"%d" % self.token))
         if request.path == "/a/12.ts":
             return Status(404).apply(request, answer)
         self.served += 1
