@@ -15,6 +15,7 @@ import re
 import secrets
 from pathlib import Path
 
+from hlsdl.errors import DiskError
 from hlsdl.library.places import mark_key_file
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,10 @@ _WRITTEN_KEY = re.compile(rb"[0-9a-f]{%d}\n" % (2 * _KEY_BYTES))
 
 def mark_of(*facts: Fact, root: Path | None = None) -> str | None:
     """The mark of some facts, or None where no key can be kept. `root` stands for the data folder."""
-    place = mark_key_file(root)
     try:
+        place = mark_key_file(root)
         key = _read_key(place) or _make_key(place)
-    except OSError as error:
+    except (OSError, DiskError) as error:
         logger.info("no mark can be made: %s", error)
         return None
     return _mark(key, facts) if key is not None else None
@@ -41,7 +42,7 @@ def is_mark_of(mark: object, *facts: Fact, root: Path | None = None) -> bool:
     """Whether `mark`, which anybody may have written, is that of these facts and was made here."""
     try:
         key = _read_key(mark_key_file(root))
-    except OSError as error:
+    except (OSError, DiskError) as error:
         logger.info("no mark can be looked at: %s", error)
         return False
     known = isinstance(mark, str) and mark.isascii() and key is not None
@@ -69,8 +70,11 @@ def _make_key(place: Path) -> bytes | None:
     try:
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
             file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
-        if _read_key(place) is None:
-            temporary.replace(place)
+        try:
+            os.link(temporary, place)  # which takes no other's place
+        except OSError:  # it is there, or this file system has no second names
+            if _read_key(place) is None:
+                temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)
     return _read_key(place)

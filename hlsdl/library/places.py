@@ -9,16 +9,27 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hlsdl.errors import DiskError
+
 VARIABLE = "HLSDL_DATA"
 
 
 def data_folder() -> Path:
-    """`$HLSDL_DATA`, else the system's folder for the data of a user's programs (`~/.local/share/hlsdl` on Linux)."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named).expanduser().absolute()
-    import platformdirs
+    """`$HLSDL_DATA`, else the system's folder for the data of a user's programs (`~/.local/share/hlsdl` on Linux).
 
-    return platformdirs.user_data_path("hlsdl", appauthor=False)
+    Raises:
+        DiskError: there is none that could be named: this user has no home, or the one that was named has none.
+    """
+    try:
+        if named := os.environ.get(VARIABLE):
+            return Path(named).expanduser().absolute()
+        import platformdirs
+
+        return platformdirs.user_data_path("hlsdl", appauthor=False)
+    except (RuntimeError, OSError, KeyError) as error:  # what `expanduser` and the password database have to say
+        raise DiskError(
+            "there is no folder for this user's data", hint=f"name one with `{VARIABLE}`, or give the user a home"
+        ) from error
 
 
 def library_folder(root: Path | None = None) -> Path:

@@ -48,7 +48,7 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.provenance import client_of
+from hlsdl.session.provenance import client_of, lacks_mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
@@ -112,7 +112,7 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and not named and _has_all(before, options, artwork):
+    if before is not None and not named and _has_all(before, options, artwork) and not lacks_mark(source, before):
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))

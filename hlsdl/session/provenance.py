@@ -7,6 +7,7 @@ source in its manifest: it is believed to have been named here when a mark says 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hlsdl.bundle.durable import Folder, translating
@@ -38,6 +39,13 @@ def is_named_here(bundle: Bundle) -> bool:
         _, inode = root.identity()
     source, manifest = source_of(bundle.manifest), bundle.manifest
     return is_mark_of(manifest.choices.get(NAMED), manifest.id, source.url, source.base_url, inode)
+
+
+def lacks_mark(source: Source, bundle: Bundle) -> bool:
+    """Whether a bundle has no mark of its source, which is named now, and one can be made and written."""
+    if not source.is_named or is_named_here(bundle) or not os.access(bundle.path, os.W_OK):
+        return False
+    return mark_of(bundle.manifest.id, source.url, source.base_url, 0) is not None
 
 
 def client_for(bundle: Bundle, options: TransferOptions) -> Client:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from hlsdl.errors import DiskError
 from hlsdl.library.marks import is_mark_of, mark_of
-from hlsdl.library.places import mark_key_file
+from hlsdl.library.places import data_folder, mark_key_file
 
 FACTS = ("b", "https://films.test/a.m3u8", None, 7)
 
@@ -48,3 +49,12 @@ def test_where_no_key_can_be_kept_there_are_no_marks(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     assert mark_of(*FACTS, root=tmp_path / "file") is None
     assert not is_mark_of("0" * 64, *FACTS, root=tmp_path / "file")
+
+
+def test_where_no_data_folder_can_be_named_there_are_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user of a container who has no home; downloads go on without."""
+    monkeypatch.setenv("HLSDL_DATA", "~nobody-of-this-name/x")
+    assert mark_of("a") is None
+    assert not is_mark_of("0" * 64, "a")
+    with pytest.raises(DiskError, match="no folder for this user"):
+        data_folder()

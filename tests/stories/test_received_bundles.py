@@ -175,3 +175,17 @@ async def test_a_task_on_a_received_bundle_opens_no_file_of_this_machine_either(
     (bundle / "Data" / "master.m3u8").write_bytes(b"#EXTM3U\n")
     with pytest.raises(library.PolicyError):
         await library.Asset(bundle).load()
+
+
+def test_a_whole_copy_is_known_again_once_its_source_was_named_for_it(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """There is nothing to fetch, and still something to do."""
+    url = origin.url("/film/index.m3u8")
+    whole = fetched(url, tmp_path / "a.movpkg")
+    strange, known = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("b.movpkg", "c.movpkg"))
+    origin.clear_requests()
+    fetched(url, known)
+    assert origin.requests == []
+    for copy in (strange, known):
+        damage(copy)
+    assert refused(hlsdl("repair", strange))
+    assert hlsdl("repair", known).code == 0
