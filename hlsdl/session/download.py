@@ -34,6 +34,7 @@ from hlsdl.session.contents import (
     stored_documents,
     streams_without_playlists,
     unproven,
+    with_ids_of,
 )
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
@@ -155,6 +156,8 @@ async def _chosen(
     root = await read_root(documents, source)
     asked = asked_so_far(before).and_now(options.wishes, root.master, named)
     selection = choose(root, asked.wishes, asked.dropped)
+    if before is not None and source.url not in documents.stored:
+        selection = with_ids_of(before, selection)
     if source.url in documents.stored:
         documents.address_now = Addresses(client, source, root, asked, renew=options.renew).now
     plan = await read_streams(documents, root, selection)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from faults import serve
 
 import hlsdl
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.manifest import Manifest, StoredKey
+from hlsdl.bundle.manifest import Manifest, StoredKey, StoredStream
+from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import DiskError
 from hlsdl.planning.preferences import Preferences
+from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.contents import (
     Contents,
     every_document,
     multivariant_playlist,
+    with_ids_of,
     with_unknown_of,
 )
 from hlsdl.session.presentation import Document, Documents, choose, parse_root, plan_streams
@@ -118,3 +122,22 @@ async def test_a_playlist_that_cannot_be_read_now_is_no_damaged_one(
             every_document(bundle)
     next(bundle.path.rglob("source.m3u8")).unlink()
     assert every_document(bundle) == {}
+
+
+def test_streams_that_differ_in_a_query_alone_are_not_taken_for_each_other() -> None:
+    def selected(*queries: str) -> Selection:
+        chosen = [StreamSource(id=f"0-{query}", kind="video", url=f"{URL}?{query}", bandwidth=9) for query in queries]
+        return Selection(streams=tuple(chosen), choices=())
+
+    def ids(before: tuple[str, ...], now: tuple[str, ...]) -> list[str]:
+        stored = [
+            StoredStream(id=one.id, kind="video", playlist="x", source_url=one.url, final_url=one.url, bandwidth=9)
+            for one in selected(*before).streams
+        ]
+        manifest = Manifest(title="x", source_url=URL, final_url=URL, streams=tuple(stored))
+        bundle = cast(Bundle, SimpleNamespace(manifest=manifest, streams=manifest.streams))
+        return [stream.id for stream in with_ids_of(bundle, selected(*now)).streams]
+
+    assert ids(("token=1",), ("token=2",)) == ["0-token=1"]
+    assert ids(("angle=1", "angle=2"), ("angle=2", "angle=3")) == ["0-angle=2", "0-angle=3"]
+    assert ids(("angle=1",), ("angle=2", "angle=3")) == ["0-angle=2", "0-angle=3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,33 @@ def test_a_playlist_that_was_damaged_is_replaced_when_the_stream_is_proven_to_be
         assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", bundle).code == 0
     assert hlsdl("verify", bundle).code == 0
     assert stored(bundle) == TRUTH
+
+
+def test_a_stream_is_known_again_by_its_place_when_the_playlist_that_had_its_token_is_damaged(tmp_path: Path) -> None:
+    bundle = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+
+        class AnotherTokenEachTime:
+            asked = 0
+
+            def apply(self, _request: Request, answer: Answer) -> Answer:
+                self.asked += 1
+                text = f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9\n{url}?token={self.asked}\n"
+                return replace(answer, body=text.encode())
+
+        origin.add("/m.m3u8", b"")
+        origin.always("/m.m3u8", AnotherTokenEachTime())
+        origin.always("/v/9.ts", Status(404))
+        assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", bundle, "-N", "1").code == 4
+        flipped(bundle, "master.m3u8")
+        origin.always("/v/9.ts")
+        origin.clear_requests()
+        assert hlsdl("fetch", origin.url("/m.m3u8"), "-o", bundle).code == 0
+        asked = [request.path for request in origin.requests if request.path.endswith(".ts")]
+    assert hlsdl("verify", bundle).code == 0
+    assert stored(bundle) == TRUTH
+    assert len(set(asked)) < len(TRUTH), "what was stored is asked for again"
 
 
 @pytest.mark.parametrize("change", ["bytes", "length"])
