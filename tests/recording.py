@@ -79,6 +79,13 @@ def serve_held(origin: ScriptedOrigin, *, first: int = 2) -> tuple[str, threadin
     return url, gate
 
 
+def in_the_background(storage: Path) -> hlsdl.SessionConfiguration:
+    """A session that survives the process, with its tasks in a folder of the test's."""
+    configuration = hlsdl.SessionConfiguration.background("films")
+    configuration.storage = storage
+    return configuration
+
+
 def wanted(url: str, folder: Path, title: str = "A film", **others: Any) -> hlsdl.DownloadConfiguration:
     """A configuration as most tests want it."""
     return hlsdl.DownloadConfiguration(asset=hlsdl.Asset(url), title=title, destination=folder, **others)

@@ -22,7 +22,7 @@ from hlsdl.planning.media_selection import MediaSelection
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_for, wanted_asset
 from hlsdl.tasks.delivery import Delivery
-from hlsdl.tasks.event_loops import running_loop, to_its_end
+from hlsdl.tasks.event_loops import must_be_running, running_loop, to_its_end
 from hlsdl.tasks.file_task import DownloadTask, wanted_file
 from hlsdl.tasks.runners import Runners
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
@@ -172,25 +172,12 @@ class AssetDownloadSession:
         """
         self._must_be_valid()
         wanted = wanted_file(url, destination, resume_data)
-        row = self._stored.store.add(
-            session=self.identifier or "",
-            kind="file",
-            phase=Phase.SUSPENDED.value,
-            source_url=wanted.url,
-            configuration=wanted.model_dump_json(),
-        )
+        row = self._stored.add("file", wanted, source_url=wanted.url)
         return self._attach(DownloadTask(self, row, self._configuration))
 
     def _add_asset_task(self, asset: Asset, wanted: WantedAsset) -> AssetDownloadTask:
         self._must_be_valid()
-        row = self._stored.store.add(
-            session=self.identifier or "",
-            kind="asset",
-            phase=Phase.SUSPENDED.value,
-            title=wanted.title,
-            source_url=asset.source.url,
-            configuration=wanted.model_dump_json(),
-        )
+        row = self._stored.add("asset", wanted, source_url=asset.source.url, title=wanted.title)
         return self._attach(AssetDownloadTask(self, row, self._configuration, asset=asset))
 
     async def load(self, asset: Asset) -> Asset:
@@ -220,7 +207,7 @@ class AssetDownloadSession:
         Source: creating a background session with the same identifier, then getAllTasks.
         """
         self.must_be_open()
-        for row in self._stored.store.all(self.identifier or ""):
+        for row in self._stored.all():
             if row.id not in self._tasks and not row.acknowledged:
                 await self._restore(row)
         self._is_restored = True
@@ -234,9 +221,9 @@ class AssetDownloadSession:
         A suspended task is waited for until somebody resumes or cancels it.
 
         Raises:
-            UsageError: called by a delegate's method; it may start an asyncio task for it.
+            UsageError: called by a delegate's method, which may start a task for it, or on another event loop.
         """
-        self.delivery.must_not_be_waited_for_here()
+        self._must_be_waited_for_here()
         self._is_valid = False
         for task in await self.tasks():
             with suppress(HlsdlError):  # it was told, and whoever awaits the task hears it
@@ -247,9 +234,9 @@ class AssetDownloadSession:
         """Make no more tasks, cancel those that there are, then end (invalidateAndCancel).
 
         Raises:
-            UsageError: called by a delegate's method; it may start an asyncio task for it.
+            UsageError: called by a delegate's method, which may start a task for it, or on another event loop.
         """
-        self.delivery.must_not_be_waited_for_here()
+        self._must_be_waited_for_here()
         self._is_valid = False
         for task in [] if self._is_over else await self.tasks():
             try:
@@ -259,11 +246,21 @@ class AssetDownloadSession:
         await self.finish_tasks_and_invalidate()
 
     async def flush(self) -> None:
-        """Bring what has come to the device; what is under way goes on with new connections (flush)."""
+        """Bring what has come to the device; what is under way goes on with new connections (flush).
+
+        Raises:
+            UsageError: another event loop works its tasks.
+        """
+        self._must_be_worked_here()
         await self._runners.restart()
 
     async def reset(self) -> None:
-        """As `flush`, and forget every credential that the delegate gave (reset)."""
+        """As `flush`, and forget every credential that the delegate gave (reset).
+
+        Raises:
+            UsageError: another event loop works its tasks.
+        """
+        self._must_be_worked_here()
         for task in self._tasks.values():
             task.credential = None
         await self._runners.restart()
@@ -275,18 +272,21 @@ class AssetDownloadSession:
         again, it is waited for.
 
         Raises:
-            UsageError: called by a delegate's method; it may start an asyncio task for it.
+            UsageError: called by a delegate's method, which may start a task for it, or on another event loop.
         """
         await asyncio.shield(self._begin_to_close())
 
     def _begin_to_close(self) -> asyncio.Task[None]:
-        self.delivery.must_not_be_waited_for_here()
-        if self._closing is None:
+        self._must_be_waited_for_here()
+        if self._closing is None or self._closing.get_loop().is_closed():
             self._is_closed, self._is_valid = True, False
+            self._loop = self._loop or asyncio.get_running_loop()
             self._closing = asyncio.create_task(self._close(), name="hlsdl session closes")
         return self._closing
 
     async def _close(self) -> None:
+        if self._is_over:
+            return
         try:
             await self._end_tasks()
         finally:
@@ -314,9 +314,8 @@ class AssetDownloadSession:
         """SessionInvalidated when the session has ended; UsageError on another event loop than that of its tasks."""
         if self._is_over:
             raise SessionInvalidated("the session has ended")
-        if not self._is_closed and self._loop is not None and self._loop is not running_loop():
-            hint = "one session for each event loop; from another thread, use the session of `hlsdl.sync`"
-            raise UsageError("the session belongs to another event loop", hint=hint)
+        if not self._is_closed:
+            must_be_running(self._loop)
 
     def changed(self, task: Task[Any]) -> None:
         """Something of a task changed: see whether it should run now."""
@@ -334,6 +333,14 @@ class AssetDownloadSession:
         self._stored.store.remove(task.task_identifier)
 
     # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _must_be_waited_for_here(self) -> None:
+        self.delivery.must_not_be_waited_for_here()
+        self._must_be_worked_here()
+
+    def _must_be_worked_here(self) -> None:
+        if self._loop is None or not self._loop.is_closed():  # one that was closed works nothing any more
+            must_be_running(self._loop)
 
     async def _restore(self, row: TaskRow) -> None:
         """Attach one stored task; what stops one of them must not stop the others."""

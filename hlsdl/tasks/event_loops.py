@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from hlsdl.errors import UsageError
+
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
     """That of this thread, or None."""
@@ -11,6 +13,13 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def must_be_running(loop: asyncio.AbstractEventLoop | None) -> None:
+    """UsageError when a session that lives on `loop` is asked on another one; None: it lives on none yet."""
+    if loop is not None and loop is not running_loop():
+        hint = "one session for each event loop; from another thread, use the session of `hlsdl.sync`"
+        raise UsageError("the session belongs to another event loop", hint=hint)
 
 
 async def to_its_end(work: asyncio.Task[None]) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from hlsdl.bundle.durable import BundleLock, Folder, translating
 from hlsdl.errors import LockedError
 from hlsdl.library.places import sessions_folder
-from hlsdl.library.tasks import TaskStore
+from hlsdl.library.tasks import TaskRow, TaskStore
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
+from hlsdl.tasks.states import Phase
 
 
 class StoredTasks:
@@ -25,6 +28,7 @@ class StoredTasks:
             DiskError, IntegrityError: the stored tasks cannot be read.
         """
         self._lock: BundleLock | None = None
+        self._session = configuration.identifier or ""
         if configuration.kind is not SessionKind.BACKGROUND:
             self.store = TaskStore.in_memory()
             return
@@ -36,6 +40,21 @@ class StoredTasks:
         except BaseException:
             self._lock.release()
             raise
+
+    def add(self, kind: str, wanted: BaseModel, *, source_url: str, title: str | None = None) -> TaskRow:
+        """A new task's row: suspended, and `wanted` is what it was asked for."""
+        return self.store.add(
+            session=self._session,
+            kind=kind,
+            phase=Phase.SUSPENDED.value,
+            title=title,
+            source_url=source_url,
+            configuration=wanted.model_dump_json(),
+        )
+
+    def all(self) -> tuple[TaskRow, ...]:
+        """The session's tasks, oldest first."""
+        return self.store.all(self._session)
 
     def close(self) -> None:
         """Let go of both."""

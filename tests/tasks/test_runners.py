@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from faults import SEGMENTS, TRUTH, asked, body, playlist, require_whole, serve
-from recording import Recorder, serve_held
+from recording import Recorder, in_the_background, serve_held
 
 import hlsdl
 from hlsdl.library.tasks import TaskStore
@@ -113,11 +113,9 @@ async def test_a_loop_that_is_ended_under_a_session_starts_no_other_task(tmp_pat
 
 async def test_what_has_ended_and_been_told_is_forgotten(tmp_path: Path) -> None:
     """Rows hold headers, which may be secrets; and a session may see thousands of tasks."""
-    configuration = hlsdl.SessionConfiguration.background("films")
-    configuration.storage = tmp_path
     with ScriptedOrigin() as origin:
         asset = hlsdl.Asset(serve(origin), headers={"Authorization": "Bearer 1234"})
-        async with hlsdl.AssetDownloadSession(configuration) as session:
+        async with hlsdl.AssetDownloadSession(in_the_background(tmp_path)) as session:
             task = session.make_asset_download_task(
                 hlsdl.DownloadConfiguration(asset, destination=tmp_path / "a.movpkg")
             )
@@ -235,12 +233,6 @@ class Slow(Recorder):
         super().did_become_invalid(session)
 
 
-def in_the_background(storage: Path) -> hlsdl.SessionConfiguration:
-    configuration = hlsdl.SessionConfiguration.background("films")
-    configuration.storage = storage
-    return configuration
-
-
 async def test_an_end_that_somebody_stopped_waiting_for_comes_and_can_be_waited_for_again(tmp_path: Path) -> None:
     delegate = Slow()
     session = hlsdl.AssetDownloadSession(in_the_background(tmp_path), delegate)
@@ -268,33 +260,6 @@ async def test_a_scope_that_is_cancelled_around_a_session_leaves_it_closed(tmp_p
             (restored,) = await another.restore()
             await restored
     require_whole(tmp_path / "a.movpkg", TRUTH)
-
-
-def test_a_session_belongs_to_the_event_loop_of_its_tasks(tmp_path: Path) -> None:
-    with ScriptedOrigin() as origin:
-        url, gate = serve_held(origin)
-        session = hlsdl.AssetDownloadSession()
-
-        async def begin() -> hlsdl.AssetDownloadTask:
-            task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
-            task.resume()
-            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
-            return task
-
-        task = asyncio.run(begin())
-        gate.set()
-
-        async def go_on() -> None:
-            for use in (task.resume, lambda: session.make_download_task(url, tmp_path)):
-                with pytest.raises(hlsdl.UsageError, match="another event loop"):
-                    use()
-            with pytest.raises(hlsdl.UsageError, match="another event loop"):
-                await task
-            await session.close()
-
-        asyncio.run(go_on())
-    with pytest.raises(hlsdl.SessionInvalidated):
-        task.resume()
 
 
 async def test_an_ended_session_restores_nothing_and_can_be_invalidated_again(tmp_path: Path) -> None:

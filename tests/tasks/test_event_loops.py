@@ -1,0 +1,96 @@
+"""A session lives on one event loop: others are told so, and one that has ended leaves nothing that cannot be closed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from faults import TRUTH, require_whole
+from recording import in_the_background, serve_held, wanted
+
+import hlsdl
+from hlsdl.testing import ScriptedOrigin
+
+
+def test_a_session_belongs_to_the_event_loop_of_its_tasks(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        session = hlsdl.AssetDownloadSession()
+
+        async def begin() -> hlsdl.AssetDownloadTask:
+            task = session.make_asset_download_task(wanted(url, tmp_path))
+            task.resume()
+            await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            return task
+
+        task = asyncio.run(begin())
+        gate.set()
+
+        async def go_on() -> None:
+            for use in (task.resume, lambda: session.make_download_task(url, tmp_path)):
+                with pytest.raises(hlsdl.UsageError, match="another event loop"):
+                    use()
+            with pytest.raises(hlsdl.UsageError, match="another event loop"):
+                await task
+            await session.close()
+
+        asyncio.run(go_on())
+    with pytest.raises(hlsdl.SessionInvalidated):
+        task.resume()
+
+
+@pytest.mark.parametrize(
+    "verb", ["flush", "reset", "close", "finish_tasks_and_invalidate", "invalidate_and_cancel", "__aexit__"]
+)
+def test_a_session_that_works_is_not_disturbed_from_another_loop(tmp_path: Path, verb: str) -> None:
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        session = hlsdl.AssetDownloadSession()
+        refused = Event()
+
+        async def work() -> None:
+            async with asyncio.timeout(20), session:
+                task = session.make_asset_download_task(wanted(url, tmp_path))
+                task.resume()
+                await asyncio.to_thread(refused.wait)
+                await task
+
+        async def meddle() -> None:
+            arguments = (None, None, None) if verb == "__aexit__" else ()
+            with pytest.raises(hlsdl.UsageError, match="another event loop"):
+                await getattr(session, verb)(*arguments)
+
+        worker = Thread(target=asyncio.run, args=(work(),))
+        worker.start()
+        try:
+            origin.wait_for("/v/2.ts")
+            asyncio.run(meddle())
+        finally:
+            gate.set()
+            refused.set()
+            worker.join()
+    require_whole(tmp_path / "A film.movpkg", TRUTH)
+
+
+def test_a_session_whose_end_was_cut_off_with_its_loop_is_ended(tmp_path: Path) -> None:
+    class Slow:
+        async def did_become_invalid(self, _session: hlsdl.AssetDownloadSession) -> None:
+            await asyncio.Event().wait()
+
+    session = hlsdl.AssetDownloadSession(in_the_background(tmp_path / "s"), delegate=Slow())
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.close(), 0.05)
+
+    async def end() -> None:
+        await session.close()
+        await session.invalidate_and_cancel()
+        async with session:
+            pass
+
+    asyncio.run(give_up())
+    asyncio.run(end())
+    asyncio.run(end())
