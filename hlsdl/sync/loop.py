@@ -75,7 +75,10 @@ class Loop:
     def _started(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         with self._gate:
             if self._is_open:
-                return asyncio.run_coroutine_threadsafe(work, self._loop)
+                try:
+                    return asyncio.run_coroutine_threadsafe(work, self._loop)
+                except RuntimeError:  # a signal's handler has closed it since: the gate lets its own thread pass
+                    pass
         work.close()
         raise LoopEnded
 

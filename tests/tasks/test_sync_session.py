@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable
@@ -234,6 +235,23 @@ def test_a_call_may_interrupt_a_call_of_the_same_thread() -> None:
     """A signal's handler runs between two steps of whatever its thread does."""
     with hlsdl.sync.AssetDownloadSession() as session, session._loop._gate:
         assert session.tasks() == []
+
+
+def test_a_call_that_is_interrupted_by_the_end_of_its_session_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = hlsdl.sync.AssetDownloadSession()
+    task = session.make_download_task("https://films.test/a.bin", tmp_path)
+    hand_over = asyncio.run_coroutine_threadsafe
+
+    def interrupted(work: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        monkeypatch.undo()
+        session.close()  # as a signal's handler does that ends the program
+        return hand_over(work, loop)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(hlsdl.SessionInvalidated):
+        task.resume()
 
 
 def test_in_a_forked_child_there_is_no_session() -> None:
