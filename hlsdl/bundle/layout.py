@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
+from hlsdl.errors import UsageError
 from hlsdl.planning import naming
 
 SUFFIX = ".movpkg"
@@ -46,6 +48,22 @@ _INIT = re.compile(r"[0-9]{9,20}\.init\.[A-Za-z0-9]{1,8}")
 _USUAL = re.compile(USUAL_MEDIA)
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def path_given(named: object, what: str) -> Path:
+    """What a program gave as the path of `what`: a text, a `Path`, or whatever else has a path, such as `os.DirEntry`.
+
+    Raises:
+        UsageError: it is none of these, or has a NUL character.
+    """
+    try:
+        path = Path(named)  # type: ignore[arg-type]
+    except TypeError:
+        hint = "give a text or a `Path`"
+        raise UsageError(f"{what} was given as `{type(named).__name__}`", hint=hint) from None
+    if "\0" in str(path):
+        raise UsageError(f"{what} has a NUL character in it")
+    return path
 
 
 def is_safe_path(relative: str) -> bool:

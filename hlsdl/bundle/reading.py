@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.journal import Entry, JournalState, replay
-from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, split_path
+from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, path_given, split_path
 from hlsdl.bundle.ledger import LARGEST_JOURNAL
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, as_json, count_segments, shortfalls
 from hlsdl.errors import IntegrityError, PolicyError, UsageError
@@ -229,14 +229,12 @@ def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str
 
 def path_of(named: str | Path) -> Path:
     """The path of a bundle, as somebody named it; UsageError when that is a URL, or neither text nor path."""
-    if not isinstance(named, str | Path):
-        raise UsageError(f"the path of a bundle was given as `{type(named).__name__}`", hint="give a text or a `Path`")
     if "://" in str(named):
         raise UsageError(
             f"a URL was given where a bundle is meant: `{named}`",
             hint="`hlsdl fetch URL` makes a bundle of it; a bundle is a folder that ends in `.movpkg`",
         )
-    return Path(named)
+    return path_given(named, "the path of a bundle")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -84,8 +84,9 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
 
     Args:
         output: a folder for the bundle, or a path that ends in `.movpkg`.
-        flags: fields of `FetchOptions`, `Preferences` and `TransferOptions`. Lists stand for repeated flags, a
-            mapping or a list of pairs for `headers`, predicates and `VariantQualifier`s for expressions in `where`.
+        flags: fields of `FetchOptions`, `Preferences` and `TransferOptions`; None: not given. Lists stand for repeated
+            flags, a mapping or a list of pairs for `headers`, predicates and `VariantQualifier`s for expressions in
+            `where`.
 
     Raises:
         UsageError: a flag that does not exist, or a value that it cannot have.
@@ -105,13 +106,14 @@ def options_from(*, output: str | Path | None = None, **flags: Any) -> FetchOpti
             raise UsageError(
                 f"there is no flag `{name}`", hint="the flags are those of `hlsdl fetch`, with underscores"
             )
-        parts[owner][name] = _settled(name, value)
-    checked = _checked(FetchOptions, values)
+        if value is not None:
+            parts[owner][name] = _settled(name, value)
+    checked = checked_values(FetchOptions, values)
     if "no_resume" in checked:
         checked["resume"] = not checked.pop("no_resume")
     return FetchOptions(
-        preferences=Preferences(**_checked(Preferences, parts[Preferences])),
-        transfer=TransferOptions(**_checked(TransferOptions, parts[TransferOptions])),
+        preferences=Preferences(**checked_values(Preferences, parts[Preferences])),
+        transfer=TransferOptions(**checked_values(TransferOptions, parts[TransferOptions])),
         **checked,
     )
 
@@ -125,12 +127,16 @@ def options_for_adding(flags: Mapping[str, Any]) -> tuple[FetchOptions, frozense
     for name in flags:
         if FLAGS.get(name, name) in PLACES:
             raise UsageError(f"there is no flag `{name}` for adding", hint="the bundle and its source are known")
-    named = {FLAGS.get(name, name) for name in flags} & {one.name for one in fields(Preferences)}
-    return options_from(**flags), frozenset(named)
+    given = {FLAGS.get(name, name) for name, value in flags.items() if value is not None}
+    return options_from(**flags), frozenset(given & {one.name for one in fields(Preferences)})
 
 
-def _checked(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of fields of `kind`, each of the type of its field; numbers are not negative."""
+def checked_values(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a program gives to fields of `kind`, each of the type of its field.
+
+    Raises:
+        UsageError: a value cannot be made one of that type, or a number is negative.
+    """
     from pydantic import TypeAdapter, ValidationError  # for programs only: the command line's settings are checked
 
     types = {**get_type_hints(kind, localns={"KeyProvider": Any}), "no_resume": bool}

@@ -55,8 +55,10 @@ def parse_source(named: str | Path, *, base_url: str | None = None) -> Source:
         UsageError: it is neither, or the URL has a scheme that is no source; `base_url` is no URL, or the source is no
             file.
     """
-    if not isinstance(named, str | Path):
-        raise UsageError(f"a source was given as `{type(named).__name__}`", hint="give a URL or a path")
+    if not isinstance(named, str):
+        from hlsdl.bundle.layout import path_given  # for programs only: see above
+
+        named = path_given(named, "a source")
     text = str(named)
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hlsdl.bundle.layout import SUFFIX
+from hlsdl.bundle.layout import SUFFIX, path_given
 from hlsdl.errors import UsageError, redact
 from hlsdl.planning.asset_variant import AssetVariant, asset_variants
 from hlsdl.planning.media_selection import (
@@ -59,8 +59,8 @@ class Asset:
         self.bundle_path: Path | None = None
         """The bundle that this asset is, or None."""
         source = source.path if isinstance(source, Bundle) else source
-        if not isinstance(source, str | Path):
-            raise UsageError(f"an asset was given as `{type(source).__name__}`", hint="give a URL, a path or a bundle")
+        if not isinstance(source, str):
+            source = path_given(source, "an asset")
         self._file = Path(source) if "://" not in str(source) else None
         self.source = self._source_of(source, base_url)
         """Where the stream comes from."""

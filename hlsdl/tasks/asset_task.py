@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
-from hlsdl.bundle.layout import SUFFIX
+from hlsdl.bundle.layout import SUFFIX, path_given
 from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, IntegrityError, UsageError
 from hlsdl.library.bundles import remember
@@ -268,12 +268,11 @@ def destination_for(destination: str | Path | None, asset: Asset, library: Path)
         UsageError: a bundle is to be augmented and another place was named; or no place can be called that.
     """
     if asset.bundle_path is not None:
-        if destination is not None and Path(destination).absolute() != asset.bundle_path.absolute():
+        here = asset.bundle_path.absolute()
+        if destination is not None and path_given(destination, "a destination").absolute() != here:
             raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
-        return str(asset.bundle_path.absolute())
-    if "\0" in str(destination):
-        raise UsageError("a destination has a NUL character in it")
-    return str(Path(destination or library).absolute())
+        return str(here)
+    return str(path_given(destination or library, "a destination").absolute())
 
 
 def wanted_asset(
@@ -292,7 +291,7 @@ def wanted_asset(
     Raises:
         UsageError: the artwork cannot be read, or is no picture; or something has a value that it cannot have.
     """
-    picture = read_artwork(Path(artwork) if isinstance(artwork, str) else artwork)
+    picture = read_artwork(artwork if isinstance(artwork, bytes | None) else path_given(artwork, "the artwork"))
     wanted = WantedAsset.model_construct(
         source=asset.place,
         base_url=asset.source.base_url,

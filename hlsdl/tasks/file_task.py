@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hlsdl.access.limits import Limits
 from hlsdl.access.urls import read_url
 from hlsdl.bundle.durable import translating
-from hlsdl.bundle.layout import safe_title
+from hlsdl.bundle.layout import path_given, safe_title
 from hlsdl.bundle.plain_file import PlainFile
 from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, UsageError, redact
@@ -158,7 +158,7 @@ class ResumeData(BaseModel):
     def read(cls, data: bytes) -> ResumeData:
         """What an app gives back; UsageError when these are no resume data."""
         try:
-            if len(data) > LONGEST_RESUME_DATA:
+            if not isinstance(data, bytes | bytearray | str) or len(data) > LONGEST_RESUME_DATA:
                 raise ValueError
             said = cls.model_validate_json(data)
             if "\0" in said.destination or not said.url.lower().startswith(SCHEMES):
@@ -183,7 +183,8 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
             return WantedFile(url=data.url, destination=place)
         claim = Claim(offset=data.offset, sha256=data.sha256)
         return WantedFile(url=data.url, destination=place, validator=data.validator, claim=claim)
-    assert url is not None  # noqa: S101 - one of the two is given
+    if not isinstance(url, str):
+        raise UsageError(f"the URL of a file was given as `{type(url).__name__}`", hint="give a text")
     if not url.lower().startswith(SCHEMES):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
     address = read_url(url).text
@@ -192,9 +193,7 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
 
 def _place(destination: str | Path, url: str) -> Path:
     """The path of the file: a folder, or what ends like one, gets the name in the URL, made safe."""
-    place = Path(destination)
-    if "\0" in str(destination):
-        raise UsageError("a destination has a NUL character in it")
+    place = path_given(destination, "a destination")
     with translating(place.name):
         is_folder = place.is_dir()
     if is_folder or str(destination).endswith("/"):

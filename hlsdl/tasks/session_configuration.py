@@ -6,11 +6,12 @@ The environment is not read here: folders that are not given are those of the us
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 
 from hlsdl.errors import UsageError
+from hlsdl.session.configuration import checked_values
 from hlsdl.transfer.options import TransferOptions
 
 WEEK = 7 * 24 * 3600.0
@@ -91,15 +92,24 @@ class SessionConfiguration:
         return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
 
     def check(self) -> None:
-        """UsageError when a value cannot be: no task would ever run, none could ever end well, or be found again."""
+        """Every value becomes one of the type that its field has.
+
+        Raises:
+            UsageError: a value cannot be: no task would ever run, none could ever end well, or be found again.
+        """
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        for name, value in checked_values(SessionConfiguration, values).items():
+            setattr(self, name, value)
         if self.kind is SessionKind.BACKGROUND:
             _check_identifier(self.identifier or "")
         for name in ("timeout_interval_for_request", "timeout_interval_for_resource", "maximum_concurrent_tasks"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # nor is it NaN
                 raise UsageError(f"`{name}` is not positive")
         for name in ("http_maximum_connections_per_host", "limit_rate"):
             if (number := getattr(self, name)) is not None and number <= 0:
                 raise UsageError(f"`{name}` is not positive", hint="None is without a limit of its own")
+        if self.cookies_file is not None and Path(self.cookies_file).is_fifo():
+            raise UsageError("a pipe of cookies can be read once only", hint="a session reads a file for each task")
 
     def transfer_options(self, headers: tuple[tuple[str, str], ...]) -> TransferOptions:
         """What one task says to its origin; `headers` are the asset's own, and win over the session's."""

@@ -183,7 +183,11 @@ class Task(ABC, Generic[R]):
 
     @priority.setter
     def priority(self, priority: float) -> None:
-        if not 0.0 <= priority <= 1.0:
+        try:
+            is_one = 0.0 <= priority <= 1.0
+        except TypeError:
+            is_one = False
+        if not is_one:
             raise UsageError("a priority is a number from 0 to 1")
         self._keep(priority=float(priority))
         self._owner.changed(self)
@@ -195,6 +199,8 @@ class Task(ABC, Generic[R]):
 
     @earliest_begin_date.setter
     def earliest_begin_date(self, date: datetime | None) -> None:
+        if not isinstance(date, datetime | None):
+            raise UsageError(f"a date was given as `{type(date).__name__}`", hint="give a `datetime` with a time zone")
         if date is not None and date.tzinfo is None:
             raise UsageError("a date without a time zone could be any moment", hint="give it one, such as UTC")
         if date is not None and date.year == MAXYEAR:
@@ -209,7 +215,7 @@ class Task(ABC, Generic[R]):
 
     @count_of_bytes_client_expects_to_receive.setter
     def count_of_bytes_client_expects_to_receive(self, count: int | None) -> None:
-        if count is not None and not 0 <= count <= MOST_BYTES:
+        if count is not None and (not isinstance(count, int) or not 0 <= count <= MOST_BYTES):
             raise UsageError(f"a number of bytes is one from 0 to {MOST_BYTES}")
         self._keep(expected_bytes=count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hlsdl.config import load_settings
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import Preferences
-from hlsdl.session.configuration import options_from
+from hlsdl.session.configuration import options_for_adding, options_from
 from hlsdl.transfer.options import LONGEST_TIME, MOST_CONNECTIONS, MOST_RETRIES
 
 
@@ -65,7 +66,7 @@ def test_an_unknown_flag_is_a_usage_error_that_names_it() -> None:
         ("timeout", LONGEST_TIME + 1),
         ("force", "perhaps"),
         ("no_resume", 2),
-        ("keep_protected", None),
+        ("keep_protected", "maybe"),
         ("allow_gaps", "perhaps"),
         ("title", 5),
         ("base_url", 5),
@@ -91,7 +92,7 @@ def test_a_switch_means_what_it_says(word: object, meaning: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [{"output": 5}, {"where": None}, {"where": 5}, {"where": [5]}])
+@pytest.mark.parametrize("wrong", [{"output": 5}, {"output": b"a"}, {"output": "a\0b"}, {"where": 5}, {"where": [5]}])
 def test_a_value_of_no_use_is_a_usage_error(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         options_from(**wrong)
@@ -121,6 +122,21 @@ def test_numbers_may_be_what_the_command_takes() -> None:
     for name, wrong in (("connections", "0"), ("connections", "257"), ("retries", "1001"), ("limit_rate", "0")):
         with pytest.raises(UsageError):
             load_settings({name: wrong}, use_file=False)
+
+
+def test_none_is_not_given() -> None:
+    """Programs pass on what they were given themselves."""
+    nothing = dict.fromkeys(("force", "no_resume", "audio", "where", "min_bitrate", "header", "output", "retries"))
+    assert options_from(**nothing) == options_from()
+    assert options_for_adding({"audio": None, "subs": "de"})[1] == {"subtitles"}
+    with pytest.raises(UsageError, match="no flag `jobs`"):
+        options_from(jobs=None)
+
+
+def test_whatever_has_a_path_is_a_path(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    with os.scandir(tmp_path) as entries:
+        assert options_from(output=next(entries)).directory == tmp_path / "films"
 
 
 def test_the_flags_have_the_names_of_the_command_too() -> None:

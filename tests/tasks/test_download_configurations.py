@@ -279,12 +279,6 @@ async def test_what_could_not_be_read_again_is_refused_when_the_task_is_made(pri
         assert await session.tasks() == []
 
 
-async def test_a_destination_that_cannot_be_is_refused_when_the_task_is_made(tmp_path: Path) -> None:
-    async with hlsdl.AssetDownloadSession() as session:
-        with pytest.raises(hlsdl.UsageError, match="NUL"):
-            session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path / "a\0.movpkg"))
-
-
 def test_a_bundle_that_is_not_there_is_called_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(hlsdl.UsageError, match="no bundle"):
         hlsdl.Asset(tmp_path / "A film.movpkg")
