@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from faults import SEGMENTS, TRUTH, asked, body, playlist, require_whole, serve
-from recording import Recorder, in_the_background, serve_held
+from recording import Recorder, in_the_background, serve_held, until
 
 import hlsdl
 from hlsdl.library.tasks import TaskStore
@@ -175,35 +175,47 @@ def that_waits() -> hlsdl.SessionConfiguration:
     return configuration
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long tasks wait for the network before each of their next tries; the first pause is a fiftieth of a second."""
+    found: list[float] = []
+    wait = runners.Runners._wait_for_network
+
+    def noted(self: runners.Runners, task: Any, **how: Any) -> None:
+        wait(self, task, **how)
+        found.append(self._pauses[task.task_identifier])
+
+    monkeypatch.setattr(runners, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(runners.Runners, "_wait_for_network", noted)
+    return found
+
+
 async def test_without_a_network_a_task_tries_again_after_longer_and_longer_pauses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(runners, "LONGEST_PAUSE", 0.1)
     with ScriptedOrigin() as origin:
         url = serve(origin)
         origin.always("/v/index.m3u8", HangUp())
-        async with hlsdl.AssetDownloadSession(that_waits()) as session:
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(that_waits()) as session:
             task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
             task.resume()
-            await asyncio.sleep(1.0)  # tries after 0, 0.1, 0.3 and 0.7 seconds
-            tries = origin.count("/v/index.m3u8")
-    assert 2 <= tries <= 5
+            await until(lambda: len(pauses) >= 5)
+    assert pauses[:5] == [0.02, 0.04, 0.08, 0.1, 0.1]
 
 
-async def test_a_task_that_came_further_does_not_wait_longer_than_at_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_task_that_came_further_does_not_wait_longer_than_at_first(tmp_path: Path, pauses: list[float]) -> None:
     """One segment, and then the network is gone again: doubled each time, that would take days."""
-    monkeypatch.setattr(runners, "FIRST_PAUSE", 0.02)
     with ScriptedOrigin() as origin:
         url = serve(origin)
         for number in range(SEGMENTS):
-            origin.script(f"/v/{number}.ts", HangUp())
+            origin.script(f"/v/{number}.ts", HangUp(), HangUp())  # one might be the end of an idle connection
         async with asyncio.timeout(20), hlsdl.AssetDownloadSession(that_waits()) as session:
             task = session.make_asset_download_task(wanted(url, tmp_path / "a.movpkg"))
             task.resume()
             bundle = await task
     require_whole(bundle.path, TRUTH)
+    assert pauses == [0.02] * SEGMENTS
 
 
 async def test_what_is_under_way_keeps_its_place_when_the_session_is_flushed(tmp_path: Path) -> None:
