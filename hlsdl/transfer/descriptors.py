@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 MOST_READS = 64
-"""Of a connection that is cut off: whoever speaks out of turn is not listened to for ever."""
+"""Of up to 64 KiB, of a connection that is cut off: whoever keeps speaking is not listened to for ever."""
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def name_of(descriptor: int) -> Any:
 
 
 def cut_off(descriptor: int) -> None:
-    """End an idle connection that spoke out of turn; libcurl finds it dead and opens another one.
+    """End a connection that libcurl shall use no more: it finds it dead and opens another one.
 
-    What it said is read away first: it would still be there to read after the shutdown. A descriptor that is no socket
-    any more is left alone.
+    What came on it is read away first: it would still be there to read after the shutdown. A descriptor that is no
+    socket any more is left alone.
     """
     with suppress(OSError), borrowed(descriptor) as line:
         line.setblocking(False)

@@ -23,7 +23,7 @@ class Setback(Exception):
 
     Attributes:
         error: what to raise when patience is spent.
-        retries: the most retries this kind of failure is worth, or None for the policy's own number.
+        retries: after how many failures that name a number the resource is given up; None: the policy's number alone.
         progressed: bytes that will not be fetched again were gained, so patience is not used up.
         wait: seconds to wait that the server asked for, or None.
         timed_out: it was waited for in vain.

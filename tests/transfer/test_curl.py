@@ -27,7 +27,7 @@ from hlsdl.transfer import curl_handle, transport
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.curl import CurlDoor
 from hlsdl.transfer.curl_driver import EpollInterest, Interest, LoopInterest
-from hlsdl.transfer.descriptors import borrowed, cut_off, name_of
+from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor
@@ -192,18 +192,6 @@ def test_what_took_the_number_of_a_closed_connection_is_left_alone(origin: Scrip
             os.close(number)
     interest.close()
     loop.close()
-
-
-def test_looking_at_what_is_no_socket_leaves_no_descriptor(tmp_path: Path) -> None:
-    with (tmp_path / "file").open("wb") as file:
-        highest = os.dup(file.fileno())
-        os.close(highest)
-        for _ in range(3):
-            cut_off(file.fileno())
-            assert name_of(file.fileno()) is None
-        now = os.dup(file.fileno())
-        os.close(now)
-    assert now == highest
 
 
 @in_proc
