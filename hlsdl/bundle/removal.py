@@ -122,16 +122,19 @@ def _remove_tree(place: Path) -> None:
     if os.open not in os.supports_dir_fd:  # Windows, where a path has an end
         shutil.rmtree(place)
         return
-    above: list[tuple[str, tuple[int, int]]] = []
-    """The way down: the name of each folder, and which one it is in."""
+    above: list[tuple[str, tuple[int, int], list[str]]] = []
+    """The way down: the name of each folder, which one it is in, and what is still to do there."""
     here = os.open(place, _FOLDER)
     try:
-        while (name := _first_filled_folder(here)) is not None or above:
-            if name is not None:
-                above.append((name, _identity(here)))
+        left = _remove_all_but_filled_folders(here)
+        while left or above:
+            if left:
+                name = left.pop()
+                above.append((name, _identity(here), left))
                 here = _instead_of(here, name)
+                left = _remove_all_but_filled_folders(here)
                 continue
-            name, parent = above.pop()
+            name, parent, left = above.pop()
             here = _instead_of(here, "..")
             if _identity(here) != parent:
                 raise DiskError(f"somebody moves folders about in `{place}`", hint="run this again when that is over")
@@ -141,24 +144,22 @@ def _remove_tree(place: Path) -> None:
     place.rmdir()
 
 
-def _first_filled_folder(here: int) -> str | None:
-    """Remove files, links and empty folders, as far as the first folder that has something in it."""
-    removed = True
-    while removed:  # what is removed meanwhile may make a file system pass over names
-        removed = False
-        with os.scandir(here) as entries:
-            for entry in entries:
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        os.rmdir(entry.name, dir_fd=here)
-                    else:
-                        os.unlink(entry.name, dir_fd=here)
-                except OSError as error:
-                    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                        return entry.name
-                    raise
-                removed = True
-    return None
+def _remove_all_but_filled_folders(here: int) -> list[str]:
+    """Remove files, links and empty folders; returns the names of the folders that have something in them."""
+    with os.scandir(here) as entries:  # all of them first: a file system may pass over names while others are removed
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    filled: list[str] = []
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=here)
+            continue
+        try:
+            os.rmdir(name, dir_fd=here)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            filled.append(name)
+    return filled
 
 
 def _instead_of(here: int, name: str) -> int:

@@ -13,10 +13,16 @@ import logging
 import os
 import re
 import secrets
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from hlsdl.bundle.durable import flush, sync_directory, write_all
 from hlsdl.errors import DiskError
 from hlsdl.library.places import mark_key_file
+
+if sys.platform != "win32":
+    import fcntl
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +75,24 @@ def _make_key(place: Path) -> bytes | None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-            file.write(secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+            write_all(file.fileno(), secrets.token_hex(_KEY_BYTES).encode() + b"\n")
+            flush(file.fileno())
         try:
             os.link(temporary, place)  # which takes no other's place
-        except OSError:  # it is there, or this file system has no second names
-            if _read_key(place) is None:
-                temporary.replace(place)
+        except OSError:  # something is there, or this file system has no second names
+            _replace_what_is_no_key(place, temporary)
     finally:
         temporary.unlink(missing_ok=True)
+    sync_directory(place.parent)  # a mark of a key that a power cut takes would be worth nothing
     return _read_key(place)
+
+
+def _replace_what_is_no_key(place: Path, temporary: Path) -> None:
+    """Look again, one process after the other: a key that was looked at and replaced may have made a mark between."""
+    with ExitStack() as stack:
+        if sys.platform != "win32":  # which replaces no open file
+            left = stack.enter_context(place.open("ab"))
+            with suppress(OSError):  # this file system has no locks either
+                fcntl.flock(left, fcntl.LOCK_EX)
+        if _read_key(place) is None:
+            temporary.replace(place)

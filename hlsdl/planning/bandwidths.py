@@ -7,7 +7,9 @@ variants with one URI differ in nothing else, so their differences are not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 from hlsdl.planning.selection import TYPICAL_BANDWIDTH, StreamSource
 from hlsdl.playlist.models import MultivariantPlaylist, Variant
@@ -17,34 +19,46 @@ Lines = list[Variant]
 """The variants of one URI whose sound is a stream apart, the one that takes least first."""
 
 
-def own_bandwidth(source: StreamSource, master: MultivariantPlaylist | None) -> int:
-    """Bits per second that the playlist declares for this stream, without what is stored beside it; 0: none."""
-    if master is not None:
+@dataclass(frozen=True, slots=True)
+class Bandwidths:
+    """What a multivariant playlist says of all its streams; one that there is not says nothing."""
+
+    _own: Mapping[str, int]
+    """By the URI of variants whose sound is a stream apart."""
+    _sounds: Mapping[str | None, int]
+    """By the group of renditions that are streams apart."""
+
+    @classmethod
+    def of(cls, master: MultivariantPlaylist | None) -> Self:
+        """Look at every variant and rendition, once for all the streams of a plan."""
+        if master is None:
+            return cls({}, {})
         bits = _measure(master)
-        for lines in (found := _lines(master, bits)):
-            if lines[0].uri == source.url:
-                return bits(lines[0]) - _sound_of(lines[0].audio, found, bits)
-    return source.average_bandwidth or source.bandwidth
+        found = _lines(master, bits)
+        sounds = _sounds(found, bits)
+        return cls({lines[0].uri: bits(lines[0]) - sounds[lines[0].audio] for lines in found}, sounds)
+
+    def own(self, source: StreamSource) -> int:
+        """Bits per second that are declared for this stream, without what is stored beside it; 0: none."""
+        declared = self._own.get(source.url)
+        return declared if declared is not None else source.average_bandwidth or source.bandwidth
+
+    def usual(self, source: StreamSource) -> int:
+        """A guess at the bits per second of a stream for which nothing is declared."""
+        if source.kind != "audio":
+            return source.typical_bandwidth
+        return self._sounds.get(source.group, TYPICAL_BANDWIDTH["audio"])
 
 
-def usual_bandwidth(source: StreamSource, master: MultivariantPlaylist | None) -> int:
-    """A guess at the bits per second of a stream for which nothing is declared."""
-    if source.kind != "audio" or master is None:
-        return source.typical_bandwidth
-    bits = _measure(master)
-    return _sound_of(source.group, _lines(master, bits), bits)
-
-
-def _sound_of(group: str | None, found: list[Lines], bits: Bits) -> int:
-    """What a rendition of this group takes: a guess where the sound takes least, and what its variants have more."""
-    usual = TYPICAL_BANDWIDTH["audio"]
-    shares = (
-        min(usual, bits(lines[0]) // 2) + bits(one) - bits(lines[0])
-        for lines in found
-        for one in lines
-        if one.audio == group
-    )
-    return min(shares, default=usual)
+def _sounds(found: list[Lines], bits: Bits) -> dict[str | None, int]:
+    """What a rendition of each group takes: a guess where the sound takes least, and what its variants have more."""
+    shares: dict[str | None, int] = {}
+    for lines in found:
+        least = min(TYPICAL_BANDWIDTH["audio"], bits(lines[0]) // 2)
+        for one in lines:
+            share = least + bits(one) - bits(lines[0])
+            shares[one.audio] = min(share, shares.get(one.audio, share))
+    return shares
 
 
 def _measure(master: MultivariantPlaylist) -> Bits:
@@ -56,10 +70,10 @@ def _measure(master: MultivariantPlaylist) -> Bits:
 
 def _lines(master: MultivariantPlaylist, bits: Bits) -> list[Lines]:
     by_uri: dict[str, Lines] = {}
-    groups = {one.audio for one in master.variants if one.audio is not None}
-    apart: dict[str | None, set[str | None]] = {
-        group: {one.uri for one in master.group("AUDIO", group)} - {None} for group in groups
-    }
+    apart: dict[str | None, set[str]] = {}
+    for rendition in master.renditions:
+        if rendition.type == "AUDIO" and rendition.uri is not None:
+            apart.setdefault(rendition.group, set()).add(rendition.uri)
     for one in master.variants:
         renditions = apart.get(one.audio)
         # Where the sound is part of the variant, or is the variant, nothing of the bandwidth is another stream's.

@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from hlsdl.drafts import draft_of
 from hlsdl.planning import naming
-from hlsdl.planning.bandwidths import own_bandwidth, usual_bandwidth
+from hlsdl.planning.bandwidths import Bandwidths
 from hlsdl.planning.protection import Protection, protection_of
 from hlsdl.planning.selection import StreamSource
 from hlsdl.playlist.models import ByteRange, InitSection, Key, MediaPlaylist, MultivariantPlaylist, Segment
@@ -127,12 +127,17 @@ class DownloadPlan:
 
     def estimate(self) -> Estimate:
         """Bytes to store: exact when every object is a byte range, else from the declared bitrates."""
-        parts = [stream_estimate(stream, self.master) for stream in self.streams]
+        parts = self.estimates()
         return Estimate(
             bytes=sum(part.bytes for part in parts),
             is_exact=all(part.is_exact for part in parts),
             guessed=sum(part.guessed for part in parts),
         )
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        """The same of each stream, in their order."""
+        bandwidths = Bandwidths.of(self.master)
+        return tuple(_estimate(stream, bandwidths) for stream in self.streams)
 
 
 def make_plan(
@@ -172,18 +177,17 @@ def stored_key_path(key: Key) -> str | None:
     return naming.key_path(key.uri) if key.uri.split(":", 1)[0].lower() in ("http", "https", "file") else None
 
 
-def stream_estimate(stream: StreamPlan, master: MultivariantPlaylist | None) -> Estimate:
-    """Bytes of one stream that `master` offers."""
+def _estimate(stream: StreamPlan, bandwidths: Bandwidths) -> Estimate:
     known = [r.byte_range.length for r in stream.resources if r.byte_range is not None]
     if len(known) == len(stream.resources):
         return Estimate(bytes=sum(known), is_exact=True)
-    declared = own_bandwidth(stream.source, master)
+    declared = bandwidths.own(stream.source)
     seconds: dict[int, Decimal] = {}
     for segment in stream.playlist.segments:
         if not segment.gap:
             rate = segment.bitrate or declared
             seconds[rate] = seconds.get(rate, Decimal(0)) + segment.duration
-    guessed = usual_bandwidth(stream.source, master) * seconds.pop(0, Decimal(0))
+    guessed = bandwidths.usual(stream.source) * seconds.pop(0, Decimal(0))
     bits = sum((rate * lasting for rate, lasting in seconds.items()), guessed)
     return Estimate(bytes=int(bits) // 8, is_exact=False, guessed=int(guessed) // 8)
 

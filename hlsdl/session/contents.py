@@ -31,12 +31,14 @@ from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
-from hlsdl.session.provenance import is_named_here, marked
+from hlsdl.session.provenance import NAMED, is_named_here, marked
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
+CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED})
+"""What this version writes in the manifest's `choices`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,13 +342,14 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
 
 
 def with_unknown_of(before: Manifest, now: Manifest) -> Manifest:
-    """`now`, with the fields that a newer version wrote: of the bundle, and of those parts that it still has."""
+    """`now`, with what a newer version wrote: of the bundle, in its choices, and of those parts that it still has."""
     streams = {one.id: one.unknown for one in before.streams}
     documents = {one.path: one.unknown for one in before.documents}
     keys = {one.path: one.unknown for one in before.keys}
     return replace(
         now,
         unknown=before.unknown,
+        choices={**{name: one for name, one in before.choices.items() if name not in CHOICES}, **now.choices},
         streams=tuple(replace(one, unknown=streams.get(one.id, {})) for one in now.streams),
         documents=tuple(replace(one, unknown=documents.get(one.path, {})) for one in now.documents),
         keys=tuple(replace(one, unknown=keys.get(one.path, {})) for one in now.keys),

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hlsdl.errors import redact
-from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan, stream_estimate
+from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan
 from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import StreamSource
-from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.keys import look_at_inline_keys
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
@@ -68,7 +67,7 @@ class PlanOutcome:
             "segments": self.segments,
             "bytes": estimate.bytes,
             "bytes_are_exact": estimate.is_exact,
-            "streams": [_stream_document(stream, self.plan.master) for stream in self.plan.streams],
+            "streams": [_stream_document(*one) for one in zip(self.plan.streams, self.plan.estimates(), strict=True)],
             "choices": [choice.document() for choice in self.choices],
             "warnings": list(self.warnings),
         }
@@ -105,9 +104,8 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
     )
 
 
-def _stream_document(stream: StreamPlan, master: MultivariantPlaylist | None) -> dict[str, Any]:
+def _stream_document(stream: StreamPlan, estimate: Estimate) -> dict[str, Any]:
     source = stream.source
-    estimate = stream_estimate(stream, master)
     return {
         "id": source.id,
         "kind": source.kind,

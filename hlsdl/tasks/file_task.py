@@ -202,14 +202,23 @@ def _place(destination: str | Path, url: str) -> Path:
     return place.absolute()
 
 
+def _with_what_is_held(row: TaskRow, wanted: WantedFile) -> TaskRow:
+    """The row of a task that goes on, and how much of its file is there: a process that was killed wrote no sum."""
+    if Phase(row.phase) in ENDS or wanted.validator is None or wanted.claim is not None:
+        return row
+    with suppress(HlsdlError):  # what cannot be looked at is told by the task when it runs
+        return row.with_changes(completed_bytes=wanted.part(wanted.validator).size)
+    return row
+
+
 class DownloadTask(Task[Path]):
     """Downloads one file; awaited it gives its path. Source: URLSessionDownloadTask."""
 
     def __init__(self, owner: Owner, row: TaskRow, configuration: SessionConfiguration) -> None:
         """From its row."""
-        super().__init__(owner, row)
-        self._configuration = configuration
         self._wanted = WantedFile.read(row.configuration)
+        super().__init__(owner, _with_what_is_held(row, self._wanted))
+        self._configuration = configuration
         self._file: PlainFile | None = None
         self._resumed_at: int | None = None
         self._written = 0

@@ -211,6 +211,49 @@ def test_a_folder_in_it_may_be_as_deep_as_it_likes(tmp_path: Path) -> None:
     assert Bundle.open(stays).is_playable_offline
 
 
+@posix
+def test_what_stands_where_a_folder_in_it_is_moved_to_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 9, and the rest goes later: the way back up leads elsewhere, where something has the same name."""
+    bundle, mine = sealed(tmp_path / "A.movpkg"), tmp_path / "mine"
+    (bundle / "outer" / "inner").mkdir(parents=True)
+    (bundle / "outer" / "inner" / "last").touch()
+    (mine / "inner").mkdir(parents=True)
+    unlink = os.unlink
+
+    def moved(name: str, *, dir_fd: int | None = None) -> None:
+        unlink(name, dir_fd=dir_fd)
+        if name == "last":
+            next(tmp_path.glob("*.trash/outer/inner")).rename(mine / "moved")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", moved)
+        with pytest.raises(DiskError, match="moves folders about"):
+            remove_bundle(bundle)
+    assert names(mine) == ["inner", "moved"]
+    assert sweep(tmp_path) == 1
+    assert (names(tmp_path), names(mine)) == (["mine"], ["inner", "moved"])
+
+
+@posix
+def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the time that thousands of folders in one take grows with their square."""
+    bundle = sealed(tmp_path / "A.movpkg")
+    for number in range(40):
+        (bundle / f"{number:02}").mkdir()
+        (bundle / f"{number:02}" / "file").touch()
+    folders = 1 + sum(one.is_dir() for one in bundle.rglob("*"))
+    listed, scandir = [], os.scandir
+
+    def counted(folder: int) -> object:
+        listed.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    removal._remove_tree(bundle)
+    assert len(listed) <= folders
+    assert names(tmp_path) == []
+
+
 def test_an_interruption_right_after_the_renaming_is_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -393,16 +393,3 @@ def test_a_title_with_other_line_separators_loses_no_uri() -> None:
 
 def test_the_same_segment_listed_again_is_another_segment() -> None:
     assert [segment.sequence for segment in segments(*A, *A, *A)] == [0, 1, 2]
-
-
-def test_endlist_may_stand_anywhere() -> None:
-    found = parse_playlist(b"#EXTM3U\n#EXT-X-ENDLIST\n#EXTINF:1,\na\n", URL)
-    assert isinstance(found, MediaPlaylist)
-    assert (found.ended, len(found.segments)) == (True, 1)
-
-
-def test_a_lenient_reader_is_not_needed_for_crlf_and_blanks() -> None:
-    data = b"\xef\xbb\xbf#EXTM3U\r\n #EXTINF:6,\t\r\n a.ts \r\n\r\n#EXT-X-ENDLIST"
-    found = parse_playlist(data, URL)
-    assert isinstance(found, MediaPlaylist)
-    assert found.segments[0].uri == "https://h/p/a.ts"

@@ -139,6 +139,19 @@ def test_errors_carry_the_redacted_url() -> None:
         assert "secret" not in str(caught.value)
 
 
+def test_endlist_may_stand_anywhere() -> None:
+    found = parse_playlist(b"#EXTM3U\n#EXT-X-ENDLIST\n#EXTINF:1,\na\n", URL)
+    assert isinstance(found, MediaPlaylist)
+    assert (found.ended, len(found.segments)) == (True, 1)
+
+
+def test_a_lenient_reader_is_not_needed_for_crlf_and_blanks() -> None:
+    data = b"\xef\xbb\xbf#EXTM3U\r\n #EXTINF:6,\t\r\n a.ts \r\n\r\n#EXT-X-ENDLIST"
+    found = parse_playlist(data, URL)
+    assert isinstance(found, MediaPlaylist)
+    assert found.segments[0].uri == "https://h/p/a.ts"
+
+
 def test_variables_come_from_the_requested_url_and_the_multivariant_playlist() -> None:
     data = (
         b'#EXTM3U\n#EXT-X-DEFINE:QUERYPARAM="q"\n#EXT-X-DEFINE:IMPORT="i"\n#EXTINF:1,\n{$i}/{$q}.ts\n#EXT-X-ENDLIST\n'

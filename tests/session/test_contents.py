@@ -76,7 +76,7 @@ def test_bitrates_are_measured_from_what_is_stored(
     "again", [{"title": "Another"}, {"artwork": b"\x89PNG"}, {"force": True, "title": "Another"}], ids=str
 )
 async def test_what_a_newer_version_wrote_is_written_again(tmp_path: Path, again: dict[str, Any]) -> None:
-    """Of the bundle and of each part that it still has; a bundle that is started over is another one."""
+    """Of the bundle, its choices and each part that it still has; a bundle that is started over is another one."""
     bundle = tmp_path / "b.movpkg"
     with ScriptedOrigin() as origin:
         url = serve(origin)
@@ -85,24 +85,30 @@ async def test_what_a_newer_version_wrote_is_written_again(tmp_path: Path, again
         newer |= {"pinned_by": ["A", "newer"], "checksum": None}
         newer["streams"][0]["poster"] = {"at": 4.0}
         newer["documents"][0]["read_by"] = "newer"
+        newer["choices"]["mood"] = ["noir"]
         (bundle / "manifest.json").write_text(json.dumps(newer))
         for _ in range(2):
             await hlsdl.fetch(url, output=bundle, **again)
     now = json.loads((bundle / "manifest.json").read_text())
-    told = now.get("pinned_by"), now["streams"][0].get("poster"), now["documents"][0].get("read_by")
-    assert told == ((None, None, None) if "force" in again else (["A", "newer"], {"at": 4.0}, "newer"))
+    told = [now.get("pinned_by"), now["streams"][0].get("poster"), now["documents"][0].get("read_by")]
+    told += [now["choices"].get("mood")]
+    assert told == ([None] * 4 if "force" in again else [["A", "newer"], {"at": 4.0}, "newer", ["noir"]])
     assert now["updated"] >= newer["updated"]
     assert now["state"] == "complete"
 
 
 def test_a_part_that_is_gone_leaves_nothing_of_a_newer_version() -> None:
+    """Nor does what this version says, or no longer says, in its choices."""
     here = {"title": "x", "source_url": URL, "final_url": URL}
     keys = [StoredKey(path=f"keys/{name}.key", url=URL, unknown={"of": name}) for name in "AB"]
-    before = Manifest(**here, keys=tuple(keys), unknown={"more": 1})
-    now = Manifest(**here, keys=tuple(StoredKey(path=f"keys/{name}.key", url=URL) for name in "BC"))
+    chosen = {"wishes": [], "dropped": ["0-x"], "base_url": URL, "named": "0f", "mood": "noir"}
+    before = Manifest(**here, keys=tuple(keys), unknown={"more": 1}, choices=chosen)
+    again = tuple(StoredKey(path=f"keys/{name}.key", url=URL) for name in "BC")
+    now = Manifest(**here, keys=again, choices={"wishes": [{}]})
     kept = with_unknown_of(before, now)
     assert kept.unknown == {"more": 1}
     assert [key.unknown for key in kept.keys] == [{"of": "B"}, {}]
+    assert kept.choices == {"wishes": [{}], "mood": "noir"}
 
 
 async def test_a_playlist_that_cannot_be_read_now_is_no_damaged_one(

@@ -13,6 +13,7 @@ from commands import Done, hlsdl
 
 import hlsdl as library
 from hlsdl.bundle.journal import Entry, entry_line
+from hlsdl.library.places import mark_key_file
 from hlsdl.testing import ScriptedOrigin
 
 MASTER = "#EXTM3U\n{}#EXT-X-STREAM-INF:BANDWIDTH=800000\nindex.m3u8\n"
@@ -187,5 +188,20 @@ def test_a_whole_copy_is_known_again_once_its_source_was_named_for_it(origin: Sc
     assert origin.requests == []
     for copy in (strange, known):
         damage(copy)
+    assert refused(hlsdl("repair", strange))
+    assert hlsdl("repair", known).code == 0
+
+
+@pytest.mark.parametrize("kind", ["url", "file"])
+def test_a_whole_bundle_is_known_again_once_its_source_was_named_after_the_key_was_lost(
+    origin: ScriptedOrigin, playlist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("HLSDL_DATA", str(tmp_path / "data"))
+    source = origin.url("/film/index.m3u8") if kind == "url" else playlist
+    strange, known = (fetched(source, tmp_path / name) for name in ("a.movpkg", "b.movpkg"))
+    mark_key_file().unlink()
+    fetched(source, known)
+    for bundle in (strange, known):
+        damage(bundle)
     assert refused(hlsdl("repair", strange))
     assert hlsdl("repair", known).code == 0

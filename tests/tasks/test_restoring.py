@@ -121,6 +121,18 @@ async def test_a_restored_task_shows_how_far_it_was(tmp_path: Path) -> None:
     assert (task.progress.completed_bytes, task.progress.total_bytes, task.progress.fraction) == (30, 120, 0.25)
 
 
+async def test_a_restored_file_task_shows_what_is_held_of_its_file(tmp_path: Path) -> None:
+    """Killed, it has written no sum; what is left counts as far as it is believed."""
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        session.make_download_task("https://films.test/a.bin", tmp_path / "a.bin")
+    (tmp_path / "a.bin.part").write_bytes(bytes(50))
+    for worth, held in (("'$.flushed', 30", 0), ("'$.validator', json_object('etag', '\"v\"')", 30)):
+        damage(tmp_path, f"total_bytes = 120, configuration = json_set(configuration, {worth})")
+        async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            (task,) = await session.restore()
+        assert (task.count_of_bytes_received, task.progress.fraction) == (held, held / 120)
+
+
 @pytest.mark.parametrize("identifier", [None, "", "../elsewhere", "/tmp/elsewhere"])
 def test_an_identifier_that_was_set_by_hand_is_looked_at_too(tmp_path: Path, identifier: str | None) -> None:
     configuration = films(tmp_path / "sessions")
