@@ -12,6 +12,7 @@ from hlsdl.errors import UsageError
 
 SECRET = "s3cr3t"
 URL = f"https://cdn.invalid/f.m3u8?token={SECRET}"
+DATA = f"data:text/plain;base64,{SECRET}"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,12 @@ def test_programs_are_told_the_same(tmp_path: Path) -> None:
         ("fetch", f"cdn.invalid/f.m3u8?token={SECRET}&next=https://cdn.invalid"),
         ("fetch", f"user:{SECRET}@cdn.invalid/f.m3u8"),
         ("fetch", f"user:{SECRET}@cdn.invalid/f.m3u8", f"cdn.invalid/g.m3u8#{SECRET}"),
+        ("rm", "a.movpkg", f"cdn.invalid/f.m3u8?token={SECRET}"),
+        *(
+            (*command.split(), slip)
+            for command in ("info", "rm", "keep", "list", "", "fetch a --artwork", "list --config")
+            for slip in (f"cdn.invalid/f.m3u8?token={SECRET}", f"//me:{SECRET}@cdn.invalid/f?token={SECRET}", DATA)
+        ),
         ("fetch", URL, "--cookies", f"session={SECRET}"),
         ("fetch", URL, "--cookies", f"session={SECRET}; id={SECRET * 99}"),
     ],
@@ -76,6 +83,11 @@ def test_a_url_without_its_scheme_is_shown_without_its_query(tmp_path: Path) -> 
     assert "there is no playlist file `cdn.invalid/f.m3u8?token=…`" in done.err
     assert "begins with `https://`" in done.err
     assert "`[a] film.m3u8`" in hlsdl("fetch", "[a] film.m3u8", home=tmp_path).err
+
+
+def test_the_path_of_a_file_is_shown_as_it_was_typed(tmp_path: Path) -> None:
+    for command in ("fetch", "info", "list"):
+        assert "`films/what? #1.m3u8`" in hlsdl(command, "films/what? #1.m3u8", home=tmp_path).err
 
 
 @pytest.mark.parametrize(
