@@ -114,3 +114,9 @@ async def test_a_program_that_gives_cookies_for_a_file_is_told_the_same(tmp_path
     with pytest.raises(UsageError, match="where the path of a file of cookies is meant"):
         await library.fetch("https://127.0.0.1:1/f.m3u8", cookies=f"id={SECRET}", output=tmp_path)
     assert SECRET not in repr(library.TransferOptions(cookies_file=Path(f"id={SECRET}")))
+def test_a_file_of_cookies_that_is_not_there_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "a=b" / "cookies.txt"
+    done = hlsdl("fetch", URL, "--cookies", place, home=tmp_path)
+    assert f"`--cookies`: there is no file `{place}`" in done.err
+
+
