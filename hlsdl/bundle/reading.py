@@ -228,9 +228,11 @@ def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str
 
 
 def path_of(named: str | Path) -> Path:
-    """The path of a bundle, as somebody named it; UsageError when that is a URL, or neither text nor path."""
+    """The path of a bundle, as somebody named it; UsageError when that is a URL, nothing, or neither text nor path."""
     if not isinstance(named, str | Path):
         raise UsageError(f"the path of a bundle was given as `{type(named).__name__}`", hint="give a text or a `Path`")
+    if named == "":  # which would be the current folder
+        raise UsageError("the path of a bundle is empty", hint="a variable may be unset; `.` is the current folder")
     if "://" in str(named):
         raise UsageError(
             f"a URL was given where a bundle is meant: `{redact_typed(str(named))}`",

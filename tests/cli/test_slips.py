@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bundle.shelves import sealed
 
 import hlsdl as library
 from cli.commands import hlsdl
@@ -32,6 +33,40 @@ def test_a_url_where_a_bundle_is_meant_is_called_a_url(line: tuple[str, ...], tm
         "a URL was given where a bundle is meant: `https://cdn.invalid/f.m3u8?token=…`\nhint: `hlsdl fetch" in done.err
     )
     assert SECRET not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *((command, "") for command in ("info", "verify", "repair", "rm", "keep", "add", "play", "list")),
+        ("drop", "", "0-A"),
+        ("fetch", "-o", "", "film.m3u8"),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_no_bundle_and_above_all_not_the_current_folder(line: tuple[str, ...], tmp_path: Path) -> None:
+    """`hlsdl rm "$X"` in a bundle, where X is not set."""
+    bundle = sealed(tmp_path / "A.movpkg")
+    done = hlsdl(*line, home=bundle)
+    assert (done.code, "the path of a bundle is empty" in done.err) == (2, True)
+    assert (bundle / "manifest.json").exists()
+
+
+async def test_programs_that_give_an_empty_path_are_told_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = sealed(tmp_path / "A.movpkg")
+    monkeypatch.chdir(bundle)
+    storage = library.StorageManager(tmp_path / "data")
+    for give in (library.open, storage.remove, storage.record, storage.use, storage.policy, library.Asset):
+        with pytest.raises(UsageError):
+            give("")
+    with pytest.raises(UsageError):
+        storage.set_policy("", library.StorageManagementPolicy())
+    for work in (library.drop("", "0-A"), library.add(""), library.fetch(URL, output="")):
+        with pytest.raises(UsageError, match="the path of a bundle is empty"):
+            await work
+    assert (bundle / "manifest.json").exists()
 
 
 def test_programs_are_told_the_same(tmp_path: Path) -> None:
@@ -110,13 +145,13 @@ def test_cookies_where_a_file_of_them_is_meant_are_not_repeated(tmp_path: Path) 
         assert SECRET not in done.err
 
 
-async def test_a_program_that_gives_cookies_for_a_file_is_told_the_same(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="where the path of a file of cookies is meant"):
-        await library.fetch("https://127.0.0.1:1/f.m3u8", cookies=f"id={SECRET}", output=tmp_path)
-    assert SECRET not in repr(library.TransferOptions(cookies_file=Path(f"id={SECRET}")))
 def test_a_file_of_cookies_that_is_not_there_is_named(tmp_path: Path) -> None:
     place = tmp_path / "a=b" / "cookies.txt"
     done = hlsdl("fetch", URL, "--cookies", place, home=tmp_path)
     assert f"`--cookies`: there is no file `{place}`" in done.err
 
 
+async def test_a_program_that_gives_cookies_for_a_file_is_told_the_same(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="where the path of a file of cookies is meant"):
+        await library.fetch("https://127.0.0.1:1/f.m3u8", cookies=f"id={SECRET}", output=tmp_path)
+    assert SECRET not in repr(library.TransferOptions(cookies_file=Path(f"id={SECRET}")))

@@ -283,6 +283,9 @@ async def test_a_destination_that_cannot_be_is_refused_when_the_task_is_made(tmp
     async with hlsdl.AssetDownloadSession() as session:
         with pytest.raises(hlsdl.UsageError, match="NUL"):
             session.make_asset_download_task(wanted("https://films.test/master.m3u8", tmp_path / "a\0.movpkg"))
+        nowhere = hlsdl.DownloadConfiguration(hlsdl.Asset("https://films.test/master.m3u8"), destination="")
+        with pytest.raises(hlsdl.UsageError, match="empty"):
+            session.make_asset_download_task(nowhere)
 
 
 def test_a_bundle_that_is_not_there_is_called_a_bundle(tmp_path: Path) -> None:
