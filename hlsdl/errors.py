@@ -24,15 +24,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
 LONGEST_URL_SHOWN = 300
 """Characters of a URL that appear in a message or document."""
 
-_ADDRESS = re.compile(r"(?<=`)[a-z][a-z0-9+.-]*:/[^`]+|\b[a-z][a-z0-9+.-]*:/[^\s`]+", re.IGNORECASE)
-"""A URL in a sentence: what is between backticks may have blanks in it."""
-_ONE_SLASH = re.compile(r"(https?):/(?!/)", re.IGNORECASE)
-"""Of a URL that was taken for a path, in which two slashes are one."""
+_HOST = r"[a-z0-9-]+ (?:[.:][a-z0-9-]+)+"
+"""In text without a scheme: what has a dot or a port."""
+_SECRETS = rf"""
+    (?P<before> (?<![a-z])https?:/* | (?<![a-z])https?//+ | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]+:// ) (?P<rest>REST)
+    | (?<![a-z])(?<![a-z]-)data:[^\s,:]*,REST
+    | (?P<login> (?<=//)[^\s/\\]+@ | (?<![^\s/])[^\s/\\:?#]+:[^\s/\\]+@ | (?<!\S)[^\s/\\:?#]+@(?={_HOST}/) )
+    | \?[^\s?&=#]+=(?:REST)?
+    | (?<!\S){_HOST}/[^\s?#]*\#REST
+"""
+"""A URL; and, where its scheme is missing or misspelt, what is secret in it: nothing of a path such as `films/what?`.
+
+What repeats in it ends before it can begin again, so that a long text of a stranger costs no more than its length.
+"""
+_TYPED = ".+"
+_IN_A_SENTENCE = r"""\S*[^\s)"',.;>\]]"""
+"""To the next blank, without what closes behind it."""
 
 
 def redact(url: str) -> str:
@@ -55,9 +68,37 @@ def redact(url: str) -> str:
     return shown if len(shown) <= LONGEST_URL_SHOWN else shown[: LONGEST_URL_SHOWN - 1] + "…"
 
 
+def redact_typed(text: str) -> str:
+    """Return what somebody typed, as `redact` shows a URL, also where its scheme is missing or misspelt.
+
+    The path of a file is shown as it is, unless it looks like such a URL with a secret: `a?b=c`, `a:b@c`.
+    """
+    return _secrets(_TYPED).sub(_shown, text)
+
+
 def redact_all(text: str) -> str:
-    """Return `text` with every URL in it redacted: a message may repeat what somebody typed in the wrong place."""
-    return _ADDRESS.sub(lambda found: redact(_ONE_SLASH.sub(r"\1://", found[0])), text) if ":/" in text else text
+    """Return `text` with every URL in it redacted: a message may repeat what somebody typed in the wrong place.
+
+    Between backticks stands what was typed, which may have blanks in it.
+    """
+    parts = text.split("`")
+    parts[::2] = [_secrets(_IN_A_SENTENCE).sub(_shown, part) for part in parts[::2]]
+    parts[1::2] = [redact_typed(part) for part in parts[1::2]]
+    return "`".join(parts)
+
+
+@cache
+def _secrets(rest: str) -> re.Pattern[str]:
+    """Compiled for the first error: every start would wait for it."""
+    return re.compile(_SECRETS.replace("REST", rest), re.IGNORECASE | re.VERBOSE | re.DOTALL)
+
+
+def _shown(found: re.Match[str]) -> str:
+    if found["login"]:
+        return "…@"
+    if found["before"]:
+        return found["before"] + redact(f"https://{found['rest']}").removeprefix("https://")
+    return redact(found[0])
 
 
 class HlsdlError(Exception):
@@ -65,7 +106,7 @@ class HlsdlError(Exception):
 
     Attributes:
         message: one sentence, without a full stop; URLs in it are redacted.
-        hint: what the person can do about it: the raiser's own words, else those of the kind.
+        hint: what the person can do about it: the raiser's own words, redacted too, else those of the kind.
         url: the redacted URL concerned, or None.
         http_status: the HTTP status that caused it, or None.
         retryable: whether the same request may work if made again at once.
@@ -94,7 +135,7 @@ class HlsdlError(Exception):
     ) -> None:
         self.message = redact_all(message)
         super().__init__(self.message)
-        self.hint = hint or self.usual_hint
+        self.hint = redact_all(hint) if hint else self.usual_hint
         self.url = redact(url) if url is not None else None
         self.http_status = http_status
         self.retryable = retryable

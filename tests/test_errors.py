@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from hlsdl import errors
-from hlsdl.errors import HlsdlError, redact
+from hlsdl.errors import HlsdlError, redact, redact_all
 from hlsdl.sync.loop import LoopEnded
 from hlsdl.tasks.file_task import FileRefused
 
@@ -49,9 +49,54 @@ def test_a_long_url_is_cut() -> None:
     assert len(redact("https://h.test/" + "a" * 9999)) == errors.LONGEST_URL_SHOWN
 
 
-def test_an_error_never_holds_the_unredacted_url() -> None:
-    error = HlsdlError("no", url="https://h.test/a?token=secret")
-    assert "secret" not in repr(vars(error))
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("(https://a.test/b?t=secret)", "(https://a.test/b?t=…)"),
+        ("https://a.test/b?t=secret, then", "https://a.test/b?t=…, then"),
+        ('URI="https://a.test/b?t=secret" is bad', 'URI="https://a.test/b?t=…" is bad'),
+        ("`https://a.test/b?t=a secret` and `c d`", "`https://a.test/b?t=…` and `c d`"),
+        ("`https://a.test/a`b?t=secret`", "`https://a.test/a`b?t=…`"),
+        ("the key `SKD://me:secret@a?t=secret`", "the key `SKD://a?t=…`"),
+        ("`data:text/plain;base64,secret`", "`data:text/plain;base64,…`"),
+        ("there is no flag `--data:text/plain;base64,secret`", "there is no flag `--data:text/plain;base64,…`"),
+        ("`1https://a.test?t=secret`", "`1https://a.test?t=…`"),
+        ("`_https:/me:secret@a.test/?t=secret`", "`_https:/a.test/?t=…`"),
+        ("`https:a.test/b?t=secret`", "`https:a.test/b?t=…`"),
+        ("`https//me:secret@a.test/b?t=secret`", "`https//a.test/b?t=…`"),
+        ("`//me:secret@a.test/b?t=secret`", "`//…@a.test/b?t=…`"),
+        ("`//secret@a.test/b`", "`//…@a.test/b`"),
+        ("`/srv/me@b.test:secret@a.test/b`", "`/srv/…@a.test/b`"),
+        ("`secret@a.test/b`", "`…@a.test/b`"),
+        ("`a.test/b?t=a secret&u`", "`a.test/b?t=…&u=…`"),
+        ("`localhost:80/b#secret`", "`localhost:80/b`"),
+    ],
+)
+def test_a_message_repeats_no_secret_of_an_address_and_is_whole_around_it(told: str, shown: str) -> None:
+    assert redact_all(told) == shown
+    assert redact_all(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "nothing is there: `disk:/film #1?.movpkg`",
+        "`D:/films/a?b` is no bundle",
+        r"`C:\films\me@home #1` is locked",
+        "there is no file `films/what?.movpkg`",
+        "`/home/me@work/a.b/film #1` is no folder",
+        '`#EXT-X-SESSION-DATA:DATA-ID="a",VALUE="b"`',
+        "write `https://` before it: is it `http:`? Or `data:`, or 12:30, or 3://4",
+    ],
+)
+def test_what_is_no_address_is_told_as_it_is(told: str) -> None:
+    assert redact_all(told) == told
+
+
+def test_an_error_never_holds_what_is_secret_in_a_url() -> None:
+    url = "https://h.test/a?token=secret"
+    for error in (HlsdlError(f"no `{url}`", hint=f"not {url}", url=url), errors.PlaylistError(f"no `{url}`", url=url)):
+        assert "secret" not in repr((vars(error), error.args))
 
 
 @pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["copy", "pickle"])

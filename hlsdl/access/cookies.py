@@ -16,6 +16,8 @@ GIVEN_AS_TEXT = "cookies were given where the path of a file of cookies is meant
 HOW_TO_GIVE = "write them into a Netscape `cookies.txt`, or give them as a header: `Cookie: NAME=VALUE`"
 
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f;]")
+_PATH = re.compile(r"/|[~.][^=]*/")
+"""As no cookies begin; `.ASPXAUTH=…` is one."""
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]*")
 
 
@@ -62,7 +64,7 @@ def _is_address(host: str) -> bool:
 
 def are_cookies(written: str) -> bool:
     """Whether what should be the path of a file looks like cookies (`NAME=VALUE`), which no message repeats."""
-    return "=" in written
+    return "=" in written and _PATH.match(written) is None
 
 
 def read_cookies_txt(text: str, *, now: float) -> tuple[Cookie, ...]:

@@ -54,8 +54,10 @@ def path_given(named: object, what: str) -> Path:
     """What a program gave as the path of `what`: a text, a `Path`, or whatever else has a path, such as `os.DirEntry`.
 
     Raises:
-        UsageError: it is none of these, or has a NUL character.
+        UsageError: it is none of these, empty, or has a NUL character.
     """
+    if named == "":  # which would be the current folder
+        raise UsageError(f"{what} is empty", hint="a variable may be unset; `.` is the current folder")
     try:
         path = Path(named)  # type: ignore[arg-type]
     except TypeError:

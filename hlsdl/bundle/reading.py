@@ -24,7 +24,7 @@ from hlsdl.bundle.journal import Entry, JournalState, replay
 from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, path_given, split_path
 from hlsdl.bundle.ledger import LARGEST_JOURNAL
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, as_json, count_segments, shortfalls
-from hlsdl.errors import IntegrityError, PolicyError, UsageError
+from hlsdl.errors import IntegrityError, PolicyError, UsageError, redact_typed
 
 LARGEST_READ = 64 * 1024 * 1024
 
@@ -228,10 +228,10 @@ def _claimed(manifest: Manifest, entries: Mapping[str, Entry]) -> tuple[dict[str
 
 
 def path_of(named: str | Path) -> Path:
-    """The path of a bundle, as somebody named it; UsageError when that is a URL, or neither text nor path."""
+    """The path of a bundle, as somebody named it; UsageError when that is a URL, nothing, or neither text nor path."""
     if "://" in str(named):
         raise UsageError(
-            f"a URL was given where a bundle is meant: `{named}`",
+            f"a URL was given where a bundle is meant: `{redact_typed(str(named))}`",
             hint="`hlsdl fetch URL` makes a bundle of it; a bundle is a folder that ends in `.movpkg`",
         )
     return path_given(named, "the path of a bundle")

@@ -29,7 +29,7 @@ from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.sources import read_sources
 from hlsdl.cli.terminal import Terminal
-from hlsdl.errors import HlsdlError, Interrupted, UsageError
+from hlsdl.errors import HlsdlError, Interrupted, UsageError, redact_typed
 
 if TYPE_CHECKING:
     from hlsdl.session.bundles import Bundle
@@ -200,14 +200,12 @@ async def _one_after_another(
     sources: Sequence[str], options: FetchOptions, terminal: Terminal, act: Act, emit: Emit
 ) -> int:
     """Do every source in order; a failure is reported and does not stop the others. Return the first failure's code."""
-    from hlsdl.session.sources import shown_source
-
     first = 0
     for source in sources:
         try:
             await act(source, options, terminal, emit)
         except Exception as error:  # noqa: BLE001 - reported, and its code is returned: the other sources still count
-            code = report(error, terminal, source=shown_source(source) if len(sources) > 1 else None)
+            code = report(error, terminal, source=redact_typed(source) if len(sources) > 1 else None)
             first = first or code
     return first
 

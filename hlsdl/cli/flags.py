@@ -29,7 +29,7 @@ SourceArguments = Annotated[
 
 
 def bundle_path(text: str) -> Path:
-    """Return the path of a bundle, or of a folder of bundles; UsageError when it is a URL."""
+    """Return the path of a bundle, or of a folder of bundles; UsageError when it is a URL or nothing."""
     from hlsdl.bundle.reading import path_of
 
     return path_of(text)

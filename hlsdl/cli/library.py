@@ -13,7 +13,7 @@ from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.terminal import Terminal
-from hlsdl.errors import HlsdlError, UsageError
+from hlsdl.errors import HlsdlError, UsageError, redact_typed
 
 NEVER = "never"
 LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
@@ -65,7 +65,7 @@ def rm(bundles: BundleArguments, *, common: CommonFlags) -> Job:
             try:
                 freed = storage.remove(path)
             except HlsdlError as error:
-                code = report(error, terminal, source=str(path) if len(bundles) > 1 else None)
+                code = report(error, terminal, source=redact_typed(str(path)) if len(bundles) > 1 else None)
                 first = first or code
                 continue
             if terminal.json:

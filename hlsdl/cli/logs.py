@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 
 from hlsdl.cli.terminal import Terminal
-from hlsdl.errors import redact
-
-ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|data:)[^\s'\"<>`]+", re.IGNORECASE)
+from hlsdl.errors import redact_all
 
 
 class TerminalHandler(logging.Handler):
@@ -20,7 +17,7 @@ class TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record; exceptions in it are left out, since their text is not redacted."""
-        self._terminal.log(record.levelname.lower(), redact_text(record.getMessage()))
+        self._terminal.log(record.levelname.lower(), redact_all(record.getMessage()))
 
 
 def show_logs(terminal: Terminal, verbose: int) -> None:
@@ -31,8 +28,3 @@ def show_logs(terminal: Terminal, verbose: int) -> None:
         logger.removeHandler(handler)
     logger.addHandler(TerminalHandler(terminal) if verbose else logging.NullHandler())
     logger.setLevel({0: logging.CRITICAL, 1: logging.INFO}.get(verbose, logging.DEBUG))
-
-
-def redact_text(text: str) -> str:
-    """Return `text` with every URL in it redacted."""
-    return ADDRESS.sub(lambda match: redact(match[0]), text)

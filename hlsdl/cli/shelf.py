@@ -116,8 +116,12 @@ def play(
                 terminal.data(serving.playlist_url)
                 terminal.note(f"the page is {serving.page_url}; press Ctrl-C to stop")
 
+        def unopened() -> None:
+            terminal.warn("the browser did not open; the bundle is served all the same")
+
+        name = PlayerName(settings.player or "browser")
         try:
-            show(bundle, player=PlayerName(settings.player or "browser"), port=settings.port, ready=ready)
+            show(bundle, player=name, port=settings.port, ready=ready, unopened=unopened)
         except KeyboardInterrupt:
             terminal.note("stopped")
             return Interrupted.code

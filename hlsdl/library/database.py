@@ -81,7 +81,8 @@ class Database:
 
     @classmethod
     def copy_of(cls, path: Path, schema: Schema) -> Self:
-        """What a file says now, in memory: for a disk that is too full for the few kilobytes that opening it takes.
+        """What a file says now, in memory: for a disk that is read-only, or too full for the few kilobytes that opening
+        it takes.
 
         Raises:
             DiskError: there is no such file, or it cannot be read.
@@ -203,11 +204,16 @@ def _read_into(copy: sqlite3.Connection, path: Path) -> None:
     except DiskError:
         # Alone with the file, SQLite keeps in memory what it otherwise writes beside it to share with others. Where
         # others have it open it is there already, and was enough above.
-        _back_up(path, copy, "EXCLUSIVE")
+        try:
+            _back_up(path, copy, "EXCLUSIVE")
+        except DiskError:
+            if os.path.lexists(f"{path}-wal"):  # its last changes are there, and would be passed over
+                raise
+            _back_up(path, copy, "NORMAL", how="mode=ro&immutable=1")  # read-only: there are no locks either
 
 
-def _back_up(path: Path, copy: sqlite3.Connection, locking: str) -> None:
-    with closing(_connected(f"{path.absolute().as_uri()}?mode=rw", is_uri=True)) as source, _translating(str(path)):
+def _back_up(path: Path, copy: sqlite3.Connection, locking: str, *, how: str = "mode=rw") -> None:
+    with closing(_connected(f"{path.absolute().as_uri()}?{how}", is_uri=True)) as source, _translating(str(path)):
         source.execute(f"PRAGMA locking_mode = {locking}")
         source.backup(copy)
 

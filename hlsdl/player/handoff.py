@@ -24,10 +24,6 @@ STDERR = 2
 """Where a player's own output goes: our standard output carries the address, and nothing else."""
 
 
-NO_BROWSER = "no browser was found to open"
-SERVE_ONLY = "`--player none` serves without opening anything"
-
-
 class PlayerName(StrEnum):
     """What `hlsdl play --player` takes."""
 
@@ -94,6 +90,7 @@ def play(
     player: PlayerName = PlayerName.BROWSER,
     port: int = 0,
     ready: Callable[[Serving], None] = lambda serving: None,
+    unopened: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a bundle and show it.
 
@@ -105,20 +102,22 @@ def play(
         player: what shows it.
         port: the TCP port, or 0 for a free one.
         ready: called once it is served, before the player starts.
+        unopened: called when the browser did not open; it is served all the same.
 
     Raises:
-        UsageError: no bundle, an unusable port, a player that is not there, or one that could not play it.
+        UsageError: no bundle, an unusable port, a browser or player that is not there, or a player that could not play
+            it.
     """
     executable = find_player(player) if player in _KINDS else None
     if player is PlayerName.BROWSER and not has_browser():
-        raise UsageError(NO_BROWSER, hint=SERVE_ONLY)
+        raise UsageError("no browser was found to open", hint="`--player none` serves without opening anything")
     with serve(bundle_path, port=port) as serving:
         ready(serving)
         if executable is not None:
             _run(player_command(player, executable, serving.playlist_url, serving.title), player)
             return
         if player is PlayerName.BROWSER and not webbrowser.open(serving.page_url):
-            raise UsageError(NO_BROWSER, hint=SERVE_ONLY)
+            unopened()  # it is said to be served already, and whoever was told can open it
         threading.Event().wait()
 
 

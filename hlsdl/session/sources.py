@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from hlsdl.access.urls import is_text
-from hlsdl.errors import UsageError, redact
+from hlsdl.errors import UsageError, redact, redact_typed
 
 if TYPE_CHECKING:
     from hlsdl.bundle.manifest import Manifest
@@ -82,7 +82,7 @@ def parse_source(named: str | Path, *, base_url: str | None = None) -> Source:
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
         why = f": {getattr(error, 'strerror', error)}"
     raise UsageError(
-        f"there is no playlist file `{shown_source(text)}`{why}",
+        f"there is no playlist file `{redact_typed(text)}`{why}",
         hint="a source is a URL, which begins with `https://` or `http://`, or the path of a file",
     )
 
@@ -96,19 +96,11 @@ def _check_base(base_url: str, *, of_url: bool) -> None:
     scheme = found[1].lower() if found else ""
     if scheme != "file" and not (scheme in ("http", "https") and _host(base_url)):
         raise UsageError(
-            f"the base URL is none: `{shown_source(base_url)}`",
+            f"the base URL is none: `{redact_typed(base_url)}`",
             hint="give the URL that the playlist came from, such as `https://host/film/master.m3u8`",
         )
     if not is_text(base_url):
         raise UsageError("the base URL is not valid UTF-8", hint=IN_PERCENT)
-
-
-def shown_source(text: str) -> str:
-    """What was named as a source, for messages: without user info and query values, also where no scheme is before."""
-    if _SCHEME.match(text):
-        return redact(text)
-    is_address = any(sign in text for sign in "?@#")  # a name of a file with brackets is shown, though no host has them
-    return redact(f"https://{text}").removeprefix("https://") if is_address else text
 
 
 def source_of(manifest: Manifest) -> Source:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hlsdl.bundle.reading import path_of
 from hlsdl.bundle.removal import remove_bundle, sweep, who_uses
 from hlsdl.errors import DiskError, HlsdlError, LockedError, UsageError
 from hlsdl.library.bundles import BundleIndex, IndexedBundle
@@ -123,7 +124,8 @@ class Collection:
 class StorageManager:
     """The library of one user. Blocking; any thread, any number of processes.
 
-    Every method raises DiskError, LockedError or IntegrityError when the index cannot be used.
+    Every method raises DiskError, LockedError or IntegrityError when the index cannot be used; UsageError when what
+    should be the path of a bundle is a URL or empty.
 
     Args:
         root: the data folder. None: `$HLSDL_DATA`, else the usual one of the system.
@@ -145,15 +147,15 @@ class StorageManager:
 
         Source: setStorageManagementPolicy(_:for:).
         """
-        expires = policy.expiration_date
+        place, expires = path_of(path), policy.expiration_date
         with self._index() as index:
-            index.record(Path(path), now=time.time())
-            index.set_policy(Path(path), priority=policy.priority, expires=expires.timestamp() if expires else None)
+            index.record(place, now=time.time())
+            index.set_policy(place, priority=policy.priority, expires=expires.timestamp() if expires else None)
 
     def policy(self, path: str | Path) -> StorageManagementPolicy | None:
         """The policy of the bundle at `path`, None when none was set (storageManagementPolicy(for:))."""
         with self._index() as index:
-            found = index.get(Path(path))
+            found = index.get(path_of(path))
         return _policy(found) if found is not None else None
 
     def bundles(self, folders: Iterable[Path] = ()) -> tuple[LibraryBundle, ...]:
@@ -169,14 +171,15 @@ class StorageManager:
         """Tell the library of a bundle that was just stored; UsageError when there is none."""
         now = time.time()
         with self._index() as index:
-            index.record(Path(path), now=now, used=now)
+            index.record(path_of(path), now=now, used=now)
 
     def use(self, path: str | Path) -> bool:
         """Tell the library that a bundle is being used; False when it does not know it, and need not."""
+        place = path_of(path)
         if not index_file(self.root).exists():
             return False
         with self._index() as index:
-            return index.use(Path(path), now=time.time())
+            return index.use(place, now=time.time())
 
     def remove(self, path: str | Path) -> int:
         """Delete the bundle at `path` and return the bytes that gave back; it need not be in the library.
@@ -185,8 +188,9 @@ class StorageManager:
             UsageError: there is no bundle, or `path` is a link.
             LockedError: it is being written or played.
         """
-        place = Path(path).resolve()
-        freed = remove_bundle(Path(path))
+        named = path_of(path)
+        place = named.resolve()
+        freed = remove_bundle(named)
         sweep(place.parent)
         if index_file(self.root).exists():
             with _told_only(place), self._index() as index:

@@ -160,7 +160,7 @@ class Asset:
     def _source_of(self, source: str | Path, base_url: str | None) -> Source:
         path = Path(source)
         try:
-            is_folder = "://" not in str(source) and path.is_dir()
+            is_folder = source != "" and "://" not in str(source) and path.is_dir()
         except OSError:  # a name that is too long
             is_folder = False
         if is_folder:

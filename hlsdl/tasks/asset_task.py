@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from hlsdl.bundle.layout import SUFFIX, path_given
+from hlsdl.bundle.reading import path_of
 from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import HlsdlError, IntegrityError, UsageError
 from hlsdl.library.bundles import remember
@@ -267,12 +268,12 @@ def destination_for(destination: str | Path | None, asset: Asset, library: Path)
     Raises:
         UsageError: a bundle is to be augmented and another place was named; or no place can be called that.
     """
-    if asset.bundle_path is not None:
-        here = asset.bundle_path.absolute()
-        if destination is not None and path_given(destination, "a destination").absolute() != here:
-            raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
-        return str(here)
-    return str(path_given(destination or library, "a destination").absolute())
+    place = None if destination is None else path_of(destination)
+    if asset.bundle_path is None:
+        return str((place or library).absolute())
+    if place is not None and place.absolute() != asset.bundle_path.absolute():
+        raise UsageError("a bundle is augmented where it is", hint="leave the destination out")
+    return str(asset.bundle_path.absolute())
 
 
 def wanted_asset(

@@ -188,7 +188,7 @@ def wanted_file(url: str | None, destination: str | Path | None, resume_data: by
     if not url.lower().startswith(SCHEMES):
         raise UsageError(f"`{redact(url)}` is no http or https URL")
     address = read_url(url).text
-    return WantedFile(url=address, destination=str(_place(destination or "", address)))
+    return WantedFile(url=address, destination=str(_place("." if destination is None else destination, address)))
 
 
 def _place(destination: str | Path, url: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hlsdl.access.cookies import Cookie, read_cookies_txt, read_set_cookie
+from hlsdl.access.cookies import Cookie, are_cookies, read_cookies_txt, read_set_cookie
 from hlsdl.access.urls import read_url
 from hlsdl.errors import UsageError
 
@@ -16,6 +16,16 @@ FILE = """# Netscape HTTP Cookie File
 video.example\tFALSE\t/\tFALSE\t1000\texpired\te-value
 video.example\tFALSE\t/\tFALSE\t\tblank\tb=value==
 """
+
+
+@pytest.mark.parametrize("path", ["/tmp/a=b/cookies.txt", "~/a=b.txt", "./a=b", "../a=b", ".config/a=b", "cookies.txt"])
+def test_what_begins_as_only_a_path_does_is_taken_for_no_cookies(path: str) -> None:
+    assert not are_cookies(path)
+
+
+@pytest.mark.parametrize("cookies", ["id=s", ".ASPXAUTH=s", "~id=s/t", "Cookie: id=s; path=/", "id=/s"])
+def test_cookies_are_known_as_such_whatever_they_begin_with(cookies: str) -> None:
+    assert are_cookies(cookies)
 
 
 def test_a_netscape_file_is_read_with_sessions_kept_and_expired_ones_left_out() -> None:

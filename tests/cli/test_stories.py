@@ -7,6 +7,7 @@ import json
 import os
 import select
 import signal
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -123,6 +124,24 @@ def test_play_says_where_it_serves_and_serves_until_interrupted(origin: Scripted
         _, err = process.communicate(timeout=LONGEST_RUN)
     assert (document["schema"], process.returncode) == ("hlsdl.play/1", 130)
     assert "Traceback" not in err
+
+
+def test_a_browser_that_does_not_open_is_a_warning_and_the_one_document_stays_true(
+    origin: ScriptedOrigin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hlsdl("fetch", origin.url(FILM), "-q", home=tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no other one is tried
+    monkeypatch.setenv("BROWSER", f"{sys.executable} -c 'raise SystemExit(1)' %s")
+    with running("play", "--json", "A film.movpkg", home=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        document = json.loads(process.stdout.readline())
+        assert "warning: the browser did not open" in process.stderr.readline()
+        with urllib.request.urlopen(document["page"], timeout=LONGEST_RUN) as answer:
+            assert b"<video" in answer.read()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=LONGEST_RUN)
+    assert (out, process.returncode) == ("", 130)
 
 
 def test_play_without_json_begins_with_the_playlist(origin: ScriptedOrigin, tmp_path: Path) -> None:

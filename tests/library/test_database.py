@@ -197,6 +197,24 @@ def test_what_is_on_a_full_disk_can_be_copied(small_disk: Path) -> None:
     opened.close()
 
 
+def test_what_is_on_a_read_only_disk_can_be_copied_unless_its_last_changes_would_be_missed(small_disk: Path) -> None:
+    """Those of a process that was killed, when the file that says where they are is lost."""
+    whole, behind = small_disk / "whole.sqlite", small_disk / "behind.sqlite"
+    for path in (whole, behind):
+        write(path, "one")
+    subprocess.run([sys.executable, "-c", WRITES_AND_DIES, str(behind), *sys.path], check=True)
+    (small_disk / "behind.sqlite-shm").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for path in (whole, behind):
+        with pytest.raises(DiskError):
+            Database.open(path, ONE)
+    copy = Database.copy_of(whole, ONE)
+    assert [row["text"] for row in copy.rows("SELECT text FROM notes")] == ["one"]
+    copy.close()
+    with pytest.raises(DiskError):
+        Database.copy_of(behind, ONE)
+
+
 def test_there_is_no_copy_of_nothing(tmp_path: Path) -> None:
     """And none is made by asking."""
     with pytest.raises(DiskError):

@@ -332,6 +332,18 @@ def test_on_a_full_disk_what_must_be_kept_is_refused(full_disk: tuple[StorageMan
         storage.set_policy(paths[0], IMPORTANT)
 
 
+def test_what_there_is_is_told_where_nothing_can_be_written(full_disk: tuple[StorageManager, list[Path]]) -> None:
+    """And what cannot be deleted there is spared, with the reason."""
+    storage, paths = full_disk
+    subprocess.run(["mount", "-o", "remount,ro", str(storage.root.parent)], check=True)
+    assert [one.bytes for one in storage.bundles()] == [size_on_disk(path) for path in paths]
+    done = storage.collect(quota=0)
+    assert (done.evicted, done.is_enough, left(paths)) == ((), False, "abc")
+    assert all("read-only" in why for why in done.spared.values())
+    with pytest.raises(DiskError):
+        storage.set_policy(paths[0], IMPORTANT)
+
+
 def test_removing_and_playing_make_no_library(storage: StorageManager, tmp_path: Path) -> None:
     """Who never fetched anything here gets no data folder."""
     path = sealed(tmp_path / "A.movpkg")

@@ -90,6 +90,7 @@ async def test_a_task_keeps_no_value_that_cannot_be(tmp_path: Path, name: str, v
         {"url": Path("/films/a.bin")},
         {"url": URL, "destination": 5},
         {"url": URL, "destination": b"/films"},
+        {"url": URL, "destination": ""},
         {"url": URL, "destination": "a\0b"},
         {"resume_data": 5},
         {"resume_data": b"{}"},
@@ -101,7 +102,9 @@ async def test_a_file_task_is_not_made_of_what_is_no_file(given: dict[str, Any])
             session.make_download_task(**given)
 
 
-@pytest.mark.parametrize("given", [{"artwork": 5}, {"destination": 5}, {"destination": "a\0b"}, {"title": 5}])
+@pytest.mark.parametrize(
+    "given", [{"artwork": 5}, {"destination": 5}, {"destination": ""}, {"destination": "a\0b"}, {"title": 5}]
+)
 async def test_an_asset_task_is_not_made_with_a_value_that_cannot_be(given: dict[str, Any]) -> None:
     configuration = hlsdl.DownloadConfiguration(hlsdl.Asset("https://films.test/m.m3u8"), **given)
     async with hlsdl.AssetDownloadSession() as session:
