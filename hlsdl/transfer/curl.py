@@ -31,7 +31,7 @@ from hlsdl.transfer.curl_handle import (
     set_proxy,
 )
 from hlsdl.transfer.curl_transfer import Transfer
-from hlsdl.transfer.descriptors import cut_off
+from hlsdl.transfer.descriptors import cut_off, is_unheard
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.proxying import proxy_addresses
@@ -321,7 +321,8 @@ class CurlDoor:
         if self._is_multiplexed:
             self._heard |= {one.question.url.origin: now for one in self._busy if one.has_come_further()}
         for transfer, handle in tuple(self._busy.items()):
-            failure = transfer.tick(now, passed, partial(_is_sent, handle.curl))
+            curl = handle.curl
+            failure = transfer.tick(now, passed, partial(_is_sent, curl), partial(self._is_unheard, transfer, curl))
             if failure is not None:
                 if self._is_multiplexed:
                     self._leave(handle, transfer, now)
@@ -330,6 +331,11 @@ class CurlDoor:
                 transfer.hand_over_what_is_old()
         if self._busy:
             self._timer = loop.call_later(every, self._tick, loop, every)
+
+    def _is_unheard(self, transfer: Transfer, curl: pycurl.Curl) -> bool:
+        """Where others share the connection, its end would be theirs: `_leave` knows of them."""
+        is_shared = self._is_multiplexed and transfer.question.url.origin not in self._speaks_http1
+        return not is_shared and is_unheard(curl.getinfo(pycurl.ACTIVESOCKET))
 
     def _leave(self, handle: Handle, stalled: Transfer, now: float) -> None:
         """Cut off the connection of a stream that stalls, where nothing has come from its origin for as long: it may be

@@ -64,6 +64,12 @@ def no_response(question: Question) -> HlsdlError | Setback:
     return meaning(8, "", question)  # as it calls other answers that it cannot read
 
 
+def unheard(question: Question) -> Setback:
+    """The other system does not get the request: another connection may do, at once, and perhaps there are too many."""
+    told = NetworkError("the server does not get what is sent", url=question.url.text, hint=_HINT, retryable=True)
+    return Setback(told, timed_out=True, wait=0.0)
+
+
 def _is_tls(code: int, message: str) -> bool:
     # That a certificate of ours was wanted, TLS 1.3 says after the handshake.
     return code in _TLS or (code in {35, 56} and is_about_certificates(message))

@@ -19,6 +19,7 @@ import pycurl
 from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
 from hlsdl.transfer.content import SAMPLE
+from hlsdl.transfer.curl_errors import unheard
 from hlsdl.transfer.curl_handle import Handle
 from hlsdl.transfer.doors import MISNAMED, SINGLE, Head, PaceWatch, Question, Setback
 
@@ -96,6 +97,10 @@ def _field(line: bytes) -> tuple[str, str]:
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
     """Where the blank line is."""
     return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
+
+
+UNHEARD_AFTER = 1.0
+"""Seconds without a word of the answer after which it is looked whether the request has arrived."""
 
 
 class Conducts(Protocol):
@@ -275,12 +280,17 @@ class Transfer:
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def tick(self, now: float, passed: float, is_sent: Callable[[], bool]) -> Setback | None:
-        """Called a few times for each time-out: why to give up, or None. Waiting counts only while somebody waits."""
+    def tick(
+        self, now: float, passed: float, is_sent: Callable[[], bool], is_unheard: Callable[[], bool]
+    ) -> Setback | None:
+        """Called a few times for each time-out: why to give up, or None. Waiting counts only while somebody waits.
+
+        `is_sent`: whether the request is on its way. `is_unheard`: whether the other system does not get it.
+        """
         if (self._waiter is None and self._told is None) or self.is_done:
             return None
         if self._pace is None and not self._size and not self._has_head:
-            return self._tick_head(now, is_sent)
+            return self._tick_head(now, is_sent, is_unheard)
         if self._pace is None:
             self._pace = PaceWatch(self.question.timeouts, self.question.url.text)
             self._since = 0.0
@@ -315,11 +325,13 @@ class Transfer:
         statuses = [_read_status(line)[0] for line in self.lines if line.startswith(b"HTTP/")]
         return bool(statuses) and statuses[-1] >= 200
 
-    def _tick_head(self, now: float, is_sent: Callable[[], bool]) -> Setback | None:
+    def _tick_head(self, now: float, is_sent: Callable[[], bool], is_unheard: Callable[[], bool]) -> Setback | None:
         if self._sent is None:
             self._sent = now if is_sent() else None  # until then libcurl's time-out for connecting counts
         elif now - self._sent >= self.question.timeouts.first_byte:
             return self._nothing(self.question.timeouts.first_byte)
+        elif now - self._sent >= UNHEARD_AFTER and is_unheard():
+            return unheard(self.question)
         return None
 
     def _nothing(self, seconds: float) -> Setback:

@@ -208,6 +208,25 @@ async def test_a_closed_door_leaves_no_connection_of_cancelled_transfers(origin:
     assert our_sockets(origin.port) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="this system does not say what the other one got")
+async def test_a_request_that_the_other_system_does_not_get_is_soon_asked_elsewhere() -> None:
+    """Its queue of new connections is full, which nobody tells: both think that they are connected."""
+    with socket.socket() as full:
+        full.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)  # a connection is in the queue when it speaks
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/a"
+        door = door_for(url)
+        asked = {asyncio.create_task(door.ask(question(url, first_byte=600.0))) for _ in range(2)}
+        done, waiting = await asyncio.wait(asked, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(done), len(waiting)) == (1, 1), "the one that was taken in may be answered late"
+        failure = done.pop().exception()
+        assert isinstance(failure, Setback)
+        assert (failure.timed_out, failure.wait) == (True, 0.0)
+        await door.close()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 async def test_closing_does_not_wait_for_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go, has_ended = threading.Event(), threading.Event()
 

@@ -137,6 +137,16 @@ async def test_a_wave_of_throttled_answers_costs_a_pause_and_no_patience(clock: 
     assert clock.time - 1000.0 < 60, "nobody waits in the slow lane"
 
 
+async def test_a_wave_of_requests_that_do_not_arrive_halves_what_is_asked_and_costs_no_pause(clock: FakeClock) -> None:
+    job = Patience(RetryPolicy(tokens=1.0), clock, connections=None)
+    before = job.host("a").allowed
+    lost = {"wait": 0.0, "timed_out": True}
+    made = await asyncio.gather(*(job.persist("a", failing(1, **lost)) for _ in range(before)))
+    assert made == [2] * before
+    assert job.host("a").allowed == before // 2
+    assert not clock.slept
+
+
 async def test_who_waits_for_a_sick_origin_goes_on_when_others_find_it_well(clock: FakeClock) -> None:
     job = patience(clock, tokens=1.0, refund=0.5, first_delay=0.0)
     await job.persist("a", failing(1))
