@@ -27,10 +27,12 @@ from hlsdl.transfer.curl_handle import (
     find_authorities,
     header_lines,
     http_version,
+    is_sent,
+    pinned_as,
     set_constants,
     set_proxy,
 )
-from hlsdl.transfer.curl_transfer import Transfer
+from hlsdl.transfer.curl_transfer import UNHEARD_AFTER, Transfer
 from hlsdl.transfer.descriptors import cut_off, is_unheard
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
@@ -127,7 +129,10 @@ class CurlDoor:
         self._speaks_http1: set[SourceOrigin] = set()
         """Where more was offered, and not taken."""
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked = 0.0
+        self._ticked = self._came = 0.0
+        """When that was looked at last, and when it was seen last that something had come, of whatever request."""
+        self._has_ended = False
+        """Whether one has ended since."""
 
     async def ask(self, question: Question) -> CurlReply:
         """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
@@ -142,7 +147,7 @@ class CurlDoor:
         """Send a GET, unless its host must be looked up first: then None."""
         self._header_lines(question)  # before any look-up: what must not be sent is refused
         proxy = self._proxy_for(question.url.origin)
-        pin = self._pins.get(_pinned(question.url, proxy))
+        pin = self._pins.get(pinned_as(question.url, proxy))
         return None if pin is None or monotonic() >= pin.until else self._send(question, proxy, pin)
 
     def _send(self, question: Question, proxy: Proxy | None, pin: Pin) -> Transfer:
@@ -272,6 +277,7 @@ class CurlDoor:
         if handle is None or self._asks_anew(transfer, handle, code):
             return
         del self._busy[transfer]
+        self._has_ended = True
         failure: HlsdlError | Setback | None = None
         if self._is_multiplexed and transfer.lines:
             self._heard[transfer.question.url.origin] = asyncio.get_running_loop().time()
@@ -287,7 +293,7 @@ class CurlDoor:
                 is_fresh=handle.curl.getinfo(pycurl.NUM_CONNECTS) > 0,
             )
             if not transfer.lines:
-                self._pins.pop(_pinned(transfer.question.url, handle.proxy), None)  # look up anew
+                self._pins.pop(pinned_as(transfer.question.url, handle.proxy), None)  # look up anew
         self._idle.append(handle)
         transfer.end(failure)
 
@@ -318,11 +324,15 @@ class CurlDoor:
         self._timer = None
         now = loop.time()
         passed, self._ticked = now - self._ticked, now
+        came = [one for one in self._busy if one.has_come_further()]
+        if came or self._has_ended:
+            self._came, self._has_ended = now, False
         if self._is_multiplexed:
-            self._heard |= {one.question.url.origin: now for one in self._busy if one.has_come_further()}
+            self._heard |= {one.question.url.origin: now for one in came}
         for transfer, handle in tuple(self._busy.items()):
             curl = handle.curl
-            failure = transfer.tick(now, passed, partial(_is_sent, curl), partial(self._is_unheard, transfer, curl))
+            is_unheard = partial(self._is_unheard, transfer, curl, now)
+            failure = transfer.tick(now, passed, partial(is_sent, curl), is_unheard)
             if failure is not None:
                 if self._is_multiplexed:
                     self._leave(handle, transfer, now)
@@ -332,10 +342,11 @@ class CurlDoor:
         if self._busy:
             self._timer = loop.call_later(every, self._tick, loop, every)
 
-    def _is_unheard(self, transfer: Transfer, curl: pycurl.Curl) -> bool:
+    def _is_unheard(self, transfer: Transfer, curl: pycurl.Curl, now: float) -> bool:
         """Where others share the connection, its end would be theirs: `_leave` knows of them."""
         is_shared = self._is_multiplexed and transfer.question.url.origin not in self._speaks_http1
-        return not is_shared and is_unheard(curl.getinfo(pycurl.ACTIVESOCKET))
+        is_quiet = now - self._came >= UNHEARD_AFTER
+        return is_quiet and not is_shared and is_unheard(curl.getinfo(pycurl.ACTIVESOCKET))
 
     def _leave(self, handle: Handle, stalled: Transfer, now: float) -> None:
         """Cut off the connection of a stream that stalls, where nothing has come from its origin for as long: it may be
@@ -351,7 +362,7 @@ class CurlDoor:
 
         A look-up that fails does so for all who wait for it, and the next one to ask begins another.
         """
-        key = _pinned(url, proxy)
+        key = pinned_as(url, proxy)
         pin = self._pins.get(key)
         if pin is not None and monotonic() < pin.until:
             return pin
@@ -386,13 +397,3 @@ class CurlDoor:
 
 def _closed() -> Setback:
     return Setback(NetworkError("the connection was closed", retryable=True))
-
-
-def _pinned(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:
-    """Whose addresses a request needs: the host's, or those of the proxy."""
-    return (url.host, url.port, False) if proxy is None else (proxy.host, proxy.port, True)
-
-
-def _is_sent(curl: pycurl.Curl) -> bool:
-    """Whether the connection stands and the request is on its way."""
-    return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)

@@ -18,6 +18,7 @@ import pycurl
 
 from hlsdl.access.addresses import literal_address
 from hlsdl.access.proxies import Proxy
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question
@@ -88,6 +89,11 @@ class Pin:
         shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
         self.entry = [] if literal_address(host) is not None else [f"{host}:{port}:{shown}"]
         """For libcurl; a literal address needs none."""
+
+
+def pinned_as(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:
+    """Whose addresses a request needs: the host's, or those of the proxy."""
+    return (url.host, url.port, False) if proxy is None else (proxy.host, proxy.port, True)
 
 
 class Adopted(Protocol):
@@ -197,6 +203,11 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
     if options.client_cert is not None:
         curl.setopt(pycurl.SSLCERT, str(options.client_cert))
         curl.setopt(pycurl.SSLKEY, str(options.client_cert))
+
+
+def is_sent(curl: pycurl.Curl) -> bool:
+    """Whether the connection stands and the request is on its way."""
+    return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
 
 
 def version() -> str:

@@ -99,8 +99,9 @@ def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
     return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
 
 
-UNHEARD_AFTER = 1.0
-"""Seconds without a word of the answer after which it is looked whether the request has arrived."""
+UNHEARD_AFTER = 1.5
+"""Seconds without a word, for this request or any other, after which it is looked whether it has arrived. On a crowded
+line it takes long to hear of that, but something comes all the time."""
 
 
 class Conducts(Protocol):

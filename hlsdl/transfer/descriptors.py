@@ -13,10 +13,8 @@ from typing import Any
 MOST_READS = 64
 """Of up to 64 KiB, of a connection that is cut off: whoever keeps speaking is not listened to for ever."""
 
-UNHEARD_TRIES = 3
-"""How often the system has sent the same bytes again, after longer and longer waits, when nobody is thought to hear."""
-_TRIES_AND_UNHEARD = struct.Struct("2xB21xI")
-"""Of Linux's `struct tcp_info`: tcpi_retransmits and tcpi_unacked."""
+_UNACKNOWLEDGED = struct.Struct("24xI")
+"""Of Linux's `struct tcp_info`: tcpi_unacked."""
 
 
 @contextmanager
@@ -42,20 +40,19 @@ def name_of(descriptor: int) -> Any:
 
 
 def is_unheard(descriptor: int) -> bool:
-    """Whether what was sent last does not reach the other system, however often it is sent: no word of who reads there.
+    """Whether the other system has not yet said that it got what was sent last: no word of who reads there.
 
-    So it is where a router has forgotten a connection, and where a server's queue of new ones has overflowed, which the
-    client is not told. False where the system does not say (it is Linux that does).
+    So it stays where a server's queue of new connections has overflowed, which the client is not told, and where a
+    router has forgotten a connection. False where the system does not say (it is Linux that does).
     """
     if sys.platform != "linux":
         return False
     try:
         with borrowed(descriptor) as line:
-            told = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TRIES_AND_UNHEARD.size)
+            told = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKNOWLEDGED.size)
     except OSError:
         return False
-    tries, unheard = _TRIES_AND_UNHEARD.unpack(told)
-    return bool(tries >= UNHEARD_TRIES and unheard)
+    return _UNACKNOWLEDGED.unpack(told) > (0,)
 
 
 def cut_off(descriptor: int) -> None:
