@@ -274,8 +274,7 @@ class Patience:
             if pace.pause.until > now:
                 retry_after = pace.pause.until - now  # another job has: this one asks for less from now on, too
             else:
-                retry_after = self._policy.pause(pace.pause.fruitless)
-                pace.pause.fruitless += 1
+                retry_after = self._policy.pause(pace.pause.complained(of_one=pace.allowed == 1))
         pace.throttle(now=now, until=now + retry_after)
         return retry_after
 

@@ -35,9 +35,9 @@ class RetryPolicy:
         """Seconds to wait after the `failures`-th failure: full jitter; `chance` is in [0, 1)."""
         return chance * min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1))
 
-    def pause(self, fruitless: int) -> float:
-        """Seconds to leave a host alone after `fruitless` pauses in a row that no success followed."""
-        return min(self.longest_pause, self.first_pause * 2.0 ** min(fruitless, 30))
+    def pause(self, doublings: int) -> float:
+        """Seconds to leave a host alone that does not say how long; fewer than no `doublings` halve the usual."""
+        return min(self.longest_pause, self.first_pause * 2.0 ** min(doublings, 30))
 
 
 class StatusClass(StrEnum):

@@ -78,4 +78,4 @@ def test_delays_double_up_to_the_longest_and_are_jittered_down_to_nothing() -> N
 
 def test_pauses_double_while_they_do_not_help() -> None:
     policy = RetryPolicy()
-    assert [policy.pause(n) for n in (0, 1, 2, 7, 1000)] == [1.0, 2.0, 4.0, 120.0, 120.0]
+    assert [policy.pause(n) for n in (-3, 0, 1, 2, 7, 1000)] == [0.125, 1.0, 2.0, 4.0, 120.0, 120.0]
