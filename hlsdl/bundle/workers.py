@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import cycle
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -162,9 +162,13 @@ class Gatherer(Generic[Item, Result]):
 
 
 def _tell(together: list[tuple[Told[Result], Result | BaseException]]) -> None:
-    with ExitStack() as calls:  # each of these happens, whatever another one raises
-        for told, answer in reversed(together):
-            calls.callback(told, answer)
+    left = iter(together)
+    for told, answer in left:
+        try:
+            told(answer)
+        except BaseException:
+            _tell([*left])  # each of these happens, whatever another one raises
+            raise
 
 
 class Workers:
