@@ -110,6 +110,35 @@ async def test_each_gets_its_own_error_and_a_defect_reaches_all() -> None:
     gatherer.stop()
 
 
+async def test_one_that_raises_when_it_is_told_keeps_nobody_else_from_being_told() -> None:
+    """All of a batch are told in their order; what they raise goes to the event loop."""
+    loop, gate = asyncio.get_running_loop(), threading.Event()
+    raised: list[BaseException] = []
+    loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+    told: list[int] = []
+
+    def work(items: list[int]) -> list[int]:
+        assert gate.wait(10)
+        return items
+
+    def tell(answer: int | BaseException) -> None:
+        assert isinstance(answer, int)
+        told.append(answer)
+        if answer % 2:
+            raise ValueError(answer)
+
+    gatherer: Gatherer[int, int] = Gatherer("t", work)
+    for number in range(5):
+        gatherer.post(number, tell)
+    gate.set()
+    gatherer.stop()
+    await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert told == list(range(5))
+    (last,) = raised
+    assert (str(last), str(last.__context__)) == ("3", "1")
+
+
 async def test_stopping_finishes_what_waits() -> None:
     """Everything that was given before `stop` is done when it returns, and a later item starts the thread again."""
     done: list[int] = []
