@@ -112,12 +112,13 @@ async def test_each_gets_its_own_error_and_a_defect_reaches_all() -> None:
 
 async def test_one_that_raises_when_it_is_told_keeps_nobody_else_from_being_told() -> None:
     """All of a batch are told in their order; what they raise goes to the event loop."""
-    loop, gate = asyncio.get_running_loop(), threading.Event()
+    loop, gate, taken = asyncio.get_running_loop(), threading.Event(), threading.Event()
     raised: list[BaseException] = []
     loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
     told: list[int] = []
 
     def work(items: list[int]) -> list[int]:
+        taken.set()
         assert gate.wait(10)
         return items
 
@@ -128,7 +129,9 @@ async def test_one_that_raises_when_it_is_told_keeps_nobody_else_from_being_told
             raise ValueError(answer)
 
     gatherer: Gatherer[int, int] = Gatherer("t", work)
-    for number in range(5):
+    gatherer.post(0, tell)
+    await asyncio.to_thread(taken.wait, 10)
+    for number in range(1, 5):  # these are one batch
         gatherer.post(number, tell)
     gate.set()
     gatherer.stop()
