@@ -10,7 +10,8 @@ from conftest import FIXTURES
 from oracle import Origin, judge, local_playlists
 
 import hlsdl as library
-from hlsdl.testing import ScriptedOrigin
+from hlsdl.errors import HttpError
+from hlsdl.testing import ScriptedOrigin, Status
 from hlsdl.verification.structure import verify_bundle
 
 
@@ -52,11 +53,19 @@ async def test_rotating_keys_are_fetched_once_each_and_default_ivs_still_hold(tm
     assert all(key.read_bytes().hex() not in (bundle.path / "manifest.json").read_text() for key in keys)
 
 
-async def test_variables_gaps_two_inits_and_vendor_tags_survive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("phase", ["fresh", "resume"])
+async def test_variables_gaps_two_inits_and_vendor_tags_survive(tmp_path: Path, phase: str) -> None:
+    """Row 72 of docs/faults.md: also when the first run ends between the two init sections."""
     folder = FIXTURES / "media" / "odd"
     with ScriptedOrigin() as origin:
         origin.add_folder(folder, at="/odd")
+        if phase == "resume":
+            origin.always("/odd/part2/init.mp4", Status(451))
+            with pytest.raises(HttpError):
+                await library.fetch(origin.url("/odd/master.m3u8"), output=tmp_path, connections=1)
+            origin.always("/odd/part2/init.mp4")
         bundle = await library.fetch(origin.url("/odd/master.m3u8"), output=tmp_path)
+        assert origin.count("/odd/part1/init.mp4") == 1
     stream = bundle.streams[0]
     text = (bundle.path / stream.playlist).read_bytes().decode()
     source = (folder / "index.m3u8").read_bytes().decode()
