@@ -25,6 +25,7 @@ from hlsdl.cli.flags import (
     given,
 )
 from hlsdl.cli.interrupts import Interruption
+from hlsdl.cli.memory import keep_freed_blocks
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.sources import read_sources
@@ -190,6 +191,7 @@ async def _watched(terminal: Terminal, work: Callable[[Emit], Awaitable[T]]) -> 
 
 def _run(interruption: Interruption, work: Coroutine[Any, Any, T], *, resumes: bool) -> T:
     """Run asynchronous work; an interrupt says what was kept."""
+    keep_freed_blocks()
     try:
         return interruption.run(work)
     except Interrupted as error:
