@@ -29,9 +29,27 @@ from hlsdl.testing import ScriptedOrigin
 T = TypeVar("T")
 
 NEAR, FAR = "10.77.0.2", "10.77.0.1"
+FAR6 = "fd77::1"
 SILENT6 = "fd77::dead"
 """On the cable's IPv6 network, and nobody is there."""
 NEW_NETWORK = 0x40000000
+RELAY = """
+import asyncio, sys
+listening, origin, port = sys.argv[1:]
+async def pass_on(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+async def connected(reader, writer):
+    there, back = await asyncio.open_connection(origin, port)
+    await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+async def main():
+    server = await asyncio.start_server(connected, listening, port)
+    print("listening", flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
 PATIENCE = 90.0
 """Seconds until something that a test waits for has not happened."""
 
@@ -108,9 +126,9 @@ class Lan:
         """Set the near machine's end of the cable `up` or `down`."""
         self.on(self.near, "ip", "link", "set", "eth0", state)
 
-    def connections(self) -> int:
-        """Established connections of the near machine."""
-        return len(self.on(self.near, "ss", "-Htn", "state", "established").splitlines())
+    def connections(self, *which: str) -> int:
+        """Established connections of the near machine, all or those that `ss` calls so."""
+        return len(self.on(self.near, "ss", "-Htn", *which, "state", "established").splitlines())
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start `hlsdl …` on the near machine; one that the test forgets is killed."""
@@ -137,6 +155,14 @@ class Lan:
             yield origin
         finally:
             origin.__exit__(None, None, None)
+
+    def relay(self, port: int) -> None:
+        """Let the origin at this port of the far machine be there on IPv6 as well."""
+        words = ("ip", "netns", "exec", self.far, sys.executable, "-c", RELAY, FAR6, FAR, str(port))
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        self._undo.callback(end, process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "listening\n"
 
     @contextmanager
     def names(self, answer: Callable[[str, int], Sequence[str] | int | None]) -> Iterator[list[tuple[str, int]]]:

@@ -26,7 +26,8 @@ SAID_OTHERWISE = {
         links_planted_in_a_bundle_are_not_followed
         power_cuts_take_nothing_that_was_checkpointed a_power_cut_before_any_call_loses_no_checkpointed_object
         a_name_server_that_fails_is_told_and_when_it_works_the_work_goes_on""",
-    "M": """a_signed_url_that_expires_at_forty_per_cent_is_renewed_from_the_playlist
+    "M": """an_ipv6_that_breaks_in_the_middle_is_left
+        a_signed_url_that_expires_at_forty_per_cent_is_renewed_from_the_playlist
         what_falls_into_a_black_hole_is_asked_for_again a_hole_that_stays_ends_resumably
         resets_of_every_connection_end_resumably a_link_that_is_down_for_a_moment_costs_no_request
         a_name_server_that_dies_in_the_middle_costs_nothing a_change_in_the_middle_of_a_download_stops_it

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from commands import Done
 from faults import PHASES, SEGMENTS, TRUTH, asked, begun, body, finished, playlist, require_told, require_whole, serve
-from lan import FAR, NEAR, Lan, inside, until, wait, why_not
+from lan import FAR, FAR6, NEAR, Lan, inside, until, wait, why_not
 
 from hlsdl.testing import Answer, Close, Hold, Request, ScriptedOrigin, Status
 
@@ -291,7 +291,7 @@ def test_a_broken_ipv6_is_passed_over(lan: Lan, tmp_path: Path, phase: str) -> N
     bundle = tmp_path / "b.movpkg"
 
     def answer(name: str, kind: int) -> Sequence[str]:
-        return ["fd77::1"] if kind == AAAA else [FAR]
+        return [FAR6] if kind == AAAA else [FAR]
 
     with lan.origin() as origin, lan.names(answer) as looked_up:
         serve(origin)
@@ -307,6 +307,30 @@ def test_a_broken_ipv6_is_passed_over(lan: Lan, tmp_path: Path, phase: str) -> N
         assert asked(origin) == set(range(SEGMENTS)) - before
         assert ("films.test", AAAA) in looked_up
         assert lan.met(1, six=True) >= 1, "IPv6 was never tried"
+
+
+def test_an_ipv6_that_breaks_in_the_middle_is_left(lan: Lan, tmp_path: Path) -> None:
+    """Row 58: the first half comes by IPv6, and then its packets vanish."""
+    bundle, go = tmp_path / "b.movpkg", threading.Event()
+
+    def answer(name: str, kind: int) -> Sequence[str]:
+        return [FAR6] if kind == AAAA else [FAR]
+
+    with lan.origin() as origin, lan.names(answer):
+        serve(origin)
+        lan.relay(origin.port)
+        url = origin.url("/v/index.m3u8", host="films.test")
+        origin.script(f"/v/{HELD}.ts", Hold(go, after=3000))
+        process = lan.start("fetch", url, "-o", bundle, "-N", "1", *QUICK)
+        until(lambda: finished(bundle) == {0, 1, 2} and origin.count(f"/v/{HELD}.ts"), "three segments and a half")
+        assert (lan.connections(), lan.connections("-6")) == (1, 1), "all of it comes by IPv6"
+        for chain in ("INPUT", "OUTPUT"):
+            lan.firewall("-p", "tcp", "-j", "DROP", chain=chain, six=True)
+        go.set()
+        require_done(wait(process), bundle)
+        assert lan.met(1, six=True) >= 1
+        counts = Counter(request.path for request in origin.requests)
+        assert [counts[f"/v/{number}.ts"] for number in range(SEGMENTS)] == [1, 1, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
