@@ -130,6 +130,11 @@ class Lan:
         """Established connections of the near machine, all or those that `ss` calls so."""
         return len(self.on(self.near, "ss", "-Htn", *which, "state", "established").splitlines())
 
+    def ports(self) -> list[str]:
+        """The near machine's ports of these connections."""
+        lines = self.on(self.near, "ss", "-Htn", "state", "established").splitlines()
+        return [line.split()[2].rpartition(":")[2] for line in lines]
+
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start `hlsdl …` on the near machine; one that the test forgets is killed."""
         process = subprocess.Popen(

@@ -81,9 +81,7 @@ class IncomingBody:
             raise
 
     async def _move(self) -> None:
-        if not (
-            self.opened.head.says_where_it_ends or self.take.length is not None or self.take.body_length is not None
-        ):
+        if not self.has_known_length:
             self._ending = content.Ending()
         least = content.SAMPLE if self.is_for_parts else self.limits.block
         keeps_scraps, self._written_at = self._keeps_scraps, self.now()

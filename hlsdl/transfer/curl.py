@@ -32,9 +32,10 @@ from hlsdl.transfer.curl_handle import (
     set_constants,
     set_proxy,
 )
-from hlsdl.transfer.curl_transfer import UNHEARD_AFTER, Transfer
-from hlsdl.transfer.descriptors import cut_off, is_unheard
+from hlsdl.transfer.curl_transfer import Transfer
+from hlsdl.transfer.descriptors import cut_off
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
+from hlsdl.transfer.hearing import Hearing
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.proxying import proxy_addresses
 from hlsdl.transfer.resolving import Vetting
@@ -129,10 +130,9 @@ class CurlDoor:
         self._speaks_http1: set[SourceOrigin] = set()
         """Where more was offered, and not taken."""
         self._timer: asyncio.TimerHandle | None = None
-        self._ticked = self._came = 0.0
-        """When that was looked at last, and when it was seen last that something had come, of whatever request."""
-        self._has_ended = False
-        """Whether one has ended since."""
+        self._ticked = 0.0
+        """When that was looked at last."""
+        self._hearing = Hearing()
 
     async def ask(self, question: Question) -> CurlReply:
         """Send a GET and wait for the head, and for the first block of the body when it comes at once."""
@@ -227,6 +227,9 @@ class CurlDoor:
         if handle.asks_anew:
             handle.asks_anew = False
             set_option(pycurl.FRESH_CONNECT, 0)
+        if handle.kept_idle != (seconds := self._hearing.kept_idle(url.origin)):
+            handle.kept_idle = seconds
+            set_option(pycurl.MAXAGE_CONN, seconds)
         if handle.proxy != proxy:
             handle.proxy = proxy
             set_proxy(handle.curl, proxy)
@@ -277,7 +280,7 @@ class CurlDoor:
         if handle is None or self._asks_anew(transfer, handle, code):
             return
         del self._busy[transfer]
-        self._has_ended = True
+        self._hearing.ended()
         failure: HlsdlError | Setback | None = None
         if self._is_multiplexed and transfer.lines:
             self._heard[transfer.question.url.origin] = asyncio.get_running_loop().time()
@@ -325,14 +328,12 @@ class CurlDoor:
         now = loop.time()
         passed, self._ticked = now - self._ticked, now
         came = [one for one in self._busy if one.has_come_further()]
-        if came or self._has_ended:
-            self._came, self._has_ended = now, False
+        self._hearing.look(now, has_come=bool(came))
         if self._is_multiplexed:
             self._heard |= {one.question.url.origin: now for one in came}
         for transfer, handle in tuple(self._busy.items()):
             curl = handle.curl
-            is_unheard = partial(self._is_unheard, transfer, curl, now)
-            failure = transfer.tick(now, passed, partial(is_sent, curl), is_unheard)
+            failure = transfer.tick(now, passed, partial(is_sent, curl), partial(self._is_unheard, transfer, curl, now))
             if failure is not None:
                 if self._is_multiplexed:
                     self._leave(handle, transfer, now)
@@ -345,8 +346,8 @@ class CurlDoor:
     def _is_unheard(self, transfer: Transfer, curl: pycurl.Curl, now: float) -> bool:
         """Where others share the connection, its end would be theirs: `_leave` knows of them."""
         is_shared = self._is_multiplexed and transfer.question.url.origin not in self._speaks_http1
-        is_quiet = now - self._came >= UNHEARD_AFTER
-        return is_quiet and not is_shared and is_unheard(curl.getinfo(pycurl.ACTIVESOCKET))
+        descriptor = curl.getinfo(pycurl.ACTIVESOCKET)
+        return not is_shared and self._hearing.is_unheard(transfer.question.url.origin, descriptor, now)
 
     def _leave(self, handle: Handle, stalled: Transfer, now: float) -> None:
         """Cut off the connection of a stream that stalls, where nothing has come from its origin for as long: it may be

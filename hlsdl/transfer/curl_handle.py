@@ -22,6 +22,7 @@ from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question
+from hlsdl.transfer.hearing import KEPT_IDLE
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.trust import LazyTls, system_store
 
@@ -107,7 +108,18 @@ class Adopted(Protocol):
 class Handle:
     """A reusable `pycurl.Curl`, and what was set on it last."""
 
-    __slots__ = ("_adopted", "_is_stream", "_receive_buffer", "asks_anew", "curl", "headers", "pin", "proxy", "refusal")
+    __slots__ = (
+        "_adopted",
+        "_is_stream",
+        "_receive_buffer",
+        "asks_anew",
+        "curl",
+        "headers",
+        "kept_idle",
+        "pin",
+        "proxy",
+        "refusal",
+    )
 
     def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
         self.curl = pycurl.Curl()
@@ -116,6 +128,8 @@ class Handle:
         self.headers: list[bytes] | None = None
         self.refusal: PolicyError | None = None
         """Why the last socket was not made."""
+        self.kept_idle = KEPT_IDLE
+        """Seconds that a connection may have been idle and be used again."""
         self.asks_anew = False
         """Whether it asks again, and on a connection of its own."""
         self._adopted, self._receive_buffer = adopted, receive_buffer

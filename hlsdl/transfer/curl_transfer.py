@@ -22,6 +22,7 @@ from hlsdl.transfer.content import SAMPLE
 from hlsdl.transfer.curl_errors import unheard
 from hlsdl.transfer.curl_handle import Handle
 from hlsdl.transfer.doors import MISNAMED, SINGLE, Head, PaceWatch, Question, Setback
+from hlsdl.transfer.hearing import UNHEARD_AFTER
 
 _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
@@ -97,11 +98,6 @@ def _field(line: bytes) -> tuple[str, str]:
 def _end_of_head(lines: Sequence[bytes], start: int) -> int | None:
     """Where the blank line is."""
     return next((at for at in range(start, len(lines)) if lines[at] in _ENDS), None)
-
-
-UNHEARD_AFTER = 1.5
-"""Seconds without a word, for this request or any other, after which it is looked whether it has arrived. On a crowded
-line it takes long to hear of that, but something comes all the time."""
 
 
 class Conducts(Protocol):

@@ -13,8 +13,8 @@ from typing import Any
 MOST_READS = 64
 """Of up to 64 KiB, of a connection that is cut off: whoever keeps speaking is not listened to for ever."""
 
-_UNACKNOWLEDGED = struct.Struct("24xI")
-"""Of Linux's `struct tcp_info`: tcpi_unacked."""
+_TOLD = struct.Struct("2xB21xI")
+"""Of Linux's `struct tcp_info`: tcpi_retransmits, tcpi_unacked."""
 
 
 @contextmanager
@@ -39,20 +39,21 @@ def name_of(descriptor: int) -> Any:
         return None
 
 
-def is_unheard(descriptor: int) -> bool:
-    """Whether the other system has not yet said that it got what was sent last: no word of who reads there.
+def times_sent_again(descriptor: int) -> int:
+    """How often TCP has sent again what was sent last, without the other system saying that it got it.
 
-    So it stays where a server's queue of new connections has overflowed, which the client is not told, and where a
-    router has forgotten a connection. False where the system does not say (it is Linux that does).
+    0 when it has said so (which is no word of who reads there), and where the system does not tell: it is Linux that
+    does.
     """
     if sys.platform != "linux":
-        return False
+        return 0
     try:
         with borrowed(descriptor) as line:
-            told = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKNOWLEDGED.size)
+            told = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TOLD.size)
     except OSError:
-        return False
-    return _UNACKNOWLEDGED.unpack(told) > (0,)
+        return 0
+    again, unacknowledged = _TOLD.unpack(told)
+    return int(again) if unacknowledged else 0
 
 
 def cut_off(descriptor: int) -> None:

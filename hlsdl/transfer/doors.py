@@ -121,13 +121,11 @@ class Head:
 
     @property
     def has_marked_end(self) -> bool:
-        """Whether a cut body can be told from a whole one."""
-        return self.says_where_it_ends or self.http_version in {"HTTP/2", "HTTP/3"}
+        """Whether a cut body can be told from a whole one.
 
-    @property
-    def says_where_it_ends(self) -> bool:
-        """Whether a length or chunks do. The end of a stream of HTTP/2 or HTTP/3 is one, too, but for a stream that is
-        reset without an error (RFC 9113 §8.1), which may pass for it."""
+        The end of a stream of HTTP/2 or HTTP/3 says nothing: one that is reset without an error may pass for a whole
+        one (RFC 9113 §8.1).
+        """
         return self.content_length is not None or self.is_chunked
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from commands import Done
 from faults import PHASES, SEGMENTS, TRUTH, asked, begun, body, finished, playlist, require_told, require_whole, serve
-from lan import FAR, FAR6, NEAR, Lan, inside, until, wait, why_not
+from lan import FAR, FAR6, NEAR, Lan, inside, until, wait
 
 from hlsdl.testing import Answer, Close, Hold, Request, ScriptedOrigin, Status
 
@@ -48,20 +48,6 @@ class UnderWay:
     def is_asked_again(self) -> bool:
         """Whether the held segment was asked for a second time."""
         return self.origin.count(f"/v/{HELD}.ts") > 1
-
-
-@pytest.fixture
-def lan() -> Iterator[Lan]:
-    """Two machines on a cable, or a skip with its reason."""
-    reason = why_not("ip", "iptables", "tc", "ss")
-    if reason is not None:
-        pytest.skip(reason)
-    try:
-        cable = Lan().connect()
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"network namespaces do not work here: {error.stderr.strip()}")
-    yield cable
-    cable.close()
 
 
 def begin(lan: Lan, origin: ScriptedOrigin, url: str, bundle: Path) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,25 @@ async def test_a_stream_that_ends_badly_is_asked_for_again(tmp_path: Path, fault
                 await client.fetch(segment(origin.url), sink)
                 assert (sink.data, sink.length_verified) == (BODY, True)
         assert origin.requests == (3 if fault else 2)
+
+
+@pytest.mark.parametrize("transport", ["libcurl", "httpx"])
+async def test_a_stream_that_is_reset_without_an_error_is_no_whole_one(tmp_path: Path, transport: Any) -> None:
+    """Rows 6 and 49: also where nothing in the bytes shows that they were cut."""
+    authority = LocalAuthority(tmp_path)
+    encrypted = random.Random(6).randbytes(10_000)
+    text = b"#EXTM3U\n" + b"".join(b"#EXT-X-STREAM-INF:BANDWIDTH=%d\nv%d.m3u8\n" % (one, one) for one in range(1, 50))
+    options = TransferOptions(http2=True, cacert=authority.ca_file, proxy="", transport=transport)
+    async with http2_origin(encrypted, authority.server_context()) as origin:
+        origin.faults.append("quiet")
+        async with Client(options, origin.url, clock=FakeClock()) as client:
+            sink = MemorySink()
+            await client.fetch(segment(origin.url), sink)
+            assert sink.data == encrypted or not sink.length_verified
+    async with http2_origin(text, authority.server_context()) as origin:
+        origin.faults.append("quiet")
+        async with Client(options, origin.url, clock=FakeClock()) as client:
+            assert (await client.read(origin.url, kind="playlist", limit=10_000)).data == text
 
 
 def test_without_the_extra_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
