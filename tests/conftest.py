@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from lan import Lan, why_not
 from playwright.sync_api import Browser, Page, sync_playwright
 
 # How long a busy machine takes says nothing about the code.
@@ -65,6 +67,20 @@ def any_tool() -> Callable[..., str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def lan() -> Iterator[Lan]:
+    """Two machines on a cable, or a skip with its reason."""
+    reason = why_not("ip", "iptables", "tc", "ss")
+    if reason is not None:
+        pytest.skip(reason)
+    try:
+        cable = Lan().connect()
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"network namespaces do not work here: {error.stderr.strip()}")
+    yield cable
+    cable.close()
 
 
 @pytest.fixture(scope="module")
