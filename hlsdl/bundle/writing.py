@@ -50,7 +50,7 @@ from hlsdl.bundle.objects import HasValidators, ObjectStore, Whole
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
 from hlsdl.bundle.workers import Gatherer, Workers
-from hlsdl.errors import HlsdlError, IntegrityError, PolicyError, UsageError
+from hlsdl.errors import HlsdlError, IntegrityError, LockedError, PolicyError, UsageError
 
 LARGEST_OBJECT = 1024**3
 """Bytes that `read` will hold in memory."""
@@ -338,3 +338,19 @@ def _require_bundle_or_nothing(path: Path, root: Folder) -> None:
 def _require(allowed: bool, path: str) -> None:
     if not allowed:
         raise PolicyError(f"a file of a bundle may not be called {path[:200]!a}")
+
+
+def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> None:
+    """Replace what the manifest of a bundle keeps for the session, and nothing else: it stays as whole as it is.
+
+    `before` is the manifest that the choices were made from. Raises LockedError when another process works on the
+    bundle, or has changed the manifest since; DiskError.
+    """
+    with translating(str(path)), Folder.open(path, follow=True) as root:
+        lock = BundleLock(root, path)
+        try:
+            if Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)) != before:
+                raise LockedError(f"another process changed `{path}` a moment ago", hint="run the same command again")
+            durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
+        finally:
+            lock.release()

@@ -49,7 +49,7 @@ from hlsdl.session.presentation import (
     refuse_protected,
     refuse_unfinished,
 )
-from hlsdl.session.provenance import client_of, lacks_mark
+from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
@@ -113,7 +113,9 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and not named and _has_all(before, options, artwork) and not lacks_mark(source, before):
+    if before is not None and not named and _has_all(before, options, artwork):
+        if lacks_mark(source, before):
+            await _mark(source, before, emit)
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
@@ -129,6 +131,15 @@ async def download(
             await in_thread(partial(seal, writer, contents, absent=absent))
             bundle = _sealed(writer)
     return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
+
+
+async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
+    """Write down in a bundle that has all that its source was named here; without that it is as whole as before."""
+    try:
+        await in_thread(partial(mark, source, before))
+    except (DiskError, LockedError) as error:
+        told = f"the bundle cannot be marked as one whose source was named here: {error.message}"
+        emit(events.Warned(task=before.title, message=told))
 
 
 def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:

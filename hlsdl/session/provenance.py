@@ -13,6 +13,7 @@ from typing import Any
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
+from hlsdl.bundle.writing import save_choices
 from hlsdl.library.marks import is_mark_of, mark_of
 from hlsdl.session.sources import Source, source_of
 from hlsdl.transfer.client import Client
@@ -46,6 +47,21 @@ def lacks_mark(source: Source, bundle: Bundle) -> bool:
     if not source.is_named or is_named_here(bundle) or not os.access(bundle.path, os.W_OK):
         return False
     return mark_of(bundle.manifest.id, source.url, source.base_url, 0) is not None
+
+
+def mark(source: Source, bundle: Bundle) -> None:
+    """Write the mark into a bundle that lacks it, and nothing else; LockedError and DiskError when that cannot be.
+
+    Blocking.
+    """
+    with translating(str(bundle.path)), Folder.open(bundle.path, follow=True) as root:
+        _, inode = root.identity()
+    manifest = bundle.manifest
+    save_choices(
+        bundle.path,
+        manifest,
+        {**manifest.choices, **marked(source, before=manifest, bundle_id=manifest.id, inode=inode)},
+    )
 
 
 def client_for(bundle: Bundle, options: TransferOptions) -> Client:

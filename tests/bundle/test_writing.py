@@ -19,7 +19,7 @@ from hlsdl.bundle.journal import entry_line, replay
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.recovery import Cause
-from hlsdl.bundle.writing import BundleWriter
+from hlsdl.bundle.writing import BundleWriter, save_choices
 from hlsdl.errors import DiskError, IntegrityError, LockedError, PolicyError, UsageError
 
 from .shelves import (
@@ -351,3 +351,24 @@ def test_resuming_ten_thousand_objects(tmp_path: Path) -> None:
         if durable.boot_id() is not None:
             assert writer.recovery.hashed == 0
         writer.close(clean=False)
+
+
+def test_choices_are_replaced_in_a_complete_bundle_and_nothing_else_is(tmp_path: Path) -> None:
+    path = sealed(tmp_path / "A.movpkg")
+    before = Bundle.open(path)
+    save_choices(path, before.manifest, {"named": "a mark"})
+    after = Bundle.open(path)
+    assert after.manifest == replace(before.manifest, choices={"named": "a mark"})
+    assert (after.state, after.is_seal_intact, after.shortfalls()) == ("complete", True, before.shortfalls())
+
+
+def test_choices_are_not_replaced_beside_a_writer_nor_over_what_it_wrote(tmp_path: Path) -> None:
+    path = sealed(tmp_path / "A.movpkg")
+    before = Bundle.open(path).manifest
+    with BundleWriter.open(path) as writer:
+        with pytest.raises(LockedError, match="works on"):
+            save_choices(path, before, {})
+        writer.seal(replace(before, title="Another title"))
+    with pytest.raises(LockedError, match="changed"):
+        save_choices(path, before, {})
+    assert Bundle.open(path).title == "Another title"

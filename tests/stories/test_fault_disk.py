@@ -182,6 +182,29 @@ def test_a_disk_that_somebody_else_has_filled_is_told(
     require_goes_on(origin, url, bundle, before)
 
 
+@pytest.mark.parametrize("left", [0, 4096, 16384], ids=["full", "a page", "four pages"])
+def test_a_complete_copy_on_a_full_disk_needs_nothing(
+    origin: ScriptedOrigin, disk: Callable[..., Path], tmp_path: Path, left: int
+) -> None:
+    """A mark that its source was named here is tried to be written, and not more; without that it is as whole."""
+    place = disk("mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs")
+    url, bundle = serve(origin), place / "b.movpkg"
+    assert fetch(url, tmp_path / "b.movpkg").code == 0
+    shutil.copytree(tmp_path / "b.movpkg", bundle)
+    with (place / "theirs").open("wb") as theirs:
+        os.posix_fallocate(theirs.fileno(), 0, shutil.disk_usage(place).free - left)
+    origin.clear_requests()
+    done = fetch(url, bundle)
+    assert done.code == 0, done.out
+    assert ("cannot be marked" in done.err) is (left == 0)
+    require_whole(bundle, TRUTH)
+    (place / "theirs").unlink()
+    again = fetch(url, bundle)
+    assert (again.code, "cannot be marked" in again.err) == (0, False)
+    assert origin.requests == []
+    require_whole(bundle, TRUTH)
+
+
 def test_a_disk_that_becomes_read_only_in_the_middle_is_told(origin: ScriptedOrigin, disk: Callable[..., Path]) -> None:
     """Row 88: what ext4 does when it finds itself damaged."""
     place = disk("mount", "-o", "errors=remount-ro", image=("mkfs.ext4", "-q", "-F"))
