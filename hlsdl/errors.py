@@ -30,14 +30,15 @@ from urllib.parse import urlsplit, urlunsplit
 LONGEST_URL_SHOWN = 300
 """Characters of a URL that appear in a message or document."""
 
-_HOST = r"[a-z0-9-]+ (?:[.:][a-z0-9-]+)+"
-"""In text without a scheme: what has a dot or a port."""
+_HOST = r"(?:[a-z0-9-]+ (?:[.:][a-z0-9-]+)+ | localhost | \[[0-9a-f:.]+\] (?::[0-9]+)?)"
+"""In text without a scheme: what has a dot or a port, or can be nothing else."""
 _SECRETS = rf"""
     (?P<before> (?<![a-z])https?:/* | (?<![a-z])https?//+ | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]+:// ) (?P<rest>REST)
     | (?<![a-z])(?<![a-z]-)data:[^\s,:]*,REST
     | (?P<login> (?<=//)[^\s/\\]+@ | (?<![^\s/])[^\s/\\:?#]+:[^\s/\\]+@ | (?<!\S)[^\s/\\:?#]+@(?={_HOST}/) )
-    | \?[^\s?&=#]+=(?:REST)?
-    | (?<!\S){_HOST}/[^\s?#]*\#REST
+    | \?[^\s?=#]*=(?:REST)?
+    | (?<=[^\s\#])\#[^\s=\#]+=(?:REST)?
+    | (?<!\S){_HOST}(?:/[^\s?\#]*)?\#REST
 """
 """A URL; and, where its scheme is missing or misspelt, what is secret in it: nothing of a path such as `films/what?`.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +73,13 @@ def test_a_long_url_is_cut() -> None:
         ("`secret@a.test/b`", "`…@a.test/b`"),
         ("`a.test/b?t=a secret&u`", "`a.test/b?t=…&u=…`"),
         ("`localhost:80/b#secret`", "`localhost:80/b`"),
+        ("`localhost/b#secret`", "`localhost/b`"),
+        ("`[::1]:80/b#secret`", "`[::1]:80/b`"),
+        ("`a.test#t=secret`", "`a.test`"),
+        ("`a.test/b?u#t=secret`", "`a.test/b?u`"),
+        ("`a.test/b?u&t=secret`", "`a.test/b?u=…&t=…`"),
+        ("`htps:/a/b?&t=secret`", "`htps:/a/b?t=…`"),
+        ("`a/b?=secret`", "`a/b?=…`"),
     ],
 )
 def test_a_message_repeats_no_secret_of_an_address_and_is_whole_around_it(told: str, shown: str) -> None:
@@ -91,6 +101,20 @@ def test_a_message_repeats_no_secret_of_an_address_and_is_whole_around_it(told: 
 )
 def test_what_is_no_address_is_told_as_it_is(told: str) -> None:
     assert redact_all(told) == told
+
+
+def test_nothing_that_hlsdl_itself_says_looks_like_a_secret() -> None:
+    """Each text of the program that has words: a hint that is shown in part would be none."""
+    texts = {
+        (path.name, node.value)
+        for path in Path(errors.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(".*[a-z] [a-z].*", node.value)
+    }
+    assert len(texts) > 1000
+    assert {(name, text) for name, text in texts if redact_all(text) != text} == set()
 
 
 def test_an_error_never_holds_what_is_secret_in_a_url() -> None:

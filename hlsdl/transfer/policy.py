@@ -74,7 +74,7 @@ def hint_for_status(status: int) -> str | None:
     if status in {404, 410}:
         return "the stream may have moved: open its page again for a fresh URL"
     if status == 407:
-        return "the proxy wants a sign-in: give it as --proxy http://user:password@host:port"
+        return "the proxy wants a sign-in: put user and password into --proxy, before its host and an @"
     return None
 
 
