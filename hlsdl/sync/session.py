@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import queue
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -57,6 +58,7 @@ class Task(Generic[R]):
     def events(self) -> Iterator[Event]:
         """Everything that the task tells from now on, until it ends."""
         told: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        hears = weakref.ref(told)  # whoever dropped the iterator listens no more
         try:
             heard = self._loop.call(self.inner.events)
         except LoopEnded:
@@ -65,9 +67,13 @@ class Task(Generic[R]):
         async def listen() -> None:
             try:
                 async for event in heard:
-                    told.put(event)
+                    if (listener := hears()) is None:
+                        return
+                    listener.put(event)
+                    del listener
             finally:
-                told.put(None)
+                if (listener := hears()) is not None:
+                    listener.put(None)
 
         try:
             self._loop.start(listen)

@@ -32,7 +32,6 @@ from hlsdl.tasks.task import LostTask, Task
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes
 
 logger = logging.getLogger(__name__)
-
 T = TypeVar("T", bound=Task[Any])
 
 
@@ -280,7 +279,9 @@ class AssetDownloadSession:
         self._must_be_waited_for_here()
         if self._closing is None or self._closing.get_loop().is_closed():
             self._is_closed, self._is_valid = True, False
-            self._loop = self._loop or asyncio.get_running_loop()
+            if self._loop is None or self._loop.is_closed():
+                self._runners.let_go()
+                self._loop = asyncio.get_running_loop()
             self._closing = asyncio.create_task(self._close(), name="hlsdl session closes")
         return self._closing
 

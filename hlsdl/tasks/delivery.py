@@ -87,6 +87,10 @@ class Delivery:
         if self.is_delivering_here:
             raise UsageError("a delegate's method cannot wait for its own session", hint="start a task for it instead")
 
+    def let_go(self) -> None:
+        """Forget what was queued on an event loop that is closed."""
+        self._queue, self._worker = asyncio.Queue(), None
+
     async def drain(self) -> None:
         """Until everything that was queued has been told."""
         quiet = 0

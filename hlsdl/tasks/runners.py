@@ -114,6 +114,15 @@ class Runners:
             if task.phase is Phase.CANCELING:
                 self._end_cancelled(task)
 
+    def let_go(self) -> None:
+        """Forget whoever works or waits on an event loop that is closed: nothing there ever goes on."""
+        self._running.clear()
+        self._stopping.clear()
+        self._alarm = None
+        self._delivery.let_go()
+        for task in self._tasks.values():
+            task.let_go()
+
     async def _stop(self) -> None:
         running = list(self._running.values())
         for number in list(self._running):

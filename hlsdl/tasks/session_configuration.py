@@ -108,6 +108,13 @@ class SessionConfiguration:
         for name in ("http_maximum_connections_per_host", "limit_rate"):
             if (number := getattr(self, name)) is not None and number <= 0:
                 raise UsageError(f"`{name}` is not positive", hint="None is without a limit of its own")
+        try:
+            self.transfer_options(())
+        except UsageError as error:  # under the names that the program gave
+            told = error.message
+            for ours, theirs in _CALLED.items():
+                told = told.replace(f"`{ours}`", f"`{theirs}`")
+            raise UsageError(told, hint=error.hint) from None
         if self.cookies_file is not None and Path(self.cookies_file).is_fifo():
             raise UsageError("a pipe of cookies can be read once only", hint="a session reads a file for each task")
 
@@ -127,6 +134,15 @@ class SessionConfiguration:
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
             limit_rate=self.limit_rate or base.limit_rate,
         )
+
+
+_CALLED = {
+    "stall_timeout": "timeout_interval_for_request",
+    "connections": "http_maximum_connections_per_host",
+    "proxy": "connection_proxy",
+    "headers": "http_additional_headers",
+}
+"""What options of a transfer are here."""
 
 
 def _check_identifier(identifier: str) -> None:

@@ -12,7 +12,6 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
@@ -37,6 +36,7 @@ from hlsdl.errors import (
 from hlsdl.library.tasks import TaskRow
 from hlsdl.session.events import Event
 from hlsdl.tasks.delivery import Credential, Delivery
+from hlsdl.tasks.listening import Listeners
 from hlsdl.tasks.states import ASKED, ENDS, Phase, TaskState, Trigger, phase_after, state_of
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Task(ABC, Generic[R]):
         self.credential: Credential | None = None
         """The answer to the last challenge; never stored."""
         self._result: R | None = None
-        self._listeners: list[asyncio.Queue[Event | None]] = []
+        self._listeners = Listeners()
         self._ended = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -271,20 +271,7 @@ class Task(ABC, Generic[R]):
 
     def events(self) -> AsyncIterator[Event]:
         """Everything that this task tells from now on, until it ends; at once over when it has."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        if self.phase in ENDS or self._ended.is_set():
-            queue.put_nowait(None)
-        else:
-            self._listeners.append(queue)
-        return self._listen(queue)
-
-    async def _listen(self, queue: asyncio.Queue[Event | None]) -> AsyncIterator[Event]:
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-        finally:
-            with suppress(ValueError):
-                self._listeners.remove(queue)
+        return self._listeners.add(is_over=self.phase in ENDS or self._ended.is_set())
 
     def __await__(self) -> Generator[Any, None, R]:
         """Wait for the end: the result, or the error raised. To stop waiting does not stop the task."""
@@ -310,14 +297,18 @@ class Task(ABC, Generic[R]):
 
     def tell(self, event: Event) -> None:
         """Hand an event to those who listen."""
-        for queue in self._listeners:
-            queue.put_nowait(event)
+        self._listeners.tell(event)
+
+    def let_go(self) -> None:
+        """Forget whoever waits on an event loop that is closed; only before the end."""
+        if not self._ended.is_set():
+            self._ended = asyncio.Event()
+            self._listeners.let_go()
 
     def finish(self, result: R | None, error: HlsdlError | None) -> None:
         """The end was told: let go of everybody who waits."""
         self._result, self.error = result, error
-        for queue in self._listeners:
-            queue.put_nowait(None)
+        self._listeners.tell(None)
         self._ended.set()
 
     def keep_error(self, error: HlsdlError) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HlsdlError, LimitError, NetworkError
+from hlsdl.transfer.policy import REDIRECTS, WITH_BODY
 
 
 class Setback(Exception):
@@ -73,11 +74,12 @@ class Question:
     """Bytes that a door may gather before it hands them over; a small body then comes whole, with its head."""
 
 
-SINGLE = ("content-length", "content-range", "content-encoding", "transfer-encoding", "location")
-"""Fields that say how a body is to be read, or which: two that differ leave it open."""
+_OF_A_BODY = ("content-length", "content-range", "content-encoding", "transfer-encoding")
+SINGLE = (*_OF_A_BODY, "location")
+"""Fields that say how a body is to be read, or where it is: two that differ leave it open."""
 MISNAMED = "\0"
 """The name of a field that is one of those but for a blank in its name, which some readers pass over."""
-_WHOLE = re.compile(r"bytes[ =]*([0-9]+)-([0-9]+)/([0-9]+)", re.IGNORECASE)
+_WHOLE = re.compile(r"bytes[ =]*([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.IGNORECASE)
 
 
 class Head:
@@ -112,7 +114,8 @@ class Head:
         self.content_length = None if self.is_chunked else _read_length(self.headers)
         """The declared length of the body, or None when it is chunked, absent or unreadable."""
         self.flaw = _flaw(status, fields, self.headers)
-        """Why none of it can be believed, half a sentence about the server; None as nearly always."""
+        """Why none of it can be believed, half a sentence about the server; None as nearly always, and where neither
+        body nor address counts."""
         self.size = sum(len(name) + len(value) + 4 for name, value in fields) if received is None else received
         """Bytes of all fields together."""
 
@@ -140,17 +143,26 @@ def _read_repeated(headers: Mapping[str, str], fields: Sequence[tuple[str, str]]
 
 
 def _flaw(status: int, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> str | None:
-    if MISNAMED in headers:
-        return f"sends a `{headers[MISNAMED]}` field whose name has a blank in it"
-    if len(headers) != len(fields):
-        for name in SINGLE:
-            if len({value.strip().lower() for one, value in fields if one == name} - {"", "identity"}) > 1:
+    if MISNAMED in headers or len(headers) != len(fields):
+        for name in _that_count(status):
+            if (MISNAMED, name) in fields:
+                return f"sends a `{name}` field whose name has a blank in it"
+            values = {value.strip() for one, value in fields if one == name}
+            if name != "location":
+                values = {value.lower() for value in values} - {"", "identity"}
+            if len(values) > 1:
                 return f"sends two different `{name}` fields"
     if status == 200 and (part := _WHOLE.fullmatch(headers.get("content-range", ""))) is not None:
         first, last, total = map(int, part.groups())
         if (first, last + 1) != (0, total):
             return "sends a part of it, and calls it the whole"
     return None
+
+
+def _that_count(status: int) -> Sequence[str]:
+    if status in WITH_BODY:
+        return _OF_A_BODY
+    return ("location",) if status in REDIRECTS else ()
 
 
 def _read_length(headers: Mapping[str, str]) -> int | None:

@@ -52,10 +52,6 @@ class Sent:
         return pace is not None
 
 
-WITH_BODY = frozenset({200, 203, 206})
-"""Statuses of answers whose body is what was asked for, or a part of it."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Opened:
     """A reply with a status that says success (or 416 to a range), its body still to be read."""
@@ -147,7 +143,7 @@ class Exchange:
         if "set-cookie" in head.headers:
             set_cookies = [value for name, value in head.fields if name == "set-cookie"]
             self.jar.store(url, set_cookies, now=self.patience.clock.wall())
-        if head.flaw is not None and head.status in WITH_BODY:
+        if head.flaw is not None:
             raise Setback(IntegrityError(f"the server {head.flaw}", url=url.text, hint=HINT_OTHER), retries=2)
         if head.status == 200:  # as nearly always
             return None

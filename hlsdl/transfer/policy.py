@@ -51,14 +51,18 @@ class StatusClass(StrEnum):
     """The same URL will not do; whether a fresh playlist may hold another one is for the session to say."""
 
 
+WITH_BODY = frozenset({200, 203, 206})
+"""Of answers whose body is what was asked for, or a part of it."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""Of answers that say where it is (RFC 9110 §15.4)."""
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
 def class_of_status(status: int) -> StatusClass:
     """Classify a final status; 204, 205, 304 and the like are no answer to a plain GET, hence permanent."""
-    if status in {200, 203, 206}:
+    if status in WITH_BODY:
         return StatusClass.SUCCESS
-    if status in {301, 302, 303, 307, 308}:
+    if status in REDIRECTS:
         return StatusClass.REDIRECT
     if status in _RETRIED:
         return StatusClass.RETRY

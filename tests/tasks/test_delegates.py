@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +217,26 @@ async def test_what_came_before_a_stall_is_told_though_nothing_comes_after_it(tm
             await until(lambda: task.progress.fraction > 0)
             assert (gate.is_set(), task.state) == (False, "running")
             gate.set()
+            await task
+
+
+async def test_whoever_drops_the_events_is_forgotten(tmp_path: Path) -> None:
+    """Also who never listened, or stopped in the middle: nothing is kept for them until the task ends."""
+    with ScriptedOrigin() as origin:
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession() as session:
+            task = session.make_asset_download_task(wanted(serve(origin), tmp_path))
+            heard = task.events()
+            queue = weakref.ref(heard._queue)  # type: ignore[attr-defined]
+            for _ in range(3):
+                task.events()
+            assert len(task._listeners._queues) == 1
+            task.resume()
+            async for _ in heard:
+                break
+            assert queue() is not None
+            del heard
+            gc.collect()
+            assert (queue(), task._listeners._queues) == (None, [])
             await task
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from threading import Event, Thread
 
@@ -72,6 +73,53 @@ def test_a_session_that_works_is_not_disturbed_from_another_loop(tmp_path: Path,
             refused.set()
             worker.join()
     require_whole(tmp_path / "A film.movpkg", TRUTH)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's, of what was left
+@pytest.mark.parametrize("left", ["a waiter", "a listener", "a download", "an end"])
+def test_what_is_left_on_a_loop_that_was_closed_keeps_no_session_from_its_end(tmp_path: Path, left: str) -> None:
+    """Nothing was cancelled there, and nothing there ever goes on."""
+    with ScriptedOrigin() as origin:
+        url, gate = serve_held(origin)
+        session = hlsdl.AssetDownloadSession()
+        kept: list[object] = []
+
+        async def listen(task: hlsdl.AssetDownloadTask) -> None:
+            async for _ in task.events():
+                pass
+
+        async def begin() -> None:
+            task = session.make_asset_download_task(wanted(url, tmp_path))
+            if left == "a waiter":
+                kept.append(asyncio.ensure_future(task))
+            elif left == "a listener":
+                kept.append(asyncio.ensure_future(listen(task)))
+            else:
+                task.resume()
+                await asyncio.to_thread(origin.wait_for, "/v/2.ts")
+            if left == "an end":
+                kept.append(asyncio.ensure_future(session.close()))
+            await asyncio.sleep(0)
+            kept.append(task)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+
+        async def end() -> None:
+            async with asyncio.timeout(20):
+                await session.close()
+
+        asyncio.run(end())
+        gate.set()
+    with pytest.raises(hlsdl.SessionInvalidated):
+        session.make_asset_download_task(wanted(url, tmp_path))
+    task = kept[-1]
+    assert isinstance(task, hlsdl.AssetDownloadTask)
+    assert isinstance(task.error, hlsdl.SessionInvalidated)
+    kept.clear()
+    del task
+    gc.collect()
 
 
 def test_a_session_whose_end_was_cut_off_with_its_loop_is_ended(tmp_path: Path) -> None:

@@ -43,7 +43,17 @@ def test_a_script_fetches_without_a_loop_of_its_own(tmp_path: Path) -> None:
 
 INSIDE = frozenset(
     {
-        *("acknowledge", "asset", "credential", "finish", "keep_error", "row", "stored_error", "stored_result"),
+        *(
+            "acknowledge",
+            "asset",
+            "credential",
+            "finish",
+            "keep_error",
+            "let_go",
+            "row",
+            "stored_error",
+            "stored_result",
+        ),
         *("tell", "trigger", "turn", "wanted", "work"),  # what a task's session asks of it
         *("changed", "delivery", "forget", "must_be_open", "save"),  # what tasks ask of their session
     }
@@ -88,6 +98,19 @@ def test_events_come_one_after_another(tmp_path: Path) -> None:
             heard.append(type(event))
             gate.set()
     assert heard[-1] is events.DidFinishDownloading
+
+
+def test_events_that_nobody_takes_are_not_kept(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin, hlsdl.sync.AssetDownloadSession() as session:
+        url, gate = serve_held(origin, first=0)
+        task = session.make_asset_download_task(wanted(url, tmp_path))
+        heard = task.events()
+        task.resume()
+        next(heard)
+        del heard
+        gate.set()
+        task.result()
+        assert task.inner._listeners._queues == []
 
 
 def test_many_threads_may_use_one_session(tmp_path: Path) -> None:

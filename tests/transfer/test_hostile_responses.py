@@ -82,6 +82,11 @@ EITHER: dict[str, bytes] = {
     "length twice": OK + LENGTH + LENGTH + b"\r\n" + BODY,
     "a name with a blank": OK + b"X Cache: HIT\r\n" + LENGTH + b"\r\n" + BODY,
     "space before a colon": OK + b"X : y\r\n" + LENGTH + b"\r\n" + BODY,
+    "a range of numbers beyond counting": OK
+    + b"Content-Range: bytes 0-%b/%b\r\n" % (b"1" * 5000, b"2" * 5000)
+    + LENGTH
+    + b"\r\n"
+    + BODY,
     "the same version twice": OK + b'ETag: "a"\r\nETag: "a"\r\n' + LENGTH + b"\r\n" + BODY,
 }
 """Where implementations differ, and either way is safe as long as no byte is wrong."""
@@ -102,6 +107,21 @@ async def outcome(make_client: MakeClient, origin: ScriptedOrigin, raw: bytes) -
 @pytest.mark.parametrize("name", ACCEPTED)
 async def test_unusual_answers_bring_the_body(origin: ScriptedOrigin, make_client: MakeClient, name: str) -> None:
     assert await outcome(make_client, origin, ACCEPTED[name]) == BODY
+
+
+@pytest.mark.parametrize(
+    "where",
+    [b"Location: /B.ts\r\nLocation: /b.ts", b"Location : /B.ts\r\nLocation: /b.ts", b"Location : /b.ts"],
+    ids=["two", "two, one misspelt", "a misspelt one"],
+)
+async def test_a_redirect_that_can_be_read_in_two_ways_is_not_followed(
+    origin: ScriptedOrigin, make_client: MakeClient, where: bytes
+) -> None:
+    for path in ("/b.ts", "/B.ts"):
+        origin.add(path, BODY)
+    raw = b"HTTP/1.1 302 Found\r\n" + where + b"\r\nContent-Length: 0\r\n\r\n"
+    assert isinstance(await outcome(make_client, origin, raw), HlsdlError)
+    assert {request.path for request in origin.requests} == {"/a.ts"}
 
 
 @pytest.mark.parametrize("name", REFUSED)
