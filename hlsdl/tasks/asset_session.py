@@ -279,9 +279,9 @@ class AssetDownloadSession:
         self._must_be_waited_for_here()
         if self._closing is None or self._closing.get_loop().is_closed():
             self._is_closed, self._is_valid = True, False
-            if self._loop is None or self._loop.is_closed():
+            if self._loop is not None and self._loop.is_closed():
                 self._runners.let_go()
-                self._loop = asyncio.get_running_loop()
+            self._loop = asyncio.get_running_loop()
             self._closing = asyncio.create_task(self._close(), name="hlsdl session closes")
         return self._closing
 
