@@ -37,8 +37,7 @@ _SECRETS = rf"""
     | (?<![a-z])(?<![a-z]-)data:[^\s,:]*,REST
     | (?P<login> (?<=//)[^\s/\\]+@ | (?<![^\s/])[^\s/\\:?#]+:[^\s/\\]+@ | (?<!\S)[^\s/\\:?#]+@(?={_HOST}/) )
     | \?[^\s?=#]*=(?:REST)?
-    | (?<=[^\s\#])\#[^\s=\#]+=(?:REST)?
-    | (?<!\S){_HOST}(?:/[^\s?\#]*)?\#REST
+    | (?<!\S)(?://)?{_HOST} (?: (?:/[^\s?\#]*)? \?[^\s\#]*\#REST | /[^\s?\#]*\#REST | \#[^\s=\#]+=(?:REST)? )
 """
 """A URL; and, where its scheme is missing or misspelt, what is secret in it: nothing of a path such as `films/what?`.
 

@@ -343,8 +343,9 @@ def _require(allowed: bool, path: str) -> None:
 def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> None:
     """Replace what the manifest of a bundle keeps for the session, and nothing else: it stays as whole as it is.
 
-    `before` is the manifest that the choices were made from. Raises LockedError when another process works on the
-    bundle, or has changed the manifest since; DiskError.
+    `before` is the manifest that the choices were made from, and intact. Raises LockedError when another process works
+    on the bundle, or has changed the manifest since; IntegrityError when it cannot be read any more; PolicyError for a
+    lock that is no file; DiskError.
     """
     with translating(str(path)), Folder.open(path, follow=True) as root:
         lock = BundleLock(root, path)

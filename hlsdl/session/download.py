@@ -18,7 +18,7 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HlsdlError, LockedError
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -137,7 +137,7 @@ async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
     """Write down in a bundle that has all that its source was named here; without that it is as whole as before."""
     try:
         await in_thread(partial(mark, source, before))
-    except (DiskError, LockedError) as error:
+    except (DiskError, IntegrityError, LockedError, PolicyError) as error:
         told = f"the bundle cannot be marked as one whose source was named here: {error.message}"
         emit(events.Warned(task=before.title, message=told))
 
@@ -146,6 +146,7 @@ def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> 
     """Whether there is nothing to do: asked for all of this already, with this title and picture, and all is there."""
     return (
         before.state == "complete"
+        and before.manifest.is_intact
         and same_wishes(before.manifest, options.wishes)
         and options.title in (None, before.title)
         and (artwork is None or artwork.is_stored(before.entries))

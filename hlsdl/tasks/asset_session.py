@@ -217,14 +217,14 @@ class AssetDownloadSession:
     async def finish_tasks_and_invalidate(self) -> None:
         """Make no more tasks, wait for those that there are, then end (finishTasksAndInvalidate).
 
-        A suspended task is waited for until somebody resumes or cancels it.
+        A suspended task is waited for until somebody resumes or cancels it; none is whose event loop was closed.
 
         Raises:
             UsageError: called by a delegate's method, which may start a task for it, or on another event loop.
         """
         self._must_be_waited_for_here()
         self._is_valid = False
-        for task in await self.tasks():
+        for task in [] if self._is_closed else await self.tasks():
             with suppress(HlsdlError):  # it was told, and whoever awaits the task hears it
                 await task
         await self.close()
@@ -279,9 +279,7 @@ class AssetDownloadSession:
         self._must_be_waited_for_here()
         if self._closing is None or self._closing.get_loop().is_closed():
             self._is_closed, self._is_valid = True, False
-            if self._loop is not None and self._loop.is_closed():
-                self._runners.let_go()
-            self._loop = asyncio.get_running_loop()
+            self._loop = self._loop or asyncio.get_running_loop()
             self._closing = asyncio.create_task(self._close(), name="hlsdl session closes")
         return self._closing
 
@@ -338,6 +336,9 @@ class AssetDownloadSession:
     def _must_be_waited_for_here(self) -> None:
         self.delivery.must_not_be_waited_for_here()
         self._must_be_worked_here()
+        if self._loop is not None and self._loop.is_closed():
+            self._loop, self._is_closed = asyncio.get_running_loop(), True
+            self._runners.let_go()
 
     def _must_be_worked_here(self) -> None:
         if self._loop is None or not self._loop.is_closed():  # one that was closed works nothing any more
@@ -371,10 +372,8 @@ class AssetDownloadSession:
 
     def _tell_when_all_is_told(self) -> None:
         """Once, for a background session: nothing is unfinished, and nothing untold."""
-        is_background = self._configuration.kind is SessionKind.BACKGROUND
-        if not is_background or not self._is_restored or self._has_told_all:
-            return
-        if not self._tasks:
+        is_to_come = self._tasks or self._has_told_all or not self._is_restored
+        if self._configuration.kind is SessionKind.BACKGROUND and not is_to_come:
             self._has_told_all = True
             self.delivery.tell("did_finish_events", self)
 

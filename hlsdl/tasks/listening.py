@@ -20,11 +20,8 @@ class Listeners:
     def tell(self, event: Event | None) -> None:
         """Hand an event to each of them; None is the last one."""
         for queue in tuple(self._queues):
-            queue.put_nowait(event)
-
-    def let_go(self) -> None:
-        """Forget them all: their event loop is closed."""
-        self._queues.clear()
+            with suppress(RuntimeError):  # whoever waited was on a loop that is closed; what was told is in the queue
+                queue.put_nowait(event)
 
     def add(self, *, is_over: bool) -> Heard:
         """One more; `is_over`: there is nothing to hear any more."""
@@ -58,6 +55,8 @@ class Heard:
     def end(self) -> None:
         """Hear no more: whoever asks for the next event learns that there is none."""
         self._leave()
+        while not self._queue.empty():
+            self._queue.get_nowait()
         self._queue.put_nowait(None)
 
     async def aclose(self) -> None:

@@ -115,11 +115,16 @@ class Runners:
                 self._end_cancelled(task)
 
     def let_go(self) -> None:
-        """Forget whoever works or waits on an event loop that is closed: nothing there ever goes on."""
-        self._running.clear()
+        """Forget whoever works or waits on an event loop that is closed: nothing there ever goes on.
+
+        Its bundles stay locked as long as Python keeps what was under way.
+        """
+        left, self._running = self._running, {}
         self._stopping.clear()
         self._alarm = None
         self._delivery.let_go()
+        for number in left:
+            self._tasks[number].trigger(Trigger.YIELD)
         for task in self._tasks.values():
             task.let_go()
 
@@ -161,6 +166,7 @@ class Runners:
 
     async def _run(self, task: Task[Any]) -> None:
         """One task's turn: its work, and what becomes of it."""
+        turn = asyncio.current_task()
         result: Any = None
         error: HlsdlError | None = None
         longest = self._configuration.timeout_interval_for_resource
@@ -174,9 +180,11 @@ class Runners:
         except HlsdlError as failure:
             error = failure
         except Exception as defect:
+            if self._running.get(task.task_identifier) is not turn:  # let go of, and now thrown away
+                raise
             logger.exception("task %d failed by a defect", task.task_identifier)
             error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
-        if task.phase in ACTIVE:
+        if task.phase in ACTIVE and self._running.get(task.task_identifier) is turn:
             self._settle(task, result, error, has_come_further=task.progress.completed_bytes > held)
 
     def _over(self, task: Task[Any], turn: asyncio.Task[None]) -> None:

@@ -139,8 +139,6 @@ class SessionConfiguration:
 _CALLED = {
     "stall_timeout": "timeout_interval_for_request",
     "connections": "http_maximum_connections_per_host",
-    "proxy": "connection_proxy",
-    "headers": "http_additional_headers",
 }
 """What options of a transfer are here."""
 

@@ -303,7 +303,6 @@ class Task(ABC, Generic[R]):
         """Forget whoever waits on an event loop that is closed; only before the end."""
         if not self._ended.is_set():
             self._ended = asyncio.Event()
-            self._listeners.let_go()
 
     def finish(self, result: R | None, error: HlsdlError | None) -> None:
         """The end was told: let go of everybody who waits."""

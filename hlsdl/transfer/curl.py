@@ -131,7 +131,6 @@ class CurlDoor:
         """Where more was offered, and not taken."""
         self._timer: asyncio.TimerHandle | None = None
         self._ticked = 0.0
-        """When that was looked at last."""
         self._hearing = Hearing()
 
     async def ask(self, question: Question) -> CurlReply:
@@ -224,9 +223,9 @@ class CurlDoor:
         set_option(pycurl.HEADERFUNCTION, transfer.lines.append)
         set_option(pycurl.WRITEFUNCTION, transfer.on_body)
         handle.refusal = None
-        if handle.asks_anew:
-            handle.asks_anew = False
-            set_option(pycurl.FRESH_CONNECT, 0)
+        if handle.asks_anew != (is_anew := self._hearing.wants_anew(url.origin)):
+            handle.asks_anew = is_anew
+            set_option(pycurl.FRESH_CONNECT, int(is_anew))
         if handle.kept_idle != (seconds := self._hearing.kept_idle(url.origin)):
             handle.kept_idle = seconds
             set_option(pycurl.MAXAGE_CONN, seconds)
@@ -280,7 +279,8 @@ class CurlDoor:
         if handle is None or self._asks_anew(transfer, handle, code):
             return
         del self._busy[transfer]
-        self._hearing.ended()
+        if code != 28:  # a time-out is nobody's word
+            self._hearing.ended()
         failure: HlsdlError | Setback | None = None
         if self._is_multiplexed and transfer.lines:
             self._heard[transfer.question.url.origin] = asyncio.get_running_loop().time()

@@ -20,7 +20,8 @@ satellite (0.6 s) 12 s."""
 KEPT_IDLE = 118
 """Seconds that a connection may have been idle and be used again: libcurl's own default."""
 KEPT_IDLE_UNHEARD = 1
-"""The same, to origins that a request did not reach: what was idle then may be forgotten as well."""
+"""The same, to origins that a request did not reach, also when they are heard again: what was idle then may be
+forgotten as well. (Whole seconds: libcurl has nothing finer.)"""
 
 
 class Hearing:
@@ -35,15 +36,18 @@ class Hearing:
         """Of requests that did not arrive, since something came."""
         self._wave_began = float("-inf")
         self._unheard: set[SourceOrigin] = set()
+        self._anew: set[SourceOrigin] = set()
+        """Those of them of which nothing has come since."""
 
     def ended(self) -> None:
-        """A request has ended."""
+        """A request has ended, and not since nothing came."""
         self._has_ended = True
 
     def look(self, now: float, *, has_come: bool) -> None:
         """Told a few times for each time-out: whether something has come of a request that is under way."""
         if has_come or self._has_ended:
             self._came, self._has_ended, self._waves = now, False, 0
+            self._anew.clear()
 
     def is_unheard(self, origin: SourceOrigin, descriptor: int, now: float) -> bool:
         """Whether to give up a request that was sent on this connection: the other system does not get it."""
@@ -56,7 +60,12 @@ class Hearing:
         if is_another:
             self._waves, self._wave_began = self._waves + 1, now
         self._unheard.add(origin)
+        self._anew.add(origin)
         return True
+
+    def wants_anew(self, origin: SourceOrigin) -> bool:
+        """Whether to ask `origin` on a new connection only: what is kept may be as dead."""
+        return bool(self._anew) and origin in self._anew
 
     def kept_idle(self, origin: SourceOrigin) -> int:
         """Seconds that a connection to `origin` may have been idle and still be used."""

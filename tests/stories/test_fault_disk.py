@@ -205,6 +205,24 @@ def test_a_complete_copy_on_a_full_disk_needs_nothing(
     require_whole(bundle, TRUTH)
 
 
+@pytest.mark.parametrize("is_copy", [False, True], ids=["the bundle", "a copy"])
+def test_a_manifest_that_was_changed_is_written_anew_and_not_vouched_for(
+    origin: ScriptedOrigin, tmp_path: Path, is_copy: bool
+) -> None:
+    url, bundle = serve(origin), tmp_path / "a" / "b.movpkg"
+    assert fetch(url, bundle).code == 0
+    if is_copy:
+        bundle = Path(shutil.copytree(bundle, tmp_path / "b.movpkg"))
+    manifest = bundle / "manifest.json"
+    truth = manifest.read_text()
+    manifest.write_text(truth.replace('"duration": 24.0', '"duration": 96.0'))
+    assert manifest.read_text() != truth
+    assert hlsdl("verify", bundle).code == 8
+    assert fetch(url, bundle).code == 0
+    assert '"duration": 24.0' in manifest.read_text()
+    require_whole(bundle, TRUTH)
+
+
 def test_a_disk_that_becomes_read_only_in_the_middle_is_told(origin: ScriptedOrigin, disk: Callable[..., Path]) -> None:
     """Row 88: what ext4 does when it finds itself damaged."""
     place = disk("mount", "-o", "errors=remount-ro", image=("mkfs.ext4", "-q", "-F"))

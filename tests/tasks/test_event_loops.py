@@ -76,20 +76,39 @@ def test_a_session_that_works_is_not_disturbed_from_another_loop(tmp_path: Path,
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's, of what was left
+@pytest.mark.parametrize("verb", ["close", "finish_tasks_and_invalidate", "invalidate_and_cancel"])
 @pytest.mark.parametrize("left", ["a waiter", "a listener", "a download", "an end"])
-def test_what_is_left_on_a_loop_that_was_closed_keeps_no_session_from_its_end(tmp_path: Path, left: str) -> None:
-    """Nothing was cancelled there, and nothing there ever goes on."""
+def test_what_is_left_on_a_loop_that_was_closed_keeps_no_session_from_its_end(
+    tmp_path: Path, left: str, verb: str
+) -> None:
+    """Nothing was cancelled there, and nothing there ever goes on; what was wanted of a background session still is."""
+    left_behind(tmp_path, left, verb)
+    gc.collect()
+    is_kept = verb != "invalidate_and_cancel"
+    assert asyncio.run(restored(tmp_path)) == is_kept * [
+        "resolving" if left in {"a download", "an end"} else "suspended"
+    ]
+
+
+async def restored(folder: Path) -> list[str]:
+    """What the next session finds of the tasks."""
+    async with hlsdl.AssetDownloadSession(in_the_background(folder / "s")) as session:
+        return [task.phase.value for task in await session.restore()]
+
+
+def left_behind(folder: Path, left: str, verb: str) -> None:
+    """One loop is closed around a session, which ends on another one."""
     with ScriptedOrigin() as origin:
         url, gate = serve_held(origin)
-        session = hlsdl.AssetDownloadSession()
+        session = hlsdl.AssetDownloadSession(in_the_background(folder / "s"))
         kept: list[object] = []
 
         async def listen(task: hlsdl.AssetDownloadTask) -> None:
             async for _ in task.events():
                 pass
 
-        async def begin() -> None:
-            task = session.make_asset_download_task(wanted(url, tmp_path))
+        async def begin() -> hlsdl.AssetDownloadTask:
+            task = session.make_asset_download_task(wanted(url, folder))
             if left == "a waiter":
                 kept.append(asyncio.ensure_future(task))
             elif left == "a listener":
@@ -100,26 +119,23 @@ def test_what_is_left_on_a_loop_that_was_closed_keeps_no_session_from_its_end(tm
             if left == "an end":
                 kept.append(asyncio.ensure_future(session.close()))
             await asyncio.sleep(0)
-            kept.append(task)
+            return task
 
         loop = asyncio.new_event_loop()
-        loop.run_until_complete(begin())
+        task = loop.run_until_complete(begin())
+        heard = task.events()
         loop.close()
 
-        async def end() -> None:
+        async def end() -> list[object]:
             async with asyncio.timeout(20):
-                await session.close()
+                await getattr(session, verb)()
+                return [event async for event in heard]
 
-        asyncio.run(end())
+        assert asyncio.run(end()) == []
         gate.set()
     with pytest.raises(hlsdl.SessionInvalidated):
-        session.make_asset_download_task(wanted(url, tmp_path))
-    task = kept[-1]
-    assert isinstance(task, hlsdl.AssetDownloadTask)
-    assert isinstance(task.error, hlsdl.SessionInvalidated)
-    kept.clear()
-    del task
-    gc.collect()
+        session.make_asset_download_task(wanted(url, folder))
+    assert isinstance(task.error, hlsdl.SessionInvalidated | hlsdl.TaskCancelled)
 
 
 def test_a_session_whose_end_was_cut_off_with_its_loop_is_ended(tmp_path: Path) -> None:

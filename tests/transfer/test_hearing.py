@@ -58,3 +58,13 @@ def test_connections_that_were_idle_are_not_used_for_an_origin_that_did_not_hear
     hearing.is_unheard(FILMS, 5, 100.0)
     assert (hearing.kept_idle(FILMS), hearing.kept_idle(OTHER)) == (KEPT_IDLE_UNHEARD, KEPT_IDLE)
     assert KEPT_IDLE_UNHEARD < UNHEARD_AFTER, "all that is idle by then is older"
+
+
+def test_an_origin_that_did_not_hear_is_asked_on_new_connections_until_something_comes(again: dict[int, int]) -> None:
+    hearing = Hearing()
+    again[5] = IN_VAIN
+    hearing.is_unheard(FILMS, 5, 100.0)
+    hearing.look(100.2, has_come=False)
+    assert (hearing.wants_anew(FILMS), hearing.wants_anew(OTHER)) == (True, False)
+    hearing.look(100.4, has_come=True)
+    assert not hearing.wants_anew(FILMS)
