@@ -1,7 +1,8 @@
 """Versions: whether the parts of one file, which come by byte ranges, are parts of one and the same file.
 
-A strong ETag is the version's name (RFC 9110 §8.8.3). Another name is a doubt, not a proof: servers behind one address
-may name the same file differently. `segments` asks again for what `parts_to_compare` says, and decides by the bytes.
+The ETag is the version's name, weak or not, else its date (RFC 9110 §8.8). Another name is a doubt, not a proof:
+servers behind one address may name the same file differently. `segments` asks again for what `parts_to_compare` says,
+and decides by the bytes.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ class Versions:
 
     def fits(self, part: Resource, entry: Entry) -> bool:
         """Whether a finished part is of a version that the others are of, as far as the origin says."""
-        if entry.etag is None or entry.etag.startswith("W/"):
+        name = _name(entry)
+        if name is None:
             return True
-        names = self._names.setdefault(_file(part), {entry.etag})
-        return entry.etag in names or len(names) >= MOST_NAMES
+        names = self._names.setdefault(_file(part), {name})
+        return name in names or len(names) >= MOST_NAMES
 
     def doubted_of(self, resources: Iterable[Resource], entries: Entries) -> tuple[Resource, Entry] | None:
         """The first finished part that does not fit the ones before it."""
@@ -41,7 +43,7 @@ class Versions:
 
     def accept(self, part: Resource, entry: Entry) -> None:
         """The version of this part was proven to have the same bytes as the others."""
-        self._names[_file(part)].add(entry.etag or "")
+        self._names[_file(part)].add(_name(entry) or "")
 
     def parts_to_compare(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[Resource]:
         """A finished part of a version that is known, and the doubted one itself."""
@@ -49,17 +51,21 @@ class Versions:
         known = [
             part
             for part, entry in _finished(resources, entries)
-            if _file(part) == file and entry.etag in self._names[file]
+            if _file(part) == file and _name(entry) in self._names[file]
         ]
         sizes = {part.path: entries[part.path].size for part in known}
         return [telling(known, sizes), doubted] if known else [doubted]
 
     def paths_like(self, doubted: Resource, resources: Iterable[Resource], entries: Entries) -> list[str]:
         """The finished parts of that file which are of the doubted version."""
-        file, name = _file(doubted), entries[doubted.path].etag
+        file, name = _file(doubted), _name(entries[doubted.path])
         return [
-            part.path for part, entry in _finished(resources, entries) if _file(part) == file and entry.etag == name
+            part.path for part, entry in _finished(resources, entries) if _file(part) == file and _name(entry) == name
         ]
+
+
+def _name(entry: Entry) -> str | None:
+    return entry.etag or entry.last_modified
 
 
 def _file(part: Resource) -> File:

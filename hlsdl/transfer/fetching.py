@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hlsdl.access.limits import KIB, MIB
-from hlsdl.access.urls import CheckedUrl
+from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HttpError, IntegrityError, LimitError
 from hlsdl.transfer import confirming, content, ranges
 from hlsdl.transfer.bodies import IncomingBody, cut_short
@@ -52,6 +52,8 @@ class Fetch:
     """The first question, where it was sent already."""
     _taken: int = field(default=0, init=False)
     """Bytes of a sound body that this try took."""
+    _place: tuple[SourceOrigin, str] | None = field(default=None, init=False)
+    """Where the bytes of the sink came from: host and path without the query, where tokens are."""
 
     async def attempt(self) -> None:
         """Try once: nothing is missing afterwards, or Setback or an HlsdlError says why."""
@@ -92,6 +94,11 @@ class Fetch:
                 content_length=opened.head.content_length,
                 slice_limit=self.exchange.limits.slice,
             )
+            place = opened.url.origin, opened.url.path
+            if isinstance(decision, Take) and not decision.restart and self._place not in (None, place):
+                # A validator tells versions of one resource apart (RFC 9110 §8.8), and a redirect has led to another.
+                decision = Discard(reason="leads to another place for the rest", by_range=True)
+            self._place = place
             whole = await self._obey(decision, opened)
         except BaseException:
             await opened.reply.close()

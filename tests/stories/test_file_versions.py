@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,16 +49,28 @@ async def half(origin: ScriptedOrigin, url: str, bundle: Path) -> None:
     origin.always("/all.ts")
 
 
-async def test_a_file_that_was_replaced_between_two_runs_is_not_mixed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ({"etag": '"v0"'}, {"etag": '"v1"'}),
+        ({"etag": 'W/"v0"'}, {"etag": 'W/"v1"'}),
+        ({"etag": '"v0"'}, {"etag": None}),
+        ({"etag": None}, {"etag": None, "last_modified": "Sun, 29 Nov 2026 10:00:00 GMT"}),
+    ],
+    ids=["strong", "weak", "no name any more", "a date"],
+)
+async def test_a_file_that_was_replaced_between_two_runs_is_not_mixed(tmp_path: Path, names: Any) -> None:
+    before, after = names
     with ScriptedOrigin() as origin:
         url = serve(origin)
+        origin.add("/all.ts", film(b"A"), **before)
         await half(origin, url, tmp_path / "f.movpkg")
-        origin.add("/all.ts", film(b"B"), etag='"v1"')
+        origin.add("/all.ts", film(b"B"), **after)
         for _ in range(2):
             with pytest.raises(IntegrityError, match="changed"):
                 await library.fetch(url, output=tmp_path / "f.movpkg", connections=1)
             assert stored(tmp_path / "f.movpkg") == film(b"A")[: PART * PARTS // 2]
-        origin.add("/all.ts", film(b"A"), etag='"v0"')
+        origin.add("/all.ts", film(b"A"), **before)
         await library.fetch(url, output=tmp_path / "f.movpkg", connections=1)
     assert stored(tmp_path / "f.movpkg") == film(b"A")
 

@@ -17,6 +17,7 @@ from hlsdl.testing import (
     Headers,
     IgnoreRange,
     Multipart,
+    Redirect,
     Reset,
     ScriptedOrigin,
     ShortRange,
@@ -69,6 +70,34 @@ async def test_a_transfer_that_breaks_goes_on_where_it_was(origin: ScriptedOrigi
     starts = [int((asked or "bytes=0-").removeprefix("bytes=").rstrip("-")) for asked in ranges(origin)]
     assert len(starts) == 4
     assert all(later > earlier for earlier, later in pairwise(starts))
+
+
+async def test_the_rest_is_not_taken_from_another_place_that_a_redirect_leads_to(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """A validator tells the versions of one resource apart; this is another one, by chance with the same validator."""
+    other = bytes(reversed(BODY[1:])).replace(b"G", b"x")
+    url = origin.add("/a.ts", b"")
+    origin.add("/one/a.ts", BODY, etag='"v1"')
+    origin.add("/two/a.ts", b"G" + other, etag='"v1"')
+    origin.script("/a.ts", Redirect("/one/a.ts"))
+    origin.always("/a.ts", Redirect("/two/a.ts"))
+    origin.script("/one/a.ts", Cut(after=60_000))
+    sink = MemorySink()
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert sink.data == b"G" + other
+
+
+async def test_a_redirect_to_the_same_place_with_another_token_is_gone_on_with(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    url = origin.add("/a.ts", b"")
+    origin.add("/one/a.ts", BODY)
+    origin.script("/a.ts", Redirect("/one/a.ts?token=1"), Redirect("/one/a.ts?token=2"))
+    origin.script("/one/a.ts", Cut(after=60_000))
+    sink = MemorySink()
+    await make_client(url, limits=SMALL_PARTS).fetch(segment(url), sink)
+    assert (sink.data, sink.restarts) == (BODY, 0)
 
 
 @pytest.mark.parametrize(("etag", "kept"), [('"strong"', 60_000), ('W/"weak"', 0)])
