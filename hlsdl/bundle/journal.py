@@ -83,6 +83,8 @@ class JournalState:
     """Lines that could not be believed."""
     is_torn: bool = False
     """The file does not end with a line end."""
+    expected: dict[str, str] = field(default_factory=dict)
+    """Path -> the SHA-256 of an object that was found damaged, until the bundle is sealed."""
     sha256: str = field(default="", compare=False)
     """Of the text that says all this."""
 
@@ -126,9 +128,9 @@ def entry_line(entry: Entry) -> bytes:
     return b"%08x %b\n" % (crc32(body), body)
 
 
-def drop_line(path: str) -> bytes:
-    """The `drop` line: this object is gone."""
-    return encode_line({"t": "drop", "path": path})
+def drop_line(path: str, was: str | None = None) -> bytes:
+    """The `drop` line: this object is gone; `was` is the SHA-256 that it must have when it comes again."""
+    return encode_line({"t": "drop", "path": path} | ({} if was is None else {"was": was}))
 
 
 def checkpoint_line(upto: int) -> bytes:
@@ -173,6 +175,7 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
     opening: Opening | None = None
     is_clean = False
     damaged = 0
+    expected: dict[str, str] = {}
     for end, said in _said(data):
         if isinstance(said, Entry):
             is_clean = False
@@ -188,7 +191,10 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
         if kind == "seg":  # what was stored cannot be read
             damaged += 1
         elif kind == "drop":
-            entries.pop(str(said.get("path")), None)
+            path, was = str(said.get("path")), said.get("was")
+            entries.pop(path, None)
+            if isinstance(was, str) and _SHA256.fullmatch(was):
+                expected[path] = was
         elif kind == "ckpt":
             covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
             if covered > len(ends) // 2:  # forgotten when they are most of it: each is moved about once
@@ -204,6 +210,7 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
         is_clean=is_clean,
         damaged=damaged,
         is_torn=bool(data) and not data.endswith(b"\n"),
+        expected=expected,
         sha256=digest,
     )
 

@@ -88,6 +88,8 @@ class Ledger:
         self._end = 0
         self.entries: Mapping[str, Entry] = MappingProxyType(self._entries)
         """By path; a live view."""
+        self.expected = dict(state.expected)
+        """Path -> the SHA-256 of an object that was found damaged: what comes for it must be the same."""
 
     @property
     def is_clean(self) -> bool:
@@ -119,11 +121,13 @@ class Ledger:
             groups = [ready] if is_new else [(one,) for one in ready]
             return [refusal for group in groups for refusal in self._commit(group)]
 
-    def drop(self, path: str) -> None:
-        """Say that an object is gone; its file must be removed already."""
+    def drop(self, path: str, was: str | None = None) -> None:
+        """Say that an object is gone, and what it `was` when it must come again; its file must be removed already."""
         with self._lock, translating(path):
-            self._change(drop_line(path))
+            self._change(drop_line(path, was))
             self._remove(path)
+            if was is not None:
+                self.expected[path] = was
 
     def settle(self, *, dropped: Iterable[str], adopted: Iterable[Entry]) -> None:
         """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only."""
@@ -173,6 +177,7 @@ class Ledger:
         with self._lock, translating(JOURNAL):
             data = compact_journal(self._entries, self._opening)
             replace_durably(self._root, JOURNAL, data)
+            self.expected.clear()
             self._close_file()
             self._is_open, self._is_clean, self._is_torn, self._end = False, True, False, len(data)
         return len(data), hashlib.sha256(data).hexdigest()

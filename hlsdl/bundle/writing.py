@@ -150,13 +150,21 @@ class BundleWriter:
         """The content of a stored file; UsageError when it is not there, IntegrityError beyond `limit` bytes."""
         return read_path(self._root, path, limit=limit)
 
-    def forget(self, path: str) -> None:
-        """Remove one object or derived file, and its folder when that is empty then; nothing there is fine."""
+    @property
+    def expected(self) -> Mapping[str, str]:
+        """Path -> the SHA-256 of each object that was found damaged since the bundle was sealed last."""
+        return self._ledger.expected
+
+    def forget(self, path: str, *, was: str | None = None) -> None:
+        """Remove one object or derived file, and its folder when that is empty then; nothing there is fine.
+
+        `was`: the SHA-256 that the object had, which it must have when it comes again.
+        """
         _require(is_safe_path(path) and path not in (MANIFEST, JOURNAL, LOCK), path)
         contents.remove_file(self._root, path)
         self._written.pop(path, None)
-        if path in self.entries:
-            self._ledger.drop(path)
+        if path in self.entries or was is not None:
+            self._ledger.drop(path, was)
         contents.remove_empty_folder(self._root, split_path(path)[0])
 
     def save_manifest(self, manifest: Manifest) -> None:

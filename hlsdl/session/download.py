@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -90,7 +90,6 @@ async def download(
     options: FetchOptions,
     emit: Emit = ignore,
     *,
-    proven: Mapping[str, str] | None = None,
     named: Collection[str] | None = None,
     watch: Watch = unwatched,
     opened: Client | None = None,
@@ -101,7 +100,6 @@ async def download(
         source: what to fetch.
         options: what of it, how, and where to.
         emit: hears every event.
-        proven: for repair: the SHA-256 that objects had before they were damaged, by path.
         named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
         watch: is told everything that is known before the first segment.
         opened: a client for this source, which stays open; None: one of its own.
@@ -125,7 +123,7 @@ async def download(
         async with _writing(source, options, contents.title, existing, before) as writer:
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
-            arrived, absent = await _brought(client, writer, contents, options, proven=proven, emit=emit)
+            arrived, absent = await _brought(client, writer, contents, options, emit=emit)
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=absent))
@@ -264,7 +262,6 @@ async def _brought(
     contents: Contents,
     options: FetchOptions,
     *,
-    proven: Mapping[str, str] | None,
     emit: Emit,
 ) -> tuple[Arrived, frozenset[str]]:
     """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
@@ -280,9 +277,7 @@ async def _brought(
     await in_thread(partial(lay_out, writer, contents))
     await fetch_keys(client, writer, renewal, options.key_provider)
     await _fetch_data(writer, renewal, contents.title, emit)
-    work = SegmentWork(
-        client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, proven=proven, emit=emit
-    )
+    work = SegmentWork(client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, emit=emit)
     arrived = await work.fetch()
     return arrived, frozenset(work.absent)
 

@@ -6,7 +6,7 @@ forgotten, and sealing writes the derived files anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,17 +44,17 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     async with client_for(bundle, options.transfer) as client:
-        await in_thread(partial(_forget, path, damaged))
-        await download(source_of(bundle.manifest), again, emit, proven=proven, opened=client)
+        await in_thread(partial(_forget, path, damaged, proven))
+        await download(source_of(bundle.manifest), again, emit, opened=client)
     return await in_thread(partial(verify_bundle, path))
 
 
-def _forget(path: Path, damaged: Iterable[str]) -> None:
-    """Drop the damaged objects, and reopen the bundle for work."""
+def _forget(path: Path, damaged: Iterable[str], proven: Mapping[str, str]) -> None:
+    """Drop the damaged objects, and reopen the bundle for work; what they were is kept until they are here again."""
     writer = BundleWriter.open(path)
     try:
         for one in damaged:
-            writer.forget(one)
+            writer.forget(one, was=proven.get(one))
         if writer.manifest is not None:
             writer.save_manifest(writer.manifest)
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,8 +47,8 @@ class Arrived:
 class SegmentWork:
     """Fetches what the journal does not have yet.
 
-    `proven` are the SHA-256 that objects had before they were damaged, by path. What has one is compared when it comes
-    again, so for its sake the playlists need not be asked whether this is still the same stream.
+    What was found damaged is compared with what it was when it comes again (`BundleWriter.expected`), so for its sake
+    the playlists need not be asked whether this is still the same stream.
     """
 
     most_bytes = TINY
@@ -64,14 +63,13 @@ class SegmentWork:
         *,
         title: str,
         allow_gaps: bool = False,
-        proven: Mapping[str, str] | None = None,
         emit: Emit,
     ) -> None:
         self.absent: set[str] = set()
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._renewal = client, writer, renewal
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
-        self._proven = proven or {}
+        self._proven = writer.expected
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._is_over = False

@@ -159,6 +159,17 @@ def test_a_dropped_object_is_gone() -> None:
     assert state.unsynced == frozenset()
 
 
+def test_what_was_found_damaged_is_expected_to_come_again_as_it_was() -> None:
+    """Also when something else came meanwhile and was refused; a hash that is none says nothing."""
+    was, path = entry(1).sha256, segment_path(1)
+    text = (
+        entry_line(entry(1)) + drop_line(path, was) + entry_line(replace(entry(1), sha256="0" * 64)) + drop_line(path)
+    )
+    assert replay(text).expected == {path: was}
+    assert replay(drop_line(path, "no hash") + drop_line(path)).expected == {}
+    assert replay(compact_journal({}, HERE)).expected == {}
+
+
 def test_only_a_final_close_is_a_clean_end() -> None:
     """`close` counts while nothing valid follows it."""
     assert replay(opening_line(HERE) + pause_line("disk") + close_line()).is_clean

@@ -39,7 +39,8 @@ def entries(*etags: str | None) -> Mapping[str, Entry]:
     [
         pytest.param(['"a"', '"a"'], None, id="one-version"),
         pytest.param(['"a"', '"b"', '"a"'], "0/1.ts", id="another"),
-        pytest.param(['"a"', None, 'W/"b"'], None, id="no-strong-name"),
+        pytest.param(['"a"', None, None], None, id="no-name"),
+        pytest.param(['"a"', 'W/"a"'], "0/1.ts", id="a-weak-name"),
         pytest.param([None, '"a"', '"b"'], "0/2.ts", id="the-first-that-has-one-counts"),
     ],
 )

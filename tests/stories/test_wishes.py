@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import hlsdl
+from conftest import FIXTURES
 from oracle import local_playlists
 
 import hlsdl as library
@@ -265,11 +266,35 @@ def test_repair_does_not_accept_other_bytes_than_were_stored(origin: ScriptedOri
     damaged = sorted(bundle.glob("0-*/0*.m4s"))[2]
     other = min(bundle.glob("0-*/0*.m4s")).read_bytes()
     damaged.unlink()
+    whole = (FIXTURES / "media" / "film" / "sdr-360" / "2.m4s").read_bytes()
     origin.add("/film/sdr-360/2.m4s", other)
-    done = hlsdl("repair", bundle, "--json")
-    assert done.code == 8
-    assert "other bytes" in done.document["message"]
-    assert not damaged.exists()
+    # However often, and after a failure of another kind as well.
+    origin.script("/film/sdr-360/2.m4s", *[Status(503)] * 2)
+    assert hlsdl("repair", bundle, "--json", "--retries", "1").code == 3
+    for words in (("repair", bundle), ("repair", bundle), ("fetch", origin.url("/film/master.m3u8"), "-o", bundle)):
+        done = hlsdl(*words, "--json")
+        assert done.code == 8, words
+        assert "other bytes" in done.document["message"]
+        assert not damaged.exists()
+    origin.add("/film/sdr-360/2.m4s", whole)
+    assert hlsdl("repair", bundle).code == 0
+    assert damaged.read_bytes() == whole
+
+
+def test_repair_does_not_accept_another_key_than_was_stored(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    origin.add_folder(FIXTURES / "media" / "aes128", at="/a")
+    bundle = Path(hlsdl("fetch", origin.url("/a/master.m3u8"), "-P", tmp_path).out.strip())
+    for key in (bundle / "keys").iterdir():
+        key.write_bytes(bytes(16))
+    for name in ("one", "two"):
+        origin.add(f"/a/keys/{name}.key", b"another key, yes")
+    for _ in range(2):
+        done = hlsdl("repair", bundle, "--json")
+        assert done.code == 8
+        assert "other bytes" in done.document["message"]
+    for name in ("one", "two"):
+        origin.remove(f"/a/keys/{name}.key")
+    assert hlsdl("repair", bundle).code == 0
 
 
 def test_several_sources_give_one_line_each_and_the_first_failure_as_code(
