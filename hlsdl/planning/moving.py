@@ -19,7 +19,7 @@ from hlsdl.playlist.models import Key, Segment, SessionData
 
 QUICK_SAMPLE = 4 << 20
 """Bytes (4 MiB) that are asked for again to be compared."""
-CHANGED_HINT = "`--force` starts over with the stream as it is now; another -o path keeps what is here"
+CHANGED_HINT = "`hlsdl fetch --force` starts over with the stream as it is now; another -o path keeps what is here"
 
 
 def moved(plan: DownloadPlan, now: DownloadPlan) -> DownloadPlan:

@@ -71,7 +71,8 @@ def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:
     count = sum(not entry.length_verified for entry in entries.values())
     if not count:
         return ()
-    return (f"{count} objects came without their length: one that was cut between two packets would not be noticed",)
+    objects = "1 object" if count == 1 else f"{count} objects"
+    return (f"{objects} came without length: what was cut between two packets, or two lines, would not be noticed",)
 
 
 def stored_documents(before: Bundle | None) -> dict[str, Document]:

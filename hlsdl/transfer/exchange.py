@@ -23,7 +23,7 @@ Headers = tuple[tuple[str, str], ...]
 
 PLAIN = (("Accept-Encoding", "identity"),)
 """Asks for a body as it is."""
-HINT_OTHER = "the server serves it wrong, perhaps for a while; run the same command again to go on"
+HINT_OTHER = "the server serves it wrong; as soon as it no longer does, the same command goes on"
 HINT_CUT = "the connection to the server is unstable; run the same command again to go on"
 KNOWN = 64
 """Origins whose standing headers are kept ready."""
@@ -160,7 +160,8 @@ class Exchange:
         if kind is StatusClass.RETRY:
             raise self._passing_failure(url, head)
         raise HttpError(
-            f"the server answers {head.status}",
+            f"the server answers {head.status}"
+            + (" and does not say where it is" if kind is StatusClass.REDIRECT else ""),
             url=url.text,
             http_status=head.status,
             hint=hint_for_status(head.status),

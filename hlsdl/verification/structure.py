@@ -158,7 +158,9 @@ def _structure_findings(shelf: _Shelf) -> Iterator[Finding]:
 
 def _state_findings(shelf: _Shelf) -> Iterator[Finding]:
     if not shelf.is_sealed:
-        yield error(Code.INCOMPLETE, "", "the download has not finished; run the same `fetch` again to go on")
+        yield error(
+            Code.INCOMPLETE, "", "what was begun has not finished; the same command, or `fetch` of its source, goes on"
+        )
     for stream in shelf.manifest.streams:
         if stream.protected:
             message = f"the {stream.kind} stream is encrypted for a key system and cannot be played here"
