@@ -18,6 +18,7 @@ from hlsdl.errors import (
     LiveStreamError,
     NetworkError,
     PlaylistError,
+    PolicyError,
 )
 from hlsdl.planning.plan import DownloadPlan, make_plan
 from hlsdl.planning.preferences import Preferences
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 LIMITS = PlaylistLimits(max_bytes=MOST_BYTES)
 MOST_SEGMENTS_OF_A_JOB = 4_000_000
 WEBVTT_SIGNATURE = b"WEBVTT"
+OF_A_PLACE = (HttpError, IntegrityError, LimitError, NetworkError, PlaylistError, PolicyError)
+"""What the place of a playlist can be the reason for, so that another one may do better."""
 MAY_HAVE_MOVED = frozenset({401, 403, 404, 410})
 """The answers after which reading the playlists again may help."""
 
@@ -84,11 +87,11 @@ class Documents:
         try:
             # What is no playlist is only told from a bad one where something else can be had in its place.
             return await self.read(url) if not others else _playlist(await self.read(url))
-        except (HttpError, NetworkError, PlaylistError) as error:
+        except OF_A_PLACE as error:
             for alternate in others:
                 try:
                     copy = _playlist(await self.read(alternate))
-                except (HttpError, NetworkError, PlaylistError) as refusal:
+                except OF_A_PLACE as refusal:
                     logger.info("a redundant copy is not there either: %s", refusal.message)
                     continue
                 self._known[url] = replace(copy, url=url)

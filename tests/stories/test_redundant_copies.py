@@ -11,7 +11,7 @@ from moving import TRUTH, playlist, serve, stored
 import hlsdl as library
 from hlsdl.errors import HttpError
 from hlsdl.session import events
-from hlsdl.testing import Answer, Behaviour, Gzip, Html, Redirect, Request, ScriptedOrigin, Status
+from hlsdl.testing import Answer, Behaviour, Gzip, GzipBomb, Html, Redirect, Request, ScriptedOrigin, Status
 
 
 async def test_a_redundant_copy_takes_over_where_its_playlist_agrees(tmp_path: Path) -> None:
@@ -80,13 +80,14 @@ async def test_a_copy_that_disagrees_is_not_used(tmp_path: Path) -> None:
         assert [request for request in second.requests if request.path.endswith(".ts")] == []
 
 
-async def test_a_media_playlist_may_come_from_the_copy_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [Status(410), Html(), Redirect("/v/index.m3u8"), GzipBomb()], ids=str)
+async def test_a_media_playlist_may_come_from_the_copy_too(tmp_path: Path, fault: Behaviour) -> None:
     with ScriptedOrigin() as first, ScriptedOrigin() as second:
         one, two = serve(first), serve(second)
         info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
         first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
-        first.always("/v/index.m3u8", Status(410))
-        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path)
+        first.always("/v/index.m3u8", fault)
+        bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, retries=1)
     assert stored(bundle.path) == TRUTH
 
 
