@@ -164,8 +164,10 @@ def replay(data: bytes, known: JournalState | None = None) -> JournalState:
     `known` is what an earlier look gave: it is returned when the text is still the same.
     """
     digest = sha256(data).hexdigest()
-    if known is not None and known.sha256 == digest:
-        return known
+    return known if known is not None and known.sha256 == digest else _replayed(data, digest)
+
+
+def _replayed(data: bytes, digest: str) -> JournalState:
     entries: dict[str, Entry] = {}
     # Where the line of each of the latest entries ends, its path, and how many of them a checkpoint covers. Two lists,
     # since a tuple for each would be one more object for the garbage collector to look at.

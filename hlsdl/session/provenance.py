@@ -36,10 +36,8 @@ def marked(source: Source, *, before: Manifest | None, bundle_id: str, inode: in
 
 def is_named_here(bundle: Bundle) -> bool:
     """Whether the source of this bundle was named on this machine, for the bundle in this very folder."""
-    with translating(str(bundle.path)), Folder.open(bundle.path, follow=True) as root:
-        _, inode = root.identity()
     source, manifest = source_of(bundle.manifest), bundle.manifest
-    return is_mark_of(manifest.choices.get(NAMED), manifest.id, source.url, source.base_url, inode)
+    return is_mark_of(manifest.choices.get(NAMED), manifest.id, source.url, source.base_url, _inode_of(bundle))
 
 
 def lacks_mark(source: Source, bundle: Bundle) -> bool:
@@ -50,18 +48,18 @@ def lacks_mark(source: Source, bundle: Bundle) -> bool:
 
 
 def mark(source: Source, bundle: Bundle) -> None:
-    """Write the mark into a bundle that lacks it, and nothing else; LockedError and DiskError when that cannot be.
+    """Write the mark into a bundle that lacks it, and nothing else. Raises what `save_choices` does.
 
     Blocking.
     """
-    with translating(str(bundle.path)), Folder.open(bundle.path, follow=True) as root:
-        _, inode = root.identity()
     manifest = bundle.manifest
-    save_choices(
-        bundle.path,
-        manifest,
-        {**manifest.choices, **marked(source, before=manifest, bundle_id=manifest.id, inode=inode)},
-    )
+    made = marked(source, before=manifest, bundle_id=manifest.id, inode=_inode_of(bundle))
+    save_choices(bundle.path, manifest, {**manifest.choices, **made})
+
+
+def _inode_of(bundle: Bundle) -> int:
+    with translating(str(bundle.path)), Folder.open(bundle.path, follow=True) as root:
+        return root.identity()[1]
 
 
 def client_for(bundle: Bundle, options: TransferOptions) -> Client:

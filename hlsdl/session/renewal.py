@@ -18,20 +18,16 @@ from hlsdl.errors import (
     HlsdlError,
     HttpError,
     IntegrityError,
-    LimitError,
-    NetworkError,
-    PlaylistError,
-    PolicyError,
 )
 from hlsdl.planning.moving import other_bytes, same_urls, samples, telling, with_copy
 from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.session.moves import Moves
-from hlsdl.session.presentation import MAY_HAVE_MOVED
+from hlsdl.session.presentation import MAY_HAVE_MOVED, OF_A_PLACE
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.documents import DocumentKind
 from hlsdl.transfer.sink import MemorySink
 
-OF_THE_ORIGIN = (HttpError, NetworkError, IntegrityError, PlaylistError, LimitError, PolicyError, ContentKeyError)
+OF_THE_ORIGIN = (*OF_A_PLACE, ContentKeyError)
 """What an origin, or what it sends, can be the reason for, so that another one may do better."""
 SUBSTITUTES = (IntegrityError, ContentKeyError)
 """An expired URL may be answered by a page to sign in, or by nothing, as well as by a status that says so."""

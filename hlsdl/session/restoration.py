@@ -40,21 +40,21 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     damaged = [one for one in report.damaged if one in bundle.entries]
     # What is only malformed came so: its hash proves nothing, and other bytes are what it needs.
     changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
-    proven = {one: bundle.entries[one].sha256 for one in damaged if one in changed}
+    expected = {one: bundle.entries[one].sha256 for one in damaged if one in changed}
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     async with client_for(bundle, options.transfer) as client:
-        await in_thread(partial(_forget, path, damaged, proven))
+        await in_thread(partial(_forget, path, damaged, expected))
         await download(source_of(bundle.manifest), again, emit, opened=client)
     return await in_thread(partial(verify_bundle, path))
 
 
-def _forget(path: Path, damaged: Iterable[str], proven: Mapping[str, str]) -> None:
+def _forget(path: Path, damaged: Iterable[str], expected: Mapping[str, str]) -> None:
     """Drop the damaged objects, and reopen the bundle for work; what they were is kept until they are here again."""
     writer = BundleWriter.open(path)
     try:
         for one in damaged:
-            writer.forget(one, was=proven.get(one))
+            writer.forget(one, was=expected.get(one))
         if writer.manifest is not None:
             writer.save_manifest(writer.manifest)
     finally:

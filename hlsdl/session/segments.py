@@ -69,7 +69,7 @@ class SegmentWork:
         """Paths of segments that the origin no longer has, with `allow_gaps`."""
         self._client, self._writer, self._renewal = client, writer, renewal
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
-        self._proven = writer.expected
+        self._expected = writer.expected
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._is_over = False
@@ -105,12 +105,12 @@ class SegmentWork:
         self._arrived.reused_segments = self._progress.segments_done
         require_space(self._writer.path, self._progress.bytes_needed())
         self._tell(always=True)
-        unproven = [resource for resource in self._remaining() if resource.path not in self._proven]
+        unproven = [resource for resource in self._remaining() if resource.path not in self._expected]
         if self._moves.is_stale(unproven) and not self._renewal.is_read_again:
             # What is left of an earlier run must still be what it was: two encodes are never mixed.
             await self._renewal.read_again()
         # An earlier run may have ended before it could compare; a repair with a proof of all that comes need not ask.
-        self._is_in_doubt = bool(unproven or not self._proven)
+        self._is_in_doubt = bool(unproven or not self._expected)
         await self._settle_doubts()
         while remaining := self._remaining():
             self._failure = None
@@ -194,7 +194,7 @@ class SegmentWork:
 
     def _accept(self, resource: Resource, entry: Entry) -> None:
         """Count an object that is stored; IntegrityError when it should not have been."""
-        proof = self._proven.get(entry.path)
+        proof = self._expected.get(entry.path)
         if proof not in (None, entry.sha256):
             self._writer.forget(entry.path)
             raise other_bytes(entry.path)

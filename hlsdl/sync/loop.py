@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from hlsdl.errors import UsageError
@@ -75,10 +76,10 @@ class Loop:
     def _started(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         with self._gate:
             if self._is_open:
-                try:
+                with suppress(
+                    RuntimeError
+                ):  # told below: a signal's handler, whom the gate lets pass, has closed it since
                     return asyncio.run_coroutine_threadsafe(work, self._loop)
-                except RuntimeError:  # a signal's handler has closed it since: the gate lets its own thread pass
-                    pass
         work.close()
         raise LoopEnded
 

@@ -159,9 +159,9 @@ class Exchange:
             return location
         if kind is StatusClass.RETRY:
             raise self._passing_failure(url, head)
+        where = " and does not say where it is" if kind is StatusClass.REDIRECT else ""
         raise HttpError(
-            f"the server answers {head.status}"
-            + (" and does not say where it is" if kind is StatusClass.REDIRECT else ""),
+            f"the server answers {head.status}{where}",
             url=url.text,
             http_status=head.status,
             hint=hint_for_status(head.status),

@@ -40,7 +40,7 @@ class Hearing:
         """Those of them of which nothing has come since."""
 
     def ended(self) -> None:
-        """A request has ended, and not since nothing came."""
+        """A request has ended, by whatever the other system or ours said; a time-out is nobody's word."""
         self._has_ended = True
 
     def look(self, now: float, *, has_come: bool) -> None:
