@@ -76,9 +76,8 @@ class Loop:
     def _started(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         with self._gate:
             if self._is_open:
-                with suppress(
-                    RuntimeError
-                ):  # told below: a signal's handler, whom the gate lets pass, has closed it since
+                # A signal's handler may have closed it since: the gate lets its own thread pass. That is told below.
+                with suppress(RuntimeError):
                     return asyncio.run_coroutine_threadsafe(work, self._loop)
         work.close()
         raise LoopEnded
