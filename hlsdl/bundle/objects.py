@@ -22,7 +22,7 @@ from hlsdl.bundle.durable import BLOCK, Folder, disk_error, kick_writeback, tran
 from hlsdl.bundle.journal import LONGEST_VALIDATOR, Entry, new_entry
 from hlsdl.bundle.layout import split_path, temporary_name
 from hlsdl.bundle.ledger import Ledger, Ready
-from hlsdl.errors import HlsdlError
+from hlsdl.errors import HlsdlError, IntegrityError
 
 OPEN_FOLDERS = 32
 """Folders kept open; a bundle has one for each stream."""
@@ -174,9 +174,21 @@ class ObjectStore:
         entry = _entry(one.path, len(one.data), digest, one.validator, length_verified=one.length_verified)
         return Ready(entry=entry, folder=folder, temporary=temporary)
 
-    def accept(self, temporary: Temporary, validator: HasValidators | None, *, length_verified: bool) -> Entry:
-        """Close a temporary that holds a whole object, journal it, and give it its name."""
+    def accept(
+        self,
+        temporary: Temporary,
+        validator: HasValidators | None,
+        *,
+        length_verified: bool,
+        sha256: str | None = None,
+    ) -> Entry:
+        """Close a temporary that holds a whole object, journal it, and give it its name.
+
+        `sha256`: what it must have; IntegrityError, and no name, when it has another.
+        """
         size, digest = temporary.finish()
+        if sha256 not in (None, digest):
+            raise IntegrityError(f"`{temporary.path}` is damaged: it has other bytes than it had")
         entry = _entry(temporary.path, size, digest, validator, length_verified=length_verified)
         temporary.commit(self._ledger, entry)
         self._checkpointer.object_stored()

@@ -257,6 +257,6 @@ def _open_bundle(path: Path) -> Folder:
         root = Folder.open(path, follow=True)
         if root.status(MANIFEST) is None:
             root.close()
-            hint = "another program made it: `hlsdl fetch` its source" if (path / "boot.xml").exists() else None
+            hint = "another program made it: `hlsdl import` brings it in" if (path / "boot.xml").exists() else None
             raise UsageError(f"`{path}` is no bundle: it has no `{MANIFEST}`", hint=hint)
         return root

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.checkpoint import Checkpointer
@@ -50,7 +50,7 @@ from hlsdl.bundle.objects import HasValidators, ObjectStore, Whole
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
 from hlsdl.bundle.workers import Gatherer, Workers
-from hlsdl.errors import HlsdlError, IntegrityError, LockedError, PolicyError, UsageError
+from hlsdl.errors import HlsdlError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
 
 LARGEST_OBJECT = 1024**3
 """Bytes that `read` will hold in memory."""
@@ -122,6 +122,31 @@ class BundleWriter:
         """Store a small whole object: a playlist as fetched, a key, session data."""
         _require(is_object_path(path), path)
         return self._store.store(Whole(path=path, data=data, validator=validator, length_verified=length_verified))
+
+    def put_file(
+        self,
+        path: str,
+        file: BinaryIO,
+        *,
+        limit: int,
+        sha256: str | None = None,
+        validator: HasValidators | None = None,
+        length_verified: bool = True,
+    ) -> Entry:
+        """Store what is left to read of an open file, of any size up to `limit` bytes.
+
+        Raises LimitError beyond that, IntegrityError when it has not the SHA-256 that it must have, DiskError.
+        """
+        _require(is_object_path(path), path)
+        temporary = self._store.begin(path)
+        try:
+            while block := _block_of(file, path):
+                if temporary.size + len(block) > limit:
+                    raise LimitError(f"`{path}` has more than {limit} bytes")
+                temporary.append(block)
+            return self._store.accept(temporary, validator, length_verified=length_verified, sha256=sha256)
+        finally:
+            self._store.discard(temporary)
 
     def sink(self, path: str, *, limit: int) -> PartialFile:
         """A place for the bytes of one object of at most `limit` bytes; its `finish` stores it."""
@@ -281,6 +306,11 @@ def read_path(root: Folder, path: str, *, limit: int) -> bytes:
         raise UsageError(f"`{path}` is not in the bundle") from None
     except OSError as error:
         raise durable.disk_error(error, path) from error
+
+
+def _block_of(file: BinaryIO, path: str) -> bytes:
+    with translating(path):
+        return file.read(durable.BLOCK)
 
 
 def start_over(root: Folder) -> None:

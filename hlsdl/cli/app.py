@@ -68,6 +68,13 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
         hlsdl add --where 'height >= 1080' film.movpkg""",
     ),
     (
+        downloads.import_,
+        "Bundles",
+        """\
+        hlsdl import film.movpkg -P films
+        hlsdl import --keep-protected film.movpkg -o films/film.movpkg""",
+    ),
+    (
         shelf.drop,
         "Bundles",
         """\
@@ -103,7 +110,12 @@ COMMANDS: tuple[tuple[Callable[..., Job], str, str], ...] = (
 
 def names() -> tuple[str, ...]:
     """Return the names of the commands."""
-    return tuple(command.__name__ for command, _, _ in COMMANDS)
+    return tuple(_name_of(command) for command, _, _ in COMMANDS)
+
+
+def _name_of(command: Callable[..., Job]) -> str:
+    """Its function's; one that is a word of Python has an underscore behind it there."""
+    return command.__name__.rstrip("_")
 
 
 def tree(only: str | None = None) -> HelpfulGroup:
@@ -118,10 +130,11 @@ def tree(only: str | None = None) -> HelpfulGroup:
     )
     app.callback()(with_groups(_before_the_command))
     for command, panel, examples in COMMANDS:
-        if only is not None and command.__name__ != only:
+        name = _name_of(command)
+        if only is not None and name != only:
             continue
         app.command(
-            command.__name__,
+            name,
             cls=HelpfulCommand,
             epilog=examples,
             rich_help_panel=panel,

@@ -1,4 +1,4 @@
-"""The commands that talk to an origin: fetch, plan, inspect, repair, add.
+"""The commands that bring something in, from an origin or a package: fetch, plan, inspect, repair, add, import.
 
 They turn flags into `FetchOptions`, call `session.front`, and show what came back; the rooms below do the work.
 """
@@ -16,6 +16,9 @@ from hlsdl.cli.flags import (
     ArtworkFlag,
     BundleArgument,
     CommonFlags,
+    KeepFlags,
+    PackageArgument,
+    PlaceFlags,
     PlanFlags,
     SelectionFlags,
     SourceArguments,
@@ -156,6 +159,32 @@ def add(
         # What a variable or the file says was there when the bundle was fetched: only flags ask for more.
         named = frozenset(FLAGS.get(name, name) for name in given(selection))
         work = _watched(terminal, lambda emit: front.add(bundle, options, named, emit=emit))
+        _show_bundle(_run(interruption, work, resumes=True), terminal)
+        return 0
+
+    return job
+
+
+def import_(
+    *,
+    package: PackageArgument,
+    place: PlaceFlags,
+    keep: KeepFlags,
+    common: CommonFlags,
+) -> Job:
+    """Bring in a `.movpkg` made elsewhere, treated as hostile; no network is asked."""
+    wishes = Wishes(
+        common=common,
+        transfer=TransferFlags(),
+        plan=PlanFlags(title=keep.title, keep_protected=keep.keep_protected),
+        store=StoreFlags(output=place.output, dir=place.dir),
+    )
+
+    def job(terminal: Terminal, interruption: Interruption) -> int:
+        from hlsdl.session import front
+
+        options = wishes.options(terminal)
+        work = _watched(terminal, lambda emit: front.import_package(package, options, emit=emit))
         _show_bundle(_run(interruption, work, resumes=True), terminal)
         return 0
 

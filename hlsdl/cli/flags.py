@@ -39,6 +39,10 @@ BundleArgument = Annotated[
     Path, Argument(metavar="BUNDLE", help="The folder of a bundle (`….movpkg`).", parser=bundle_path)
 ]
 
+PackageArgument = Annotated[
+    Path, Argument(metavar="PACKAGE", help="The folder of a `.movpkg`, whoever made it.", parser=bundle_path)
+]
+
 ArtworkFlag = Annotated[
     Path | None, Option(metavar="FILE", help="A picture to store with it.", rich_help_panel=STORING)
 ]
@@ -151,8 +155,8 @@ class SourceFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanFlags:
-    """What changes a plan and is not selection."""
+class KeepFlags:
+    """What a bundle is called, and whether it is kept when nothing here can play it."""
 
     title: Annotated[
         str | None, Option(metavar="TEXT", help="The title; the bundle is named after it.", rich_help_panel=STORING)
@@ -161,6 +165,12 @@ class PlanFlags:
         bool | None,
         Option("--keep-protected", help="Store ciphertext that nothing here can play.", rich_help_panel=STORING),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFlags(KeepFlags):
+    """What changes a plan and is not selection."""
+
     allow_gaps: Annotated[
         bool | None,
         Option("--allow-gaps", help="Go on without segments the server lost (404, 410).", rich_help_panel=STORING),
@@ -168,8 +178,8 @@ class PlanFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreFlags:
-    """Where a bundle goes, and whether it starts over."""
+class PlaceFlags:
+    """Where a bundle goes."""
 
     output: Annotated[
         Path | None,
@@ -181,6 +191,12 @@ class StoreFlags:
         str | None,
         Option("-P", "--dir", metavar="DIR", help="The folder for `<title>.movpkg`.", rich_help_panel=STORING),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFlags(PlaceFlags):
+    """Where a bundle goes, what goes with it, and whether it starts over."""
+
     artwork: ArtworkFlag = None
     force: Annotated[bool, Option("--force", help="Start this source over.", rich_help_panel=STORING)] = False
     no_resume: Annotated[

@@ -181,7 +181,8 @@ def lay_out(writer: BundleWriter, contents: Contents) -> None:
     """
     writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
-        if document.url not in contents.documents.stored:  # one that was there, and is damaged, is replaced
+        # One that was there, and is damaged, is replaced; one that is known from elsewhere is not there yet.
+        if document.url not in contents.documents.stored or not writer.is_stored(path):
             writer.put(path, document.data)
     if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
         writer.put(contents.artwork.path, contents.artwork.data)

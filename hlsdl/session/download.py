@@ -7,7 +7,6 @@ Resuming is the same story with a shorter remainder: what the journal already ha
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, nullcontext
@@ -18,13 +17,14 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
+from hlsdl.errors import DiskError, IntegrityError, LockedError, PolicyError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
 from hlsdl.session.artwork import Artwork, read_artwork
 from hlsdl.session.begun import Begun, Watch, recall, unwatched
 from hlsdl.session.bundles import Bundle
+from hlsdl.session.closing import closing
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import (
     Contents,
@@ -55,8 +55,6 @@ from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
-
-logger = logging.getLogger(__name__)
 
 LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
 """How often, and after how many seconds, a name is looked at again that another run took before it said for which
@@ -127,8 +125,8 @@ async def download(
             _warn(emit, contents, unproven(writer.entries))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=absent))
-            bundle = _sealed(writer)
-    return _ended(emit, bundle, arrived, seconds=time.monotonic() - started)
+            bundle = sealed(writer)
+    return ended(emit, bundle, arrived, seconds=time.monotonic() - started)
 
 
 async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
@@ -199,7 +197,7 @@ def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | Non
     return bundle if options.resume or bundle.state == "complete" else None
 
 
-def _sealed(writer: BundleWriter) -> Bundle:
+def sealed(writer: BundleWriter) -> Bundle:
     """The bundle that was sealed just now; DiskError when it is no longer at its place."""
     assert writer.manifest is not None  # noqa: S101 - `seal` wrote it
     if not writer.is_at_its_place:
@@ -233,7 +231,7 @@ async def _writing(
         opened.append(writer)
         return existing is not None or is_for(source, path)
 
-    try:
+    async with closing(opened):
         for looks in range(LOOKS_FOR_A_NAME):
             if await in_thread(try_to_open):
                 break
@@ -243,17 +241,6 @@ async def _writing(
         else:
             raise LockedError(f"another process works on `{place_for(title, options)}`")
         yield opened[0]
-    except BaseException as error:
-        reason = error.message if isinstance(error, DiskError) else None
-        # Also while the task is being cancelled, since `in_thread` ends what it began: closing is what makes the last
-        # seconds' work survive a power cut. There is at most one writer here, and the first error tells the story.
-        for writer in opened:
-            try:
-                await in_thread(partial(writer.close, reason=reason))
-            except HlsdlError as failure:
-                logger.warning("the bundle cannot be closed either: %s", failure.message)
-        raise
-    await in_thread(opened[0].close)
 
 
 async def _brought(
@@ -337,7 +324,8 @@ def _begun(contents: Contents, selection: Selection, path: Path, stored: Collect
     )
 
 
-def _ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float) -> Downloaded:
+def ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float) -> Downloaded:
+    """Tell that the bundle is sealed, and what this run brought to it."""
     fetched = Fetched(
         segments=arrived.segments,
         bytes=arrived.bytes,

@@ -1,8 +1,8 @@
-"""The front door: fetch, plan, inspect, repair, add and drop, as the command line and `keywords` call them.
+"""The front door: fetch, plan, inspect, repair, add, drop and import, as the command line and `keywords` call them.
 
 Each function takes what a person would type and gives back a value that can write its own JSON document (contract §3).
-The work itself is in `download`, `outline`, `description`, `restoration`, `augmenting` and `dropping`, each loaded when
-it is asked for.
+The work itself is in `download`, `outline`, `description`, `restoration`, `augmenting`, `dropping` and `importing`,
+each loaded when it is asked for.
 """
 
 from __future__ import annotations
@@ -78,3 +78,10 @@ async def add(path: Path, options: FetchOptions, named: Collection[str], *, emit
     from hlsdl.session.augmenting import augment
 
     return await augment(path, options, named, emit)
+
+
+async def import_package(path: Path, options: FetchOptions, *, emit: Emit = ignore) -> Downloaded:
+    """Bring a package that was made elsewhere into a bundle, without a network."""
+    from hlsdl.session import importing
+
+    return await importing.import_package(path, options, emit)

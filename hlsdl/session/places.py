@@ -37,8 +37,8 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
     if options.output is not None:
         return _named_bundle(options.output, source, force=options.force)
     title = options.title or title_in_url(source.url)
-    for place in _numbered(options.directory, title):
-        if _is_free(place):
+    for place in numbered(options.directory, title):
+        if is_free(place):
             break
         if _source_there(place) == source.url:
             return place
@@ -54,16 +54,16 @@ def place_for(title: str, options: FetchOptions) -> Path:
     """Where a new bundle of this title goes; a number is appended while the name is taken."""
     if options.output is not None:
         return options.output
-    for place in _numbered(options.directory, title):
-        if _is_free(place):
+    for place in numbered(options.directory, title):
+        if is_free(place):
             return place
     raise UsageError(f"there are too many bundles called `{bundle_name(title)}`", hint="give another --title or folder")
 
 
 def passed_over(place: Path, title: str) -> Iterator[str]:
     """What to say of damaged bundles that have the names before `place`: whose they are, nobody can tell."""
-    for earlier in _numbered(place.parent, title):
-        if earlier == place or _is_free(earlier):
+    for earlier in numbered(place.parent, title):
+        if earlier == place or is_free(earlier):
             return
         damage = _damage_of(earlier)
         if damage is not None:
@@ -76,7 +76,7 @@ def is_for(source: Source, place: Path) -> bool:
 
 
 def _named_bundle(output: Path, source: Source, *, force: bool) -> Path | None:
-    if _is_free(output):
+    if is_free(output):
         return None
     there = _source_there(output)
     if there == source.url:
@@ -101,7 +101,7 @@ def _damage_of(output: Path) -> IntegrityError | None:
     return None
 
 
-def _is_free(place: Path) -> bool:
+def is_free(place: Path) -> bool:
     """Nothing is there, or only what a run left that was interrupted in its first moment or while it started over: the
     writer takes that over.
 
@@ -131,10 +131,10 @@ def _source_there(place: Path) -> str | None:
             raise
         return None
     except HlsdlError:
-        # What cannot be read is not ours to resume; `_named_bundle` and `_numbered` then leave it alone.
+        # What cannot be read is not ours to resume; `_named_bundle` and `numbered` then leave it alone.
         return None
 
 
-def _numbered(directory: Path, title: str) -> Iterator[Path]:
+def numbered(directory: Path, title: str) -> Iterator[Path]:
     """`<title>.movpkg`, `<title> 2.movpkg` and so on."""
     return (directory / bundle_name(title, number) for number in range(1, MOST_NUMBERED_NAMES))

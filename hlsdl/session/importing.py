@@ -1,0 +1,279 @@
+"""Importing: a package that somebody gave us becomes a bundle of ours; no network is needed, and none is used.
+
+What the package is, `received` finds out. Here its objects are looked at, all of them before the first is copied, then
+copied and hashed, and the bundle is sealed with playlists of our own making. What is missing or damaged is left out and
+said; a bundle that lacks something stays unfinished, and its source can be asked for the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from hlsdl.bundle.durable import require_space, translating
+from hlsdl.bundle.journal import Entry
+from hlsdl.bundle.movie_package import PackageFolder
+from hlsdl.bundle.threads import in_thread
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import ContentKeyError, HlsdlError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
+from hlsdl.planning.plan import Resource
+from hlsdl.session import events
+from hlsdl.session.bundles import Bundle
+from hlsdl.session.closing import closing
+from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import Contents, every_document, lay_out, seal
+from hlsdl.session.download import Downloaded, Fetched, ended, sealed
+from hlsdl.session.events import Emit, ignore
+from hlsdl.session.places import is_free, numbered
+from hlsdl.session.presentation import refuse_empty, refuse_protected, refuse_unfinished
+from hlsdl.session.progress import Progress
+from hlsdl.session.received import Place, Received, all_of, receive
+from hlsdl.session.segments import Arrived
+from hlsdl.session.wishes import asked_in
+from hlsdl.transfer.content import SAMPLE, is_webvtt, why_not_key, why_not_media
+
+PROGRESS_INTERVAL = 0.1
+"""Seconds between two progress events."""
+TOLD = 3
+"""So many of the files that are wrong are named in a message."""
+
+
+async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore) -> Downloaded:
+    """Bring the package at `path` into a bundle; run again, it goes on where it stopped.
+
+    Of the options, those of the place, the title and `keep_protected` count.
+
+    Raises:
+        UsageError: it is no package, or something else is where the bundle should be.
+        PolicyError: there are links, devices or paths in it that lead elsewhere; nothing was copied.
+        IntegrityError: something of it is missing or damaged; the rest is kept in a bundle that is unfinished.
+        ContentKeyError: that holds for keys alone, or a stream needs a key system.
+        HlsdlError: of the kind that says what stopped it.
+    """
+    started = time.monotonic()
+    with PackageFolder.open(path) as folder:
+        received = await in_thread(receive, folder, options.title)
+        contents = received.contents
+        _refuse(contents, options)
+        sizes = await in_thread(_look, folder, received)
+        place, before = await in_thread(_place, path, contents, options)
+        if before is not None and before.state == "complete" and not before.shortfalls():
+            return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
+        emit(events.WillDownloadTo(task=contents.title, path=place, resumed=before is not None))
+        for message in (*received.left_out, *contents.warnings()):
+            emit(events.Warned(task=contents.title, message=message))
+        async with _writing(place, is_new=before is None) as writer:
+            copying = Copying(folder, writer, received, sizes, emit)
+            await copying.run()
+            emit(events.Sealing(task=contents.title))
+            await in_thread(partial(seal, writer, contents, absent=received.absent))
+            bundle = sealed(writer)
+    return ended(emit, bundle, copying.arrived, seconds=time.monotonic() - started)
+
+
+def _refuse(contents: Contents, options: FetchOptions) -> None:
+    """What `fetch` would refuse to store is refused here, too."""
+    refuse_unfinished(contents.plan)
+    refuse_empty(contents.plan)
+    if not options.keep_protected:
+        refuse_protected(contents.plan)
+
+
+def _look(folder: PackageFolder, received: Received) -> Mapping[str, int]:
+    """Bytes of every file of the package that will be copied, by its path there; those that are missing are not in it.
+
+    Raises:
+        PolicyError: some are no plain files, or links lead to them. All of them were looked at, none was opened.
+    """
+    sizes: dict[str, int] = {}
+    refused: list[PolicyError] = []
+    for place in received.places.values():
+        try:
+            size = folder.size(place.path)
+        except PolicyError as error:
+            refused.append(error)
+            continue
+        if size is not None:
+            sizes[place.path] = size
+    if refused:
+        told = "; ".join(error.message for error in refused[:TOLD])
+        more = f"; and {len(refused) - TOLD} more" if len(refused) > TOLD else ""
+        raise PolicyError(f"nothing is imported: {told}{more}", hint=refused[0].hint)
+    return sizes
+
+
+def _place(package: Path, contents: Contents, options: FetchOptions) -> tuple[Path, Bundle | None]:
+    """Where the bundle goes, and what an earlier run left of the very same one there.
+
+    Raises:
+        UsageError: `-o` names something else.
+    """
+    named = options.output
+    for place in numbered(options.directory, contents.title) if named is None else (named,):
+        if is_free(place):
+            return place, None
+        before = None if _is_same(place, package) else _begun(place, contents)
+        if before is not None:
+            return place, before
+    if named is None:
+        raise UsageError(f"there are too many bundles called `{contents.title}`", hint="give another --title or folder")
+    raise UsageError(f"`{named}` is there already", hint="choose another -o path, or remove what is there yourself")
+
+
+def _is_same(place: Path, package: Path) -> bool:
+    with translating(str(place)):
+        return place.exists() and place.samefile(package)
+
+
+def _begun(place: Path, contents: Contents) -> Bundle | None:
+    """The bundle at `place` when it is of these streams, from playlists that are the same to the last byte."""
+    try:
+        there = Bundle.open(place)
+        is_same = asked_in(there.manifest) == contents.asked and there.manifest.source_url == contents.source.url
+        stored = every_document(there) if is_same else {}
+        known = all(contents.documents.known(url).data == one.data for url, one in stored.items())
+    except HlsdlError:
+        return None  # damaged, or with a playlist that the package has not: not the same
+    return there if is_same and known else None
+
+
+@asynccontextmanager
+async def _writing(place: Path, *, is_new: bool) -> AsyncIterator[BundleWriter]:
+    """The bundle's writer, closed however the import ends."""
+    opened: list[BundleWriter] = []
+
+    def open_it() -> None:
+        opened.append(BundleWriter.open(place, anew=True))
+        if is_new and opened[0].manifest is not None:
+            raise LockedError(f"another run began `{place}` a moment ago", hint="run the same command again")
+
+    async with closing(opened):
+        await in_thread(open_it)
+        yield opened[0]
+
+
+class Copying:
+    """Copies what a package has into a bundle: one object after another, each hashed on the way."""
+
+    def __init__(
+        self, folder: PackageFolder, writer: BundleWriter, received: Received, sizes: Mapping[str, int], emit: Emit
+    ) -> None:
+        """`sizes`: bytes of each file of the package."""
+        self.arrived = Arrived()
+        self._folder, self._writer, self._received, self._sizes, self._emit = folder, writer, received, sizes, emit
+        self._contents = received.contents
+        self._progress = Progress.of(received.contents.plan, received.contents.title)
+        self._told = 0.0
+
+    async def run(self) -> None:
+        """Copy everything, past what cannot be.
+
+        Raises:
+            IntegrityError: something did not come; it is left out, and all else is stored.
+            ContentKeyError: that are keys and nothing else.
+        """
+        require_space(self._writer.path, sum(self._sizes.values()))
+        await in_thread(lay_out, self._writer, self._contents)
+        lacking: list[tuple[Resource, str]] = []
+        for resource in all_of(self._contents.plan):
+            if resource.path in self._received.absent:
+                continue
+            before = self._writer.entries.get(resource.path)
+            answer = await in_thread(self._bring, resource)
+            if isinstance(answer, str):
+                lacking.append((resource, answer))
+            else:
+                self._count(resource, answer, is_new=answer is not before)
+        self._tell(always=True)
+        self._judge(lacking)
+
+    def _bring(self, resource: Resource) -> Entry | str:
+        """Store one object, if it is not there already; half a sentence where the package has it not, or not whole."""
+        place = self._received.places.get(resource.path)
+        size = None if place is None else self._sizes.get(place.path)
+        if place is None or size is None:
+            return "it is missing"
+        if place.size not in (None, size):
+            return f"it has {size} bytes instead of {place.size}"
+        if size > resource.limit:
+            raise LimitError(f"`{place.path}` has {size} bytes, more than the {resource.limit} allowed")
+        if size % resource.block:
+            return "it is encrypted, and ends in the middle of a block"
+        try:
+            with self._folder.open_file(place.path) as file:
+                return self._store(resource, place, file)
+        except IntegrityError as error:
+            return error.message
+
+    def _store(self, resource: Resource, place: Place, file: BinaryIO) -> Entry | str:
+        with translating(place.path):
+            beginning = file.read(SAMPLE)
+            file.seek(0)
+        reason = _why_not(resource, beginning)
+        if reason is not None:
+            return f"it is {reason}"
+        expected = place.sha256 or self._writer.expected.get(resource.path)
+        there = self._writer.entries.get(resource.path)
+        if there is not None and there.sha256 == (expected or _digest(file, place.path)):
+            return there  # an earlier run copied it
+        with translating(place.path):
+            file.seek(0)
+        return self._writer.put_file(
+            resource.path,
+            file,
+            limit=resource.limit,
+            sha256=expected,
+            validator=place.validator,
+            length_verified=place.length_verified,
+        )
+
+    def _count(self, resource: Resource, entry: Entry, *, is_new: bool) -> None:
+        self._progress.finished(resource, entry.size)
+        if is_new:
+            self._progress.rate.arrived(entry.size, time.monotonic())
+            self.arrived.segments += resource.kind == "segment"
+            self.arrived.bytes += entry.size
+        else:
+            self.arrived.reused_segments += resource.kind == "segment"
+        self._tell()
+
+    def _tell(self, *, always: bool = False) -> None:
+        now = time.monotonic()
+        if always or now - self._told >= PROGRESS_INTERVAL:
+            self._told = now
+            self._emit(self._progress.event(now))
+
+    def _judge(self, lacking: Sequence[tuple[Resource, str]]) -> None:
+        """Say what did not come; a film plays without its session data."""
+        for resource, why in lacking:
+            if resource.kind == "data":
+                told = f"session data is left out: {why}"
+                self._emit(events.Warned(task=self._contents.title, message=told))
+        media = [(resource.path, why) for resource, why in lacking if resource.kind in ("segment", "init")]
+        keys = [why for resource, why in lacking if resource.kind == "key"]
+        hint = "what there is is kept; `hlsdl fetch SOURCE -o BUNDLE`, with its source, brings the rest"
+        if media:
+            names = "; ".join(f"`{path}`: {why}" for path, why in media[:TOLD])
+            more = f"; and {len(media) - TOLD} more" if len(media) > TOLD else ""
+            raise IntegrityError(f"the package is not whole: {names}{more}", hint=hint)
+        if keys:
+            what = "its key" if len(keys) == 1 else f"{len(keys)} of its keys"
+            raise ContentKeyError(f"the package is encrypted and has not got {what}: {keys[0]}", hint=hint)
+
+
+def _why_not(resource: Resource, beginning: bytes) -> str | None:
+    """What an object is, by its first bytes, where it is not what it is listed as."""
+    if resource.kind == "key":
+        return why_not_key(beginning)
+    may_be_empty = is_webvtt(resource.path, content_type=None)
+    return None if resource.kind == "data" else why_not_media(beginning, may_be_empty=may_be_empty)
+
+
+def _digest(file: BinaryIO, path: str) -> str:
+    with translating(path):
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a raw file will do
