@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from hlsdl.session.keywords import add as add
     from hlsdl.session.keywords import drop as drop
     from hlsdl.session.keywords import fetch as fetch
+    from hlsdl.session.keywords import import_package as import_package
     from hlsdl.session.keywords import inspect as inspect
     from hlsdl.session.keywords import open_bundle
     from hlsdl.session.keywords import plan as plan
@@ -152,6 +153,7 @@ _HOMES = {
     "add": "hlsdl.session.keywords",
     "drop": "hlsdl.session.keywords",
     "fetch": "hlsdl.session.keywords",
+    "import_package": "hlsdl.session.keywords",
     "inspect": "hlsdl.session.keywords",
     "open": "hlsdl.session.keywords:open_bundle",
     "plan": "hlsdl.session.keywords",

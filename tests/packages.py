@@ -34,7 +34,13 @@ class Piece:
 
 
 def write_package(
-    place: Path, origin: Path, url: str, playlists: Iterable[str], *, master: str = "master.m3u8", begun: str | None = None
+    place: Path,
+    origin: Path,
+    url: str,
+    playlists: Iterable[str],
+    *,
+    master: str = "master.m3u8",
+    begun: str | None = None,
 ) -> Path:
     """Make a package of what is in the folder `origin`, which is at `url`.
 
@@ -128,7 +134,7 @@ def _pieces(text: str, url: str) -> tuple[list[Piece], list[Piece]]:
             offset, length = _range(taken[1], 0) if taken else (0, None)
             inits.append(Piece(urljoin(url, uri[1]), sequence, offset=offset, length=length))
         elif line and not line.startswith("#"):
-            offset, length = part if part else (0, None)
+            offset, length = part or (0, None)
             segments.append(Piece(urljoin(url, line), sequence, seconds, offset, length))
             end, part, sequence = offset + (length or 0), None, sequence + 1
     return segments, inits

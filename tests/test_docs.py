@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from commands import hlsdl
 
-from hlsdl.cli.app import COMMANDS
+from hlsdl.cli.app import names
 from hlsdl.verification import Code
 
 ROOT = Path(__file__).parent.parent
@@ -45,7 +45,7 @@ def test_every_command_of_the_readme_exists_with_its_flags() -> None:
 
 def test_no_sentence_names_a_command_or_a_flag_that_is_not_there() -> None:
     """Hints and pages; what is said to other programs (players, curl …) has its own flags."""
-    commands = {command.__name__ for command, _, _ in COMMANDS}
+    commands = set(names())
     flags = set(re.findall(r"--[\w-]+", (ROOT / "docs" / "cli.md").read_text()))
     modules = [one for one in (ROOT / "hlsdl").rglob("*.py") if one.name != "handoff.py"]
     said = "\n".join(one.read_text() for one in (*modules, *PAGES))

@@ -83,7 +83,8 @@ class ProgressLines(Silence):
 
 def start_sentence(event: WillDownloadTo) -> str:
     """Say where a download goes."""
-    return f"{event.task}: {'resuming in' if event.resumed else 'downloading to'} {event.path}"
+    begun = "importing to" if event.imported else "downloading to"
+    return f"{event.task}: {'resuming in' if event.resumed else begun} {event.path}"
 
 
 def progress_sentence(event: Progressed) -> str:
@@ -102,7 +103,8 @@ def progress_sentence(event: Progressed) -> str:
 def end_sentence(event: DidFinishDownloading) -> str:
     """Say what a finished download was."""
     there = f", {event.reused_segments} were there already" if event.reused_segments else ""
+    verb = "copied" if event.imported else "fetched"
     return (
         f"{event.task}: done, {format_bytes(event.bytes)} in {event.segments} segments: "
-        f"{event.segments - event.reused_segments} fetched in {event.seconds:.1f} s{there}"
+        f"{event.segments - event.reused_segments} {verb} in {event.seconds:.1f} s{there}"
     )

@@ -324,7 +324,7 @@ def _begun(contents: Contents, selection: Selection, path: Path, stored: Collect
     )
 
 
-def ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float) -> Downloaded:
+def ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float, imported: bool = False) -> Downloaded:
     """Tell that the bundle is sealed, and what this run brought to it."""
     fetched = Fetched(
         segments=arrived.segments,
@@ -340,6 +340,7 @@ def ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float) -> Do
             segments=bundle.segments,
             reused_segments=fetched.reused_segments,
             seconds=fetched.seconds,
+            imported=imported,
         )
     )
     return Downloaded(bundle=bundle, fetched=fetched)

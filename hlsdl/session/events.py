@@ -36,6 +36,8 @@ class WillDownloadTo(Event):
     name: ClassVar[str] = "will-download-to"
     path: Path
     resumed: bool = False
+    imported: bool = False
+    """From a package on this machine, and not from an origin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class DidFinishDownloading(Event):
     segments: int
     reused_segments: int
     seconds: float
+    imported: bool = False
+    """From a package on this machine, and not from an origin."""
 
 
 Emit = Callable[[Event], None]

@@ -64,16 +64,17 @@ async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore)
         place, before = await in_thread(_place, path, contents, options)
         if before is not None and before.state == "complete" and not before.shortfalls():
             return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
-        emit(events.WillDownloadTo(task=contents.title, path=place, resumed=before is not None))
+        resumed = before is not None
+        emit(events.WillDownloadTo(task=contents.title, path=place, resumed=resumed, imported=True))
         for message in (*received.left_out, *contents.warnings()):
             emit(events.Warned(task=contents.title, message=message))
-        async with _writing(place, is_new=before is None) as writer:
+        async with _writing(place, is_new=not resumed) as writer:
             copying = Copying(folder, writer, received, sizes, emit)
             await copying.run()
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=received.absent))
             bundle = sealed(writer)
-    return ended(emit, bundle, copying.arrived, seconds=time.monotonic() - started)
+    return ended(emit, bundle, copying.arrived, seconds=time.monotonic() - started, imported=True)
 
 
 def _refuse(contents: Contents, options: FetchOptions) -> None:

@@ -75,6 +75,36 @@ async def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
     return Bundle.open(path)
 
 
+async def import_package(
+    package: str | Path,
+    *,
+    output: str | Path | None = None,
+    title: str | None = None,
+    keep_protected: bool = False,
+    emit: Emit = ignore,
+) -> Bundle:
+    """Bring in a `.movpkg` that was made elsewhere, as hostile input; no network is asked.
+
+    Args:
+        package: its folder: a bundle of hlsdl, or what another program made.
+        output: as for `fetch`.
+        title: None: that of the package.
+        keep_protected: also store ciphertext that nothing here can play.
+        emit: hears every event.
+
+    Returns:
+        The sealed bundle, of which every playlist was made here.
+
+    Raises:
+        UsageError: it is no package.
+        PolicyError: it reaches out: links, pipes, paths that lead elsewhere. Nothing was copied.
+        IntegrityError: something of it is missing or damaged; the rest is kept, and `fetch` of its source goes on.
+        ContentKeyError: it is encrypted and has not got its keys, or needs a key system.
+    """
+    options = options_from(output=output, title=title, keep_protected=keep_protected)
+    return (await front.import_package(path_of(package), options, emit=listener(emit))).bundle
+
+
 async def plan(source: str | Path, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why."""
     return await front.plan(source, options_from(**flags))

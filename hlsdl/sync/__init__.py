@@ -23,7 +23,7 @@ from hlsdl.session.outline import PlanOutcome
 if TYPE_CHECKING:
     from hlsdl.sync.session import AssetDownloadSession as AssetDownloadSession
 
-__all__ = ["AssetDownloadSession", "add", "drop", "fetch", "inspect", "open", "plan"]
+__all__ = ["AssetDownloadSession", "add", "drop", "fetch", "import_package", "inspect", "open", "plan"]
 
 T = TypeVar("T")
 
@@ -41,6 +41,20 @@ def add(bundle: str | Path | Bundle, *, emit: Emit = ignore, **flags: Any) -> Bu
 def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
     """Take streams out of a bundle; see `hlsdl.drop`."""
     return _blocking(lambda: keywords.drop(bundle, *ids))
+
+
+def import_package(
+    package: str | Path,
+    *,
+    output: str | Path | None = None,
+    title: str | None = None,
+    keep_protected: bool = False,
+    emit: Emit = ignore,
+) -> Bundle:
+    """Bring in a `.movpkg` that was made elsewhere; see `hlsdl.import_package`."""
+    return _blocking(
+        lambda: keywords.import_package(package, output=output, title=title, keep_protected=keep_protected, emit=emit)
+    )
 
 
 def plan(source: str | Path, **flags: Any) -> PlanOutcome:

@@ -14,6 +14,7 @@ from hlsdl.access.urls import join_location, read_url
 from hlsdl.bundle.journal import Entry, Opening, compact_journal, drop_line, entry_line, opening_line, replay
 from hlsdl.bundle.layout import is_object_path
 from hlsdl.bundle.manifest import DerivedFile, Manifest, StoredDocument, StoredKey, StoredStream, WrittenIn
+from hlsdl.bundle.movpkg_reading import Boot, StreamListing, inner_path, read_boot, read_root, read_stream_info
 from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PlaylistError, PolicyError, SelectionError, UsageError
 from hlsdl.planning.local_playlists import local_media_playlist, local_multivariant_playlist
 from hlsdl.planning.plan import make_plan
@@ -166,6 +167,70 @@ def run_manifest(data: bytes) -> str:
     return "intact" if manifest.is_intact else "damaged"
 
 
+PACKAGE_FILES = (
+    b"""<?xml version="1.0" encoding="UTF-8"?>
+<MoviePackage xmlns="http://apple.com/IMG/Schemas/MoviePackage"><Version>1.0</Version>
+<MoviePackageType>HLS</MoviePackageType><BootImage>boot.xml</BootImage></MoviePackage>""",
+    b"""<?xml version="1.0" encoding="UTF-8"?>
+<HLSMoviePackage xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns="http://apple.com/IMG/Schemas/HLSMoviePackage">
+<Streams><Stream ID="0-1-A" Path="0-1-A" NetworkURL="https://a.example/v.m3u8?t=1&amp;u=2" UniqueTag="x"><Complete>YES
+</Complete></Stream><Stream ID="1-0-B" Path="1-0-B" NetworkURL="https://a.example/a.m3u8"/></Streams>
+<MasterPlaylist><NetworkURL>https://a.example/m.m3u8</NetworkURL></MasterPlaylist><DataItems Directory="Data">
+<DataItem><ID>C</ID><Category>Playlist</Category><Name>master.m3u8</Name><DataPath>m.data</DataPath><Role>Master</Role>
+</DataItem></DataItems></HLSMoviePackage>""",
+    b"""<StreamInfo xmlns="http://apple.com/IMG/Schemas/HLSPersistentStreamInfo"><Version>1.0</Version><Complete>YES
+</Complete><PeakBandwidth>4482011.5</PeakBandwidth><MediaPlaylist><NetworkURL>https://a.example/v.m3u8</NetworkURL>
+<PathToLocalCopy>./v.m3u8</PathToLocalCopy></MediaPlaylist><MediaInitializationSegments>
+<ISEG Len="5" Off="0" PATH="i.initfrag" SeqNum="0" URL="i.mp4" /></MediaInitializationSegments><MediaSegments>
+<SEG Dur="1.0" Len="2" Off="5" PATH="0.frag" SeqNum="0" Tim="0.0" URL="a.mp4" /><SEG PATH="1.frag"/></MediaSegments>
+</StreamInfo>""",
+)
+PACKAGE_WORDS = (
+    *b"""<SEG <ISEG </SEG> /> PATH="../x" PATH="/x" PATH="" SeqNum="-1" SeqNum="99999999999999999999" Len="1e9" Off=
+<Complete>NO</Complete> <Stream <DataItem> </DataItem> <DataPath>../../x</DataPath> Directory="/" Path="a/../.." &#0;
+&e; &#x2f; <![CDATA[ ]]> <!-- --> <?x ?> encoding="utf-16" encoding="cp037" encoding="idna" encoding="x" xmlns:p="u"
+p:""".split(),
+    b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>',
+)
+
+
+MOST_PIECES = 8
+
+
+def run_package(data: bytes) -> str:
+    """Read the mutant as each of the package files, and its first pieces as paths; none of them leads outside."""
+    outcomes = []
+    for read in (read_root, read_boot, lambda text: read_stream_info(text, "StreamInfoBoot.xml")):
+        try:
+            paths = _paths_in(read(data))
+        except (IntegrityError, PolicyError, LimitError) as refusal:
+            outcomes.append(type(refusal).__name__)
+            continue
+        outcomes.append("read")
+        _require_inside(paths)
+    for piece in re.split(b'[<>"=]', data)[:MOST_PIECES]:
+        try:
+            _require_inside([inner_path(piece.decode("utf-8", "replace"))])
+        except PolicyError:
+            continue
+    return "/".join(outcomes)
+
+
+def _require_inside(paths: Sequence[str]) -> None:
+    for path in paths:
+        require(not {"", ".", ".."} & set(path.split("/")) and "\0" not in path, "a path leads outside")
+
+
+def _paths_in(found: str | Boot | StreamListing) -> list[str]:
+    if isinstance(found, str):
+        return [found]
+    if isinstance(found, Boot):
+        return [*(one.folder for one in found.streams), *(one.path for one in found.items)]
+    listed = (*found.segments, *found.inits)
+    require(all(min(one.length, one.offset, one.sequence or 0) >= 0 for one in listed), "a number is negative")
+    return [*(one.path for one in listed), *filter(None, [found.local_playlist])]
+
+
 # -- the network -----------------------------------------------------------------------------------------------------
 
 ANSWERS = (
@@ -297,6 +362,11 @@ TARGETS: dict[str, Target] = {
         words=tuple(b'null true {} [] "" "../x" "/x" {"a": [[[[ -1 1e999 "complete" "partial" ,'.split()),
         run=run_manifest,
         refusals=(IntegrityError,),
+    ),
+    "package": Target(
+        seeds=lambda: PACKAGE_FILES,
+        words=PACKAGE_WORDS,
+        run=run_package,
     ),
     "ranges": Target(seeds=lambda: ANSWERS, words=ANSWER_WORDS, run=run_ranges),
     "cookies": Target(seeds=lambda: COOKIES, words=COOKIE_WORDS, run=run_cookies),
