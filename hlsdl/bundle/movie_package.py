@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -33,6 +34,10 @@ from hlsdl.errors import IntegrityError, LimitError, PolicyError, UsageError
 
 MOST_BYTES = 512 * 1024 * 1024
 """Of all package files and playlists together: they are read before it is known which of them count."""
+INTERSTITIALS = "InterstitialAssets"
+BEGUN = "that are not complete"
+TOLD = 3
+"""So many streams are named in a sentence."""
 MOST_OBJECTS = 2_000_000
 """Segments and init sections of all streams together."""
 
@@ -60,8 +65,12 @@ class PackageFolder:
     @property
     def is_bundle(self) -> bool:
         """Whether hlsdl made it: then it has a manifest."""
+        return self.has(MANIFEST)
+
+    def has(self, name: str) -> bool:
+        """Whether something of this name is at the top."""
         with translating(str(self.path)):
-            return self._root.status(MANIFEST) is not None
+            return self._root.status(name) is not None
 
     def size(self, path: str) -> int | None:
         """Bytes of a plain file; None when nothing is there.
@@ -173,14 +182,25 @@ def read_package(folder: PackageFolder) -> MoviePackage:
     boot = read_boot(reader.read(boot_file))
     texts = (one.path for one in boot.items if one.category == "Playlist" and folder.size(one.path) is not None)
     playlists = tuple(reader.playlist(path) for path in texts)
-    streams, left_out = [], []
+    streams: list[PackagedStream] = []
+    left_out: dict[str, list[str]] = {}
     for one in boot.streams:
         stream = reader.stream(one)
         if isinstance(stream, str):
-            left_out.append(f"a stream is left out, since {stream}: `{one.folder}`")
+            left_out.setdefault(stream, []).append(one.folder)
         else:
             streams.append(stream)
-    return MoviePackage(boot=boot, streams=tuple(streams), playlists=playlists, left_out=tuple(left_out))
+    sentences = [without_streams(why, folders) for why, folders in left_out.items()]
+    if folder.has(INTERSTITIALS):
+        sentences.append(f"interstitials (`{INTERSTITIALS}`) are left out")
+    return MoviePackage(boot=boot, streams=tuple(streams), playlists=playlists, left_out=tuple(sentences))
+
+
+def without_streams(why: str, folders: Sequence[str]) -> str:
+    """Say which streams are not imported; there may be a hundred that were only begun."""
+    names = ", ".join(f"`{one}`" for one in folders[:TOLD])
+    more = f" and {len(folders) - TOLD} more" if len(folders) > TOLD else ""
+    return f"streams {why} are left out: {names}{more}"
 
 
 class _Reader:
@@ -201,20 +221,20 @@ class _Reader:
         return self.read(path).rstrip(b"\0")
 
     def stream(self, one: ListedStream) -> PackagedStream | str:
-        """One stream, or half a sentence that says why it cannot be used."""
+        """One stream, or which one it is of those that cannot be used."""
         info = join_path(one.folder, STREAM_INFO)
         if one.is_complete is False or self._folder.size(info) is None:
-            return "it is not complete" if one.is_complete is False else f"it has no `{STREAM_INFO}`"
+            return BEGUN if one.is_complete is False else f"without `{STREAM_INFO}`"
         listing = read_stream_info(self.read(info), info)
         self._objects -= len(listing.segments) + len(listing.inits)
         if self._objects < 0:
             raise LimitError(f"the package lists more than {MOST_OBJECTS:,} objects")
         url = one.network_url or listing.network_url or ""
         if not listing.is_complete:
-            return "it is not complete"
+            return BEGUN
         if not url.lower().startswith(("http://", "https://")):
-            return "nothing says where it came from"
+            return "whose address nothing says"
         local = join_path(one.folder, listing.local_playlist) if listing.local_playlist else None
         if local is None or self._folder.size(local) is None:
-            return "its playlist is not in the package"
+            return "whose playlist is not in the package"
         return PackagedStream(folder=one.folder, network_url=url, playlist=self.playlist(local), listing=listing)

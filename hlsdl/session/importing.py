@@ -115,6 +115,8 @@ def _place(package: Path, contents: Contents, options: FetchOptions) -> tuple[Pa
         UsageError: `-o` names something else.
     """
     named = options.output
+    if named is not None and named.resolve().is_relative_to(package.resolve()):
+        raise UsageError(f"`{named}` is in the package itself", hint="choose another -o path")
     for place in numbered(options.directory, contents.title) if named is None else (named,):
         if is_free(place):
             return place, None
@@ -178,7 +180,7 @@ class Copying:
             IntegrityError: something did not come; it is left out, and all else is stored.
             ContentKeyError: that are keys and nothing else.
         """
-        require_space(self._writer.path, sum(self._sizes.values()))
+        require_space(self._writer.path, self._bytes_needed())
         await in_thread(lay_out, self._writer, self._contents)
         lacking: list[tuple[Resource, str]] = []
         for resource in all_of(self._contents.plan):
@@ -192,6 +194,11 @@ class Copying:
                 self._count(resource, answer, is_new=answer is not before)
         self._tell(always=True)
         self._judge(lacking)
+
+    def _bytes_needed(self) -> int:
+        """Of all that is still to be copied: as often as it is listed, though it may be one file."""
+        places = self._received.places.items()
+        return sum(self._sizes.get(place.path, 0) for path, place in places if not self._writer.is_stored(path))
 
     def _bring(self, resource: Resource) -> Entry | str:
         """Store one object, if it is not there already; half a sentence where the package has it not, or not whole."""

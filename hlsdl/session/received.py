@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.manifest import StoredStream
-from hlsdl.bundle.movie_package import MoviePackage, PackagedStream, PackageFolder, read_package
+from hlsdl.bundle.movie_package import MoviePackage, PackagedStream, PackageFolder, read_package, without_streams
 from hlsdl.bundle.movpkg_reading import ListedObject
 from hlsdl.bundle.reading import Bundle
 from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PlaylistError
@@ -147,8 +147,9 @@ def _from_package(folder: PackageFolder, title: str | None) -> Received:
         )
     source, root, documents = _root_of(package)
     selection, found, dropped = _chosen(package, root)
-    unused = [one for one in package.streams if one not in found.values()]
-    left_out = [f"a stream is left out, since the multivariant playlist has not got it: `{o.folder}`" for o in unused]
+    used = {one.folder for one in found.values()}
+    unused = [one.folder for one in package.streams if one.folder not in used]
+    left_out = [without_streams("that the multivariant playlist has not got", unused)] if unused else []
     for stream in selection.streams:
         packaged = found[stream.id]
         documents[stream.url] = Document(data=packaged.playlist, url=stream.url, final_url=packaged.network_url)

@@ -49,7 +49,7 @@ def test_a_package_of_another_program_plays_here(package: Path, film: Path, tmp_
     document = done.document
     assert (document["title"], document["state"], document["playable_offline"]) == ("A film", "complete", True)
     assert sorted(one["kind"] for one in document["streams"]) == ["audio", "audio", "subtitles", "video"]
-    assert "a stream is left out, since it is not complete" in done.err
+    assert "streams that are not complete are left out" in done.err
     bundle = Path(document["path"])
     assert stored(bundle) == of_origin(film, *STREAMS)
     assert hlsdl("verify", "--deep", bundle).code == 0
