@@ -26,6 +26,13 @@ def test_a_script_fetches_plans_inspects_and_opens_without_async(film: Path, tmp
         with pytest.raises(SelectionError):
             hlsdl.sync.fetch(url, audio="ja", output=tmp_path / "other")
     assert hlsdl.sync.open(bundle.path).is_playable_offline
+    told: list[hlsdl.Event] = []
+    copy = hlsdl.sync.import_package(bundle.path, output=tmp_path / "copies", title="A copy", emit=told.append)
+    assert (copy.title, copy.path.name, copy.is_playable_offline) == ("A copy", "A copy.movpkg", True)
+    assert [one.imported for one in told if isinstance(one, hlsdl.WillDownloadTo | hlsdl.DidFinishDownloading)] == [
+        True,
+        True,
+    ]
 
 
 async def test_it_works_where_a_loop_is_running(film: Path) -> None:

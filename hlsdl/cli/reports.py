@@ -5,6 +5,7 @@ What a table shows is in its document too, so a script never needs to read a tab
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from hlsdl.cli.blocks import Block, Facts, Grid, Lines, format_bitrate, format_b
 from hlsdl.errors import redact
 
 Document = Mapping[str, Any]
+
+MOST_ALIKE = 20
+"""Findings of one kind that are shown."""
 
 
 def bundle_blocks(document: Document) -> list[Block]:
@@ -116,10 +120,19 @@ def stream_blocks(document: Document) -> list[Block]:
 
 
 def verify_blocks(document: Document) -> list[Block]:
-    """Show an `hlsdl.verify/1`: a verdict, and every finding."""
+    """Show an `hlsdl.verify/1`: a verdict, and every kind of finding; a thousand alike are some, and how many more."""
     verdict = "sound" if document["ok"] else "damaged or incomplete"
     lines: list[Block] = [Lines([f"{verdict}: {document['files']} files, {format_bytes(document['bytes'])}"])]
-    rows = [(one["severity"], one["code"], one["path"], one["message"]) for one in document["findings"]]
+    rows: list[tuple[str, str, str, str]] = []
+    alike = Counter((one["severity"], one["code"]) for one in document["findings"])
+    shown: Counter[tuple[str, str]] = Counter()
+    for one in document["findings"]:
+        kind = one["severity"], one["code"]
+        shown[kind] += 1
+        if shown[kind] <= MOST_ALIKE:
+            rows.append((*kind, one["path"], one["message"]))
+        elif shown[kind] == alike[kind]:
+            rows.append((*kind, "…", f"{alike[kind] - MOST_ALIKE:,} more of these (`--json` lists all)"))
     return [*lines, Grid("findings", ("severity", "code", "path", "message"), rows)] if rows else lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hlsdl.cli.blocks import Block
-from hlsdl.cli.reports import bundle_blocks, plan_blocks, stream_blocks, stream_text, verify_blocks
+from hlsdl.cli.reports import MOST_ALIKE, bundle_blocks, plan_blocks, stream_blocks, stream_text, verify_blocks
 
 SECRET_SOURCE = "https://me:pw@a.example/master.m3u8?token=s3cret"
 VIDEO: dict[str, Any] = {
@@ -138,6 +138,22 @@ def test_a_verification_shows_its_verdict_and_every_finding() -> None:
     assert damaged.startswith("damaged or incomplete: 9 files")
     assert all(part in damaged for part in finding.values())
     assert sound == "sound: 9 files, 1.0 kB"
+
+
+def test_findings_alike_are_some_and_how_many_more() -> None:
+    one = {"severity": "warning", "code": "odd-container", "message": "is odd"}
+    other = {"severity": "error", "code": "missing", "path": "last.ts", "message": "is missing"}
+
+    def shown(count: int) -> str:
+        findings = [*({**one, "path": f"{n}.ts"} for n in range(count)), other]
+        return text_of(verify_blocks({"ok": False, "files": 9, "bytes": 1000, "findings": findings}))
+
+    assert "more of these" not in shown(MOST_ALIKE)
+    many = shown(10_000)
+    assert f"{10_000 - MOST_ALIKE:,} more of these" in many
+    assert f" {MOST_ALIKE - 1}.ts" in many
+    assert f" {MOST_ALIKE}.ts" not in many
+    assert "last.ts" in many
 
 
 def test_a_stream_in_a_few_words() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 TOOLS = Path(__file__).parent.parent.parent / "tools"
-TARGETS = ("playlist", "plan", "journal", "manifest", "ranges", "cookies", "urls")
+TARGETS = ("playlist", "plan", "journal", "manifest", "package", "ranges", "cookies", "urls")
 
 
 @pytest.fixture
