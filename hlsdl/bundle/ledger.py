@@ -80,6 +80,8 @@ class Ledger:
         self._pending = dict.fromkeys(state.unsynced)
         self._superseded: set[str] = set()
         """Paths that the journal *on the device* may still call checkpointed with bytes that are gone."""
+        self._doubted: set[str] = set()
+        """Paths that the journal still calls stored, with bytes that are known to be damaged."""
         self._lock = threading.Lock()
         self._is_open = False
         self._is_clean = state.is_clean and state.opening is not None
@@ -115,7 +117,7 @@ class Ledger:
         paths = {one.entry.path for one in ready}
         with self._lock:
             is_new = len(paths) == len(ready) and all(
-                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded)
+                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._doubted)
             )
             # What replaces something goes by itself: when its line cannot be written, the old one must go on counting.
             groups = [ready] if is_new else [(one,) for one in ready]
@@ -126,6 +128,15 @@ class Ledger:
         with self._lock, translating(path):
             self._change(drop_line(path, was))
             self._remove(path)
+            if was is not None:
+                self.expected[path] = was
+
+    def doubt(self, path: str, was: str | None = None) -> None:
+        """Count an object as not stored until it comes again; neither file nor journal change before that."""
+        with self._lock:
+            if path in self._entries:
+                self._remove(path)
+                self._doubted.add(path)
             if was is not None:
                 self.expected[path] = was
 
@@ -211,7 +222,8 @@ class Ledger:
         name = split_path(path)[1]
         try:
             try:
-                if path in self._superseded or (path in self._entries and path not in self._pending):
+                replaced = path in self._entries and path not in self._pending
+                if replaced or path in self._superseded or path in self._doubted:
                     # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
                     flush(self._file())
                 ready.folder.rename(ready.temporary, name)
@@ -225,6 +237,7 @@ class Ledger:
         except OSError as error:
             return _refusal(error, path)
         ready.temporary = ""
+        self._doubted.discard(path)
         self._entries[path] = ready.entry
         self._pending[path] = None
         return None

@@ -28,20 +28,14 @@ from hlsdl.bundle.checkpoint import Checkpointer
 from hlsdl.bundle.durable import BundleLock, Folder, translating
 from hlsdl.bundle.journal import Entry, JournalState
 from hlsdl.bundle.layout import (
-    DATA,
     JOURNAL,
-    KEYS,
     LOCK,
     MANIFEST,
-    SOURCE_PLAYLIST,
-    final_name,
     is_bundle_name,
     is_derived,
     is_first_moment_name,
-    is_media,
     is_object_path,
     is_safe_path,
-    is_stream_folder,
     split_path,
 )
 from hlsdl.bundle.ledger import Ledger, load_journal, this_opening
@@ -49,8 +43,9 @@ from hlsdl.bundle.manifest import LARGEST_MANIFEST, DerivedFile, Manifest, Writt
 from hlsdl.bundle.objects import HasValidators, ObjectStore, Whole
 from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
+from hlsdl.bundle.starting_over import start_over
 from hlsdl.bundle.workers import Gatherer, Workers
-from hlsdl.errors import HlsdlError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
+from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PolicyError, UsageError
 
 LARGEST_OBJECT = 1024**3
 """Bytes that `read` will hold in memory."""
@@ -192,6 +187,13 @@ class BundleWriter:
             self._ledger.drop(path, was)
         contents.remove_empty_folder(self._root, split_path(path)[0])
 
+    def doubt(self, path: str, *, was: str | None = None) -> None:
+        """Count an object as not stored, though its file is left where it is until it comes again.
+
+        `was`: the SHA-256 that it must have then. A writer that ends before leaves everything as it was.
+        """
+        self._ledger.doubt(path, was)
+
     def save_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
         self._save(manifest, {"state": "partial", "files": (), "journal_bytes": None, "journal_sha256": None})
@@ -313,47 +315,6 @@ def _block_of(file: BinaryIO, path: str) -> bytes:
         return file.read(durable.BLOCK)
 
 
-def start_over(root: Folder) -> None:
-    """Remove everything of a bundle that is ours; other files stay.
-
-    The journal is emptied first and removed last: a folder with an empty one and no manifest is known for what it is.
-    """
-    state = load_journal(root)
-    listed = _paths_of_manifest(root) | set(state.entries)
-    with translating(JOURNAL):
-        durable.replace_durably(root, JOURNAL, b"")
-    contents.remove_file(root, MANIFEST)
-    with translating(contents.ROOT):
-        found = contents.sizes_below(root)
-    for path in found:
-        if path in listed or _is_ours_by_name(path):
-            contents.remove_file(root, path)
-    for folder in sorted({split_path(path)[0] for path in (*found, *listed)}, reverse=True):
-        contents.remove_empty_folder(root, folder)
-    contents.remove_file(root, JOURNAL)
-
-
-def _paths_of_manifest(root: Folder) -> set[str]:
-    """What a manifest lists; nothing when it cannot be read, since starting over is how one gets rid of it."""
-    with translating(MANIFEST):
-        if root.status(MANIFEST) is None:
-            return set()
-        try:
-            manifest = Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST))
-        except IntegrityError:
-            return set()
-    return {item.path for items in (manifest.files, manifest.documents, manifest.keys) for item in items}
-
-
-def _is_ours_by_name(path: str) -> bool:
-    folder, name = split_path(path)
-    if (final := final_name(name)) is not None:
-        return folder in ("", DATA, KEYS) or is_stream_folder(folder) or is_media(final)
-    if is_stream_folder(folder):
-        return is_media(name) or is_derived(path) or name == SOURCE_PLAYLIST
-    return not folder and is_derived(path)
-
-
 def _open_or_make(path: Path) -> Folder:
     with translating(str(path)):
         if not os.path.lexists(path):
@@ -376,20 +337,3 @@ def _require_bundle_or_nothing(path: Path, root: Folder) -> None:
 def _require(allowed: bool, path: str) -> None:
     if not allowed:
         raise PolicyError(f"a file of a bundle may not be called {path[:200]!a}")
-
-
-def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> None:
-    """Replace what the manifest of a bundle keeps for the session, and nothing else: it stays as whole as it is.
-
-    `before` is the manifest that the choices were made from, and intact. Raises LockedError when another process works
-    on the bundle, or has changed the manifest since; IntegrityError when it cannot be read any more; PolicyError for a
-    lock that is no file; DiskError.
-    """
-    with translating(str(path)), Folder.open(path, follow=True) as root:
-        lock = BundleLock(root, path)
-        try:
-            if Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)) != before:
-                raise LockedError(f"another process changed `{path}` a moment ago", hint="run the same command again")
-            durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
-        finally:
-            lock.release()

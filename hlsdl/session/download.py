@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -91,6 +91,7 @@ async def download(
     named: Collection[str] | None = None,
     watch: Watch = unwatched,
     opened: Client | None = None,
+    damaged: Mapping[str, str | None] | None = None,
 ) -> Downloaded:
     """Bring `source` into a sealed bundle, going on with what an earlier run left.
 
@@ -101,6 +102,8 @@ async def download(
         named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
         watch: is told everything that is known before the first segment.
         opened: a client for this source, which stays open; None: one of its own.
+        damaged: for repairing: the paths of objects that must come again, and the SHA-256 that each of them must have;
+            what is there stays until then. All else of the bundle is looked at, too, and made again.
 
     Raises:
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
@@ -109,7 +112,7 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and not named and _has_all(before, options, artwork):
+    if before is not None and not named and damaged is None and _has_all(before, options, artwork):
         if lacks_mark(source, before):
             await _mark(source, before, emit)
         if watch is not unwatched:
@@ -119,6 +122,8 @@ async def download(
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
+            for path, was in (damaged or {}).items():
+                writer.doubt(path, was=was)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
             arrived, absent = await _brought(client, writer, contents, options, emit=emit)

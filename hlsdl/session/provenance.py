@@ -12,8 +12,8 @@ from typing import Any
 
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.manifest import Manifest
+from hlsdl.bundle.manifest_alone import save_choices
 from hlsdl.bundle.reading import Bundle
-from hlsdl.bundle.writing import save_choices
 from hlsdl.library.marks import is_mark_of, mark_of
 from hlsdl.session.sources import Source, source_of
 from hlsdl.transfer.client import Client

@@ -14,7 +14,7 @@ from hlsdl.bundle.durable import Folder, replace_durably
 from hlsdl.bundle.plain_file import PlainFile
 from hlsdl.bundle.writing import BundleWriter
 
-from .shelves import body, manifest, segment_path, stream, write_derived
+from .shelves import body, manifest, sealed, segment_path, stream, write_derived
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at descriptors as Linux shows them")
 
@@ -86,3 +86,16 @@ async def test_a_plain_file_gets_its_name_when_its_bytes_are_on_the_device(tmp_p
     await file.finish()
     names = [name for name, _ in calls]
     assert names.index("fdatasync") < names.index("name") < names.index("fsync")
+
+
+def test_what_replaces_a_doubted_object_is_named_after_its_line_is_on_the_device(tmp_path: Path, calls: Calls) -> None:
+    """Else the old line would vouch, by its size alone, for whatever a power cut leaves under the name."""
+    path = sealed(tmp_path / "A.movpkg")
+    with BundleWriter.open(path) as writer:
+        writer.doubt(segment_path(0))
+        writer.put(segment_path(9), body(9))
+        writer.checkpoint()  # of that other one
+        calls.clear()
+        writer.put(segment_path(0), body(1))
+        name = segment_path(0).rpartition("/")[2]
+        assert calls.index(("fdatasync", "journal.jsonl")) < calls.index(("name", name))

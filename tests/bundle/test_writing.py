@@ -19,8 +19,8 @@ from hlsdl.bundle.journal import entry_line, replay
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.recovery import Cause
-from hlsdl.bundle.writing import BundleWriter, save_choices
-from hlsdl.errors import DiskError, IntegrityError, LockedError, PolicyError, UsageError
+from hlsdl.bundle.writing import BundleWriter
+from hlsdl.errors import DiskError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
 
 from .shelves import (
     AUDIO,
@@ -353,22 +353,32 @@ def test_resuming_ten_thousand_objects(tmp_path: Path) -> None:
         writer.close(clean=False)
 
 
-def test_choices_are_replaced_in_a_complete_bundle_and_nothing_else_is(tmp_path: Path) -> None:
+def test_what_is_doubted_counts_as_missing_until_it_comes_again(tmp_path: Path) -> None:
     path = sealed(tmp_path / "A.movpkg")
-    before = Bundle.open(path)
-    save_choices(path, before.manifest, {"named": "a mark"})
-    after = Bundle.open(path)
-    assert after.manifest == replace(before.manifest, choices={"named": "a mark"}, checksum=after.manifest.checksum)
-    assert (after.state, after.is_seal_intact, after.shortfalls()) == ("complete", True, before.shortfalls())
-
-
-def test_choices_are_not_replaced_beside_a_writer_nor_over_what_it_wrote(tmp_path: Path) -> None:
-    path = sealed(tmp_path / "A.movpkg")
-    before = Bundle.open(path).manifest
     with BundleWriter.open(path) as writer:
-        with pytest.raises(LockedError, match="works on"):
-            save_choices(path, before, {})
-        writer.seal(replace(before, title="Another title"))
-    with pytest.raises(LockedError, match="changed"):
-        save_choices(path, before, {})
-    assert Bundle.open(path).title == "Another title"
+        writer.doubt(segment_path(0), was="0" * 64)
+        assert not writer.is_stored(segment_path(0))
+        assert writer.expected == {segment_path(0): "0" * 64}
+        assert (path / segment_path(0)).exists()
+        with pytest.raises(IntegrityError, match="not whole"):
+            writer.seal(Bundle.open(path).manifest)
+    assert segment_path(0) in Bundle.open(path).entries
+    with BundleWriter.open(path) as writer:
+        writer.doubt(segment_path(0))
+        writer.put(segment_path(0), b"other bytes")
+        writer.seal(Bundle.open(path).manifest)
+    assert Bundle.open(path).read(segment_path(0)) == b"other bytes"
+    assert Bundle.open(path).shortfalls() == ()
+
+
+def test_a_whole_file_is_stored_up_to_its_limit_and_with_its_hash(tmp_path: Path) -> None:
+    with BundleWriter.open(tmp_path / "A.movpkg") as writer:
+        (tmp_path / "file").write_bytes(data := bytes(3 << 20))
+        for limit, proof in ((len(data) - 1, None), (len(data), "0" * 64)):
+            with (tmp_path / "file").open("rb") as file, pytest.raises((LimitError, IntegrityError)):
+                writer.put_file(segment_path(0), file, limit=limit, sha256=proof)
+            assert not writer.is_stored(segment_path(0))
+        with (tmp_path / "file").open("rb") as file:
+            entry = writer.put_file(segment_path(0), file, limit=len(data), sha256=hashlib.sha256(data).hexdigest())
+        assert (entry.size, entry.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert [one.name for one in (tmp_path / "A.movpkg").rglob("*.part")] == []

@@ -1,0 +1,55 @@
+"""The manifest alone: it is replaced, and nothing else of the bundle changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hlsdl.bundle import durable
+from hlsdl.bundle.durable import BundleLock, Folder, translating
+from hlsdl.bundle.layout import JOURNAL, MANIFEST
+from hlsdl.bundle.ledger import LARGEST_JOURNAL
+from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest
+from hlsdl.errors import LockedError
+
+
+def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> None:
+    """Replace what the manifest of a bundle keeps for the session, and nothing else: it stays as whole as it is.
+
+    `before` is the manifest that the choices were made from, and intact. Raises LockedError when another process works
+    on the bundle, or has changed the manifest since; IntegrityError when it cannot be read any more; PolicyError for a
+    lock that is no file; DiskError.
+    """
+    with _locked(path, before) as root:
+        durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
+
+
+def put_back(path: Path, sealed: Manifest, now: Manifest) -> bool:
+    """Let a bundle count as sealed again, after work on it that changed nothing; False when its seal is gone.
+
+    `sealed` is the manifest of then, `now` the one that the work has left. Raises as `save_choices` does.
+    """
+    with _locked(path, now) as root:
+        journal = durable.read_file(root, JOURNAL, limit=LARGEST_JOURNAL)
+        length, sha256 = sealed.journal_bytes, sealed.journal_sha256
+        if length is None or hashlib.sha256(memoryview(journal)[:length]).hexdigest() != sha256:
+            return False
+        durable.replace_durably(root, MANIFEST, sealed.encode())
+        return True
+
+
+@contextmanager
+def _locked(path: Path, expected: Manifest) -> Iterator[Folder]:
+    """The folder of a bundle that nobody else works on, and whose manifest is the one that is expected."""
+    with translating(str(path)), Folder.open(path, follow=True) as root:
+        lock = BundleLock(root, path)
+        try:
+            if Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)) != expected:
+                raise LockedError(f"another process changed `{path}` a moment ago", hint="run the same command again")
+            yield root
+        finally:
+            lock.release()
