@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from hlsdl.access.urls import read_url
 from hlsdl.bundle.contents import join_path
 from hlsdl.bundle.durable import Folder, disk_error, translating
-from hlsdl.bundle.layout import BOOT_XML, MANIFEST, ROOT_XML, STREAM_INFO, split_path
+from hlsdl.bundle.layout import BOOT_XML, INDEX, MANIFEST, ROOT_XML, SOURCE_PLAYLIST, STREAM_INFO, split_path
 from hlsdl.bundle.movpkg_reading import (
     LARGEST_XML,
     Boot,
@@ -32,13 +33,13 @@ from hlsdl.bundle.movpkg_reading import (
 )
 from hlsdl.errors import IntegrityError, LimitError, PolicyError, UsageError
 
-MOST_BYTES = 512 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
 """Of all package files and playlists together: they are read before it is known which of them count."""
 INTERSTITIALS = "InterstitialAssets"
 BEGUN = "that are not complete"
 TOLD = 3
-"""So many streams are named in a sentence."""
-MOST_OBJECTS = 2_000_000
+"""So many names are told in a sentence."""
+MOST_OBJECTS = 1_000_000
 """Segments and init sections of all streams together."""
 
 
@@ -64,8 +65,14 @@ class PackageFolder:
 
     @property
     def is_bundle(self) -> bool:
-        """Whether hlsdl made it: then it has a manifest."""
+        """Whether it says of itself that hlsdl made it: then it has a manifest."""
         return self.has(MANIFEST)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """(device, inode): which folder of this machine it is."""
+        with translating(str(self.path)):
+            return self._root.identity()
 
     def has(self, name: str) -> bool:
         """Whether something of this name is at the top."""
@@ -158,6 +165,7 @@ class PackagedStream:
 class MoviePackage:
     """What a package holds."""
 
+    boot_file: str
     boot: Boot
     streams: tuple[PackagedStream, ...]
     playlists: tuple[bytes, ...] = field(repr=False)
@@ -190,17 +198,27 @@ def read_package(folder: PackageFolder) -> MoviePackage:
             left_out.setdefault(stream, []).append(one.folder)
         else:
             streams.append(stream)
-    sentences = [without_streams(why, folders) for why, folders in left_out.items()]
+    sentences = [f"streams {why} are left out: {some_of(folders)}" for why, folders in left_out.items()]
     if folder.has(INTERSTITIALS):
         sentences.append(f"interstitials (`{INTERSTITIALS}`) are left out")
-    return MoviePackage(boot=boot, streams=tuple(streams), playlists=playlists, left_out=tuple(sentences))
+    return MoviePackage(
+        boot_file=boot_file, boot=boot, streams=tuple(streams), playlists=playlists, left_out=tuple(sentences)
+    )
 
 
-def without_streams(why: str, folders: Sequence[str]) -> str:
-    """Say which streams are not imported; there may be a hundred that were only begun."""
-    names = ", ".join(f"`{one}`" for one in folders[:TOLD])
-    more = f" and {len(folders) - TOLD} more" if len(folders) > TOLD else ""
-    return f"streams {why} are left out: {names}{more}"
+def some_of(names: Sequence[str]) -> str:
+    """The first few names in a sentence, and how many more there are: there may be a hundred."""
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return ", ".join(f"`{one}`" for one in names[:TOLD]) + more
+
+
+def is_address(url: str) -> bool:
+    """Whether it is a URL that can be asked for over the network."""
+    try:
+        read_url(url)
+    except (PolicyError, LimitError):
+        return False
+    return True
 
 
 class _Reader:
@@ -232,9 +250,12 @@ class _Reader:
         url = one.network_url or listing.network_url or ""
         if not listing.is_complete:
             return BEGUN
-        if not url.lower().startswith(("http://", "https://")):
+        if not is_address(url):
             return "whose address nothing says"
         local = join_path(one.folder, listing.local_playlist) if listing.local_playlist else None
+        as_fetched = join_path(one.folder, SOURCE_PLAYLIST)
+        if listing.local_playlist == INDEX and self._folder.size(as_fetched) is not None:
+            local = as_fetched  # of a bundle that lost its manifest: the other one is of our making
         if local is None or self._folder.size(local) is None:
             return "whose playlist is not in the package"
         return PackagedStream(folder=one.folder, network_url=url, playlist=self.playlist(local), listing=listing)

@@ -17,8 +17,14 @@ from hlsdl.errors import IntegrityError, LimitError, PolicyError
 
 LARGEST_XML = 128 * 1024 * 1024
 """Bytes of one package file; 200,000 segments take a third of it."""
-MOST_LISTED = 1_000_000
-"""Segments and init sections of one stream."""
+MOST_LISTED = 500_000
+"""Segments, and as many init sections, of one stream."""
+MOST_ELEMENTS = 2_000_000
+"""Of one package file."""
+LONGEST_MARKUP = 1024 * 1024
+"""Bytes from one element or text to the next: before its end, nobody can say what is in it."""
+FED = 64 * 1024
+"""Bytes that are given to the parser at once."""
 MOST_STREAMS = 10_000
 """Streams, and as many data items, of one package."""
 DEEPEST_ELEMENT = 32
@@ -27,6 +33,7 @@ LONGEST_TEXT = 65_536
 LONGEST_PART = 255
 """Bytes of one part of a path."""
 LARGEST_NUMBER = 2**63 - 1
+LOCAL_COPY = "PathToLocalCopy"
 
 HINT = "whoever made the package can make it again"
 _Attributes = Mapping[str, str]
@@ -118,23 +125,25 @@ def read_boot(data: bytes) -> Boot:
     """
     drafts: list[dict[str, str]] = []
     items: list[dict[str, str]] = []
-    found = {"directory": "", "master": ""}
+    directory = master = ""
 
     def started(path: tuple[str, ...], attributes: _Attributes) -> None:
+        nonlocal directory
         match path[-1]:
             case "Stream":
                 _append(drafts, {"Path": attributes.get("Path", ""), "URL": attributes.get("NetworkURL", "")})
             case "DataItem":
-                _append(items, {})
+                _append(items, {"Directory": directory})
             case "DataItems":
-                found["directory"] = attributes.get("Directory", "")
+                directory = attributes.get("Directory", "")
 
     def ended(path: tuple[str, ...], text: str) -> None:
+        nonlocal master
         match path[-2:]:
             case ("Stream", "Complete"):
                 drafts[-1]["Complete"] = text
             case ("MasterPlaylist", "NetworkURL"):
-                found["master"] = text
+                master = text
             case ("DataItem", ("DataPath" | "Category" | "Name") as name):
                 items[-1][name] = text
 
@@ -149,14 +158,14 @@ def read_boot(data: bytes) -> Boot:
     )
     listed = tuple(
         ListedItem(
-            path=inner_path(f"{found['directory']}/{one['DataPath']}" if found["directory"] else one["DataPath"]),
+            path=inner_path(f"{one['Directory']}/{one['DataPath']}" if one["Directory"] else one["DataPath"]),
             category=one.get("Category", ""),
             name=one.get("Name", ""),
         )
         for one in items
         if one.get("DataPath")
     )
-    return Boot(streams=streams, items=listed, master_url=found["master"] or None)
+    return Boot(streams=streams, items=listed, master_url=master or None)
 
 
 def read_stream_info(data: bytes, name: str) -> StreamListing:
@@ -173,7 +182,7 @@ def read_stream_info(data: bytes, name: str) -> StreamListing:
             listed.append(_listed(attributes, name))
 
     def ended(path: tuple[str, ...], text: str) -> None:
-        if path[-1] == "Complete" or path[-2:] in (("MediaPlaylist", "NetworkURL"), ("MediaPlaylist", LOCAL_COPY)):
+        if path[1:] == ("Complete",) or path[-2:] in (("MediaPlaylist", "NetworkURL"), ("MediaPlaylist", LOCAL_COPY)):
             texts.setdefault(path[-1], text)
 
     _walk(data, name, started=started, ended=ended)
@@ -185,9 +194,6 @@ def read_stream_info(data: bytes, name: str) -> StreamListing:
         segments=tuple(segments),
         inits=tuple(inits),
     )
-
-
-LOCAL_COPY = "PathToLocalCopy"
 
 
 def inner_path(written: str) -> str:
@@ -241,6 +247,65 @@ def _ignored(_path: tuple[str, ...], _attributes: _Attributes) -> None:
     """Where only texts are looked at."""
 
 
+class _Walk:
+    """One way through a document: who walks hears of each element by the names that lead to it, without namespaces."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        started: Callable[[tuple[str, ...], _Attributes], None],
+        ended: Callable[[tuple[str, ...], str], None],
+    ) -> None:
+        self._name, self._started, self._ended = name, started, ended
+        self._path: list[str] = []
+        self._texts: list[list[str]] = []
+        self._lengths: list[int] = []
+        self._elements = self._last = 0
+        # UTF-8 whatever the document says: it may name any codec that Python has.
+        self._parser = parser = expat.ParserCreate("utf-8", namespace_separator=" ")
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = self._text, self._refuse
+
+    def through(self, data: bytes) -> None:
+        """Go through all of it."""
+        try:
+            for begin in range(0, len(data), FED):
+                self._parser.Parse(data[begin : begin + FED], False)
+                if begin - self._last > LONGEST_MARKUP:
+                    raise LimitError(f"`{self._name}` has a longer tag or comment than can be meant")
+            self._parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise IntegrityError(f"`{self._name}` cannot be read: {error}", hint=HINT) from error
+
+    def _start(self, element: str, attributes: dict[str, str]) -> None:
+        self._elements, self._last = self._elements + 1, self._parser.CurrentByteIndex
+        if self._elements > MOST_ELEMENTS:
+            raise LimitError(f"`{self._name}` has more than {MOST_ELEMENTS:,} elements")
+        if len(self._path) >= DEEPEST_ELEMENT or max(map(len, attributes.values()), default=0) > LONGEST_TEXT:
+            raise LimitError(f"`{self._name}` is nested deeper, or has longer values, than can be meant")
+        self._path.append(element.rpartition(" ")[2])
+        self._texts.append([])
+        self._lengths.append(0)
+        self._started(tuple(self._path), attributes)
+
+    def _end(self, _element: str) -> None:
+        self._last = self._parser.CurrentByteIndex
+        self._ended(tuple(self._path), "".join(self._texts.pop()).strip())
+        self._lengths.pop()
+        self._path.pop()
+
+    def _text(self, data: str) -> None:
+        self._lengths[-1] += len(data)
+        if self._lengths[-1] > LONGEST_TEXT:
+            raise LimitError(f"`{self._name}` has a longer text than can be meant")
+        self._texts[-1].append(data)
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise PolicyError(f"`{self._name}` declares a document type, which no package has", hint=HINT)
+
+
 def _walk(
     data: bytes,
     name: str,
@@ -248,41 +313,7 @@ def _walk(
     started: Callable[[tuple[str, ...], _Attributes], None] = _ignored,
     ended: Callable[[tuple[str, ...], str], None],
 ) -> None:
-    """Go through a document; `started` and `ended` hear of each element by the names that lead to it, without their
-    namespaces, with its attributes or with the text in it."""
+    """Go through a document; `started` hears of each element with its attributes, `ended` with the text in it."""
     if len(data) > LARGEST_XML:
         raise LimitError(f"`{name}` has more than {LARGEST_XML:,} bytes")
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    open_elements: list[str] = []
-    texts: list[list[str]] = []
-    lengths: list[int] = []
-
-    def start(element: str, attributes: dict[str, str]) -> None:
-        if len(open_elements) >= DEEPEST_ELEMENT or max(map(len, attributes.values()), default=0) > LONGEST_TEXT:
-            raise LimitError(f"`{name}` is nested deeper, or has longer values, than can be meant")
-        open_elements.append(element.rpartition(" ")[2])
-        texts.append([])
-        lengths.append(0)
-        started(tuple(open_elements), attributes)
-
-    def end(_element: str) -> None:
-        ended(tuple(open_elements), "".join(texts.pop()).strip())
-        lengths.pop()
-        open_elements.pop()
-
-    def text(data: str) -> None:
-        lengths[-1] += len(data)
-        if lengths[-1] > LONGEST_TEXT:
-            raise LimitError(f"`{name}` has a longer text than can be meant")
-        texts[-1].append(data)
-
-    def refuse(*_: object) -> NoReturn:
-        raise PolicyError(f"`{name}` declares a document type, which no package has", hint=HINT)
-
-    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
-    parser.StartDoctypeDeclHandler = refuse
-    try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: encodings that nobody knows
-        raise IntegrityError(f"`{name}` cannot be read: {error}", hint=HINT) from error
+    _Walk(name, started=started, ended=ended).through(data)

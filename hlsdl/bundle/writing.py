@@ -45,7 +45,7 @@ from hlsdl.bundle.partial import PartialFile
 from hlsdl.bundle.recovery import Recovery, recover, trust_in
 from hlsdl.bundle.starting_over import start_over
 from hlsdl.bundle.workers import Gatherer, Workers
-from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PolicyError, UsageError
+from hlsdl.errors import HlsdlError, IntegrityError, PolicyError, UsageError
 
 LARGEST_OBJECT = 1024**3
 """Bytes that `read` will hold in memory."""
@@ -123,22 +123,22 @@ class BundleWriter:
         path: str,
         file: BinaryIO,
         *,
-        limit: int,
+        size: int,
         sha256: str | None = None,
         validator: HasValidators | None = None,
         length_verified: bool = True,
     ) -> Entry:
-        """Store what is left to read of an open file, of any size up to `limit` bytes.
+        """Store what is left to read of an open file, which must be `size` bytes.
 
-        Raises LimitError beyond that, IntegrityError when it has not the SHA-256 that it must have, DiskError.
+        Raises IntegrityError when it is not, or has not the SHA-256 that it must have; DiskError.
         """
         _require(is_object_path(path), path)
         temporary = self._store.begin(path)
         try:
-            while block := _block_of(file, path):
-                if temporary.size + len(block) > limit:
-                    raise LimitError(f"`{path}` has more than {limit} bytes")
+            while temporary.size <= size and (block := _block_of(file, path)):
                 temporary.append(block)
+            if temporary.size != size:
+                raise IntegrityError(f"`{path}` changed while it was read")
             return self._store.accept(temporary, validator, length_verified=length_verified, sha256=sha256)
         finally:
             self._store.discard(temporary)

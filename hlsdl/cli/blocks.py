@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 # C0 and C1 controls (escape sequences among them) and the bidirectional overrides: a title from a server must
 # neither move the cursor nor make a line read differently from what it says.
-UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def plain(text: str) -> str:

@@ -29,6 +29,7 @@ from hlsdl.planning.naming import place_of
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
+from hlsdl.session.bitrates import measured
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
 from hlsdl.session.provenance import NAMED, is_named_here, marked
@@ -37,7 +38,8 @@ from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
-CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED})
+IMPORTED = "imported"
+CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED, IMPORTED})
 """What this version writes in the manifest's `choices`."""
 
 
@@ -55,6 +57,8 @@ class Contents:
     bereft: frozenset[str] = frozenset()
     """The streams of which segments are stored, but no more the playlist with which they came."""
     artwork: Artwork | None = None
+    imported: str | None = None
+    """By which an import knows what it began: a digest of the package, and where it is."""
 
     def warnings(self) -> tuple[str, ...]:
         """What the playlists tolerated and what cannot be played, one sentence each."""
@@ -181,8 +185,7 @@ def lay_out(writer: BundleWriter, contents: Contents) -> None:
     """
     writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
-        # One that was there, and is damaged, is replaced; one that is known from elsewhere is not there yet.
-        if document.url not in contents.documents.stored or not writer.is_stored(path):
+        if document.url not in contents.documents.stored:  # one that was there, and is damaged, is replaced
             writer.put(path, document.data)
     if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
         writer.put(contents.artwork.path, contents.artwork.data)
@@ -265,7 +268,7 @@ def multivariant_playlist(entries: Mapping[str, Entry], contents: Contents) -> s
     master = contents.root.master
     if master is None:
         stream = contents.plan.streams[0]
-        peak, average = _measured(stream, entries)
+        peak, average = measured(stream, entries)
         return measured_multivariant_playlist(f"{stream.id}/{layout.INDEX}", peak=peak, average=average)
     playlists = {stream.source.url: f"{stream.id}/{layout.INDEX}" for stream in contents.plan.streams}
     return local_multivariant_playlist(master, playlists, _stored_files(contents, entries), _rates(contents, entries))
@@ -281,29 +284,7 @@ def _rates(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, tuple[
     kept = {stream.source.url for stream in contents.plan.streams}
     if contents.root.master is None or any(one.uri in kept for one in contents.root.master.variants):
         return {}
-    return {stream.source.url: _measured(stream, entries) for stream in contents.plan.streams}
-
-
-def _measured(stream: StreamPlan, entries: Mapping[str, Entry]) -> tuple[int, int]:
-    """Peak and average bits per second of what is stored (RFC 8216 §4.3.4.2)."""
-    sizes: list[int] = []
-    lasting: list[float] = []
-    duration, seconds = None, 0.0
-    for resource in stream.resources:
-        entry = entries.get(resource.path) if resource.kind == "segment" else None
-        if entry is None:
-            continue
-        if resource.duration is not duration:  # as one object it is, nearly always, that of the segment before
-            duration, seconds = resource.duration, float(resource.duration)
-        if seconds > 0:
-            sizes.append(entry.size)
-            lasting.append(seconds)
-    if not sizes:
-        return 0, 0
-    peak = max(size * 8 / seconds for size, seconds in zip(sizes, lasting, strict=True))
-    average = sum(sizes) * 8 / sum(lasting)
-    # A playlist may claim that a segment takes next to no time: no larger number can be read again.
-    return round(min(peak, LARGEST_NUMBER)), round(min(average, LARGEST_NUMBER))
+    return {stream.source.url: measured(stream, entries) for stream in contents.plan.streams}
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
@@ -333,6 +314,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         choices={
             **contents.asked.choices(),
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
+            **({IMPORTED: contents.imported} if contents.imported else {}),
             **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
@@ -367,7 +349,7 @@ def _stored_stream(
     is_root = contents.root.master is None
     document = contents.root.document if is_root else contents.documents.known(source.url)
     # m3u8 reads bitrates as floats, which makes the largest number one that is too large to be stored.
-    declared = min(source.bandwidth or (_measured(stream, entries)[0] if is_root else 0), LARGEST_NUMBER)
+    declared = min(source.bandwidth or (measured(stream, entries)[0] if is_root else 0), LARGEST_NUMBER)
     average = None if source.average_bandwidth is None else min(source.average_bandwidth, LARGEST_NUMBER)
     return StoredStream(
         id=stream.id,

@@ -8,6 +8,7 @@ said; a bundle that lacks something stays unfinished, and its source can be aske
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,30 +18,37 @@ from typing import BinaryIO
 
 from hlsdl.bundle.durable import require_space, translating
 from hlsdl.bundle.journal import Entry
-from hlsdl.bundle.movie_package import PackageFolder
+from hlsdl.bundle.movie_package import TOLD, PackageFolder
+from hlsdl.bundle.movpkg_reading import HINT
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import ContentKeyError, HlsdlError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
+from hlsdl.errors import (
+    ContentKeyError,
+    HlsdlError,
+    IntegrityError,
+    LimitError,
+    LiveStreamError,
+    LockedError,
+    PolicyError,
+    UsageError,
+)
 from hlsdl.planning.plan import Resource
 from hlsdl.session import events
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.closing import closing
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.contents import Contents, every_document, lay_out, seal
+from hlsdl.session.contents import IMPORTED, Contents, lay_out, seal
 from hlsdl.session.download import Downloaded, Fetched, ended, sealed
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.places import is_free, numbered
-from hlsdl.session.presentation import refuse_empty, refuse_protected, refuse_unfinished
+from hlsdl.session.presentation import refuse_protected
 from hlsdl.session.progress import Progress
 from hlsdl.session.received import Place, Received, all_of, receive
 from hlsdl.session.segments import Arrived
-from hlsdl.session.wishes import asked_in
 from hlsdl.transfer.content import SAMPLE, is_webvtt, why_not_key, why_not_media
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress events."""
-TOLD = 3
-"""So many of the files that are wrong are named in a message."""
 
 
 async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore) -> Downloaded:
@@ -59,14 +67,14 @@ async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore)
     with PackageFolder.open(path) as folder:
         received = await in_thread(receive, folder, options.title)
         contents = received.contents
-        _refuse(contents, options)
+        _require_playable(received, options)
         sizes = await in_thread(_look, folder, received)
         place, before = await in_thread(_place, path, contents, options)
         if before is not None and before.state == "complete" and not before.shortfalls():
             return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
         resumed = before is not None
         emit(events.WillDownloadTo(task=contents.title, path=place, resumed=resumed, imported=True))
-        for message in (*received.left_out, *contents.warnings()):
+        for message in (*received.remarks, *contents.warnings()):
             emit(events.Warned(task=contents.title, message=message))
         async with _writing(place, is_new=not resumed) as writer:
             copying = Copying(folder, writer, received, sizes, emit)
@@ -77,16 +85,24 @@ async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore)
     return ended(emit, bundle, copying.arrived, seconds=time.monotonic() - started, imported=True)
 
 
-def _refuse(contents: Contents, options: FetchOptions) -> None:
-    """What `fetch` would refuse to store is refused here, too."""
-    refuse_unfinished(contents.plan)
-    refuse_empty(contents.plan)
+def _require_playable(received: Received, options: FetchOptions) -> None:
+    """There is a finished film in the package, which something here can play.
+
+    Raises:
+        LiveStreamError, IntegrityError, ContentKeyError: there is not.
+    """
+    plan = received.contents.plan
+    if any(stream.playlist.is_live for stream in plan.streams):
+        told = "the package is of a live stream that had not ended: a playlist in it has no EXT-X-ENDLIST"
+        raise LiveStreamError(told, hint=HINT)
+    if not any(one.kind == "segment" and one.path not in received.absent for one in plan.resources):
+        raise IntegrityError("there is nothing to import: no stream of the package has a segment", hint=HINT)
     if not options.keep_protected:
-        refuse_protected(contents.plan)
+        refuse_protected(plan)
 
 
 def _look(folder: PackageFolder, received: Received) -> Mapping[str, int]:
-    """Bytes of every file of the package that will be copied, by its path there; those that are missing are not in it.
+    """Bytes of every media file and key of the package that will be copied, by its path there, if it is there.
 
     Raises:
         PolicyError: some are no plain files, or links lead to them. All of them were looked at, none was opened.
@@ -109,18 +125,23 @@ def _look(folder: PackageFolder, received: Received) -> Mapping[str, int]:
 
 
 def _place(package: Path, contents: Contents, options: FetchOptions) -> tuple[Path, Bundle | None]:
-    """Where the bundle goes, and what an earlier run left of the very same one there.
+    """Where the bundle goes, and what an earlier import of the very same package left there.
 
     Raises:
-        UsageError: `-o` names something else.
+        UsageError: that would be in the package itself, or `-o` names something else.
     """
-    named = options.output
-    if named is not None and named.resolve().is_relative_to(package.resolve()):
-        raise UsageError(f"`{named}` is in the package itself", hint="choose another -o path")
+    named, inside = options.output, Path(os.path.realpath(package))
     for place in numbered(options.directory, contents.title) if named is None else (named,):
+        there = Path(os.path.realpath(place))
+        if there == inside and named is None:
+            continue  # its own name: the next one is free
+        if there.is_relative_to(inside):
+            raise UsageError(f"`{place}` is in the package itself", hint="choose another place with -o or -P")
+        if place.is_symlink():
+            raise UsageError(f"`{place}` is a link", hint="choose another place, or name what it leads to")
         if is_free(place):
             return place, None
-        before = None if _is_same(place, package) else _begun(place, contents)
+        before = _begun(place, contents)
         if before is not None:
             return place, before
     if named is None:
@@ -128,21 +149,17 @@ def _place(package: Path, contents: Contents, options: FetchOptions) -> tuple[Pa
     raise UsageError(f"`{named}` is there already", hint="choose another -o path, or remove what is there yourself")
 
 
-def _is_same(place: Path, package: Path) -> bool:
-    with translating(str(place)):
-        return place.exists() and place.samefile(package)
-
-
 def _begun(place: Path, contents: Contents) -> Bundle | None:
-    """The bundle at `place` when it is of these streams, from playlists that are the same to the last byte."""
+    """The bundle at `place` when an import of this package, from where it is now, has made it.
+
+    Nothing else will do: whoever made the package may have made it like a bundle that is here.
+    """
     try:
         there = Bundle.open(place)
-        is_same = asked_in(there.manifest) == contents.asked and there.manifest.source_url == contents.source.url
-        stored = every_document(there) if is_same else {}
-        known = all(contents.documents.known(url).data == one.data for url, one in stored.items())
     except HlsdlError:
-        return None  # damaged, or with a playlist that the package has not: not the same
-    return there if is_same and known else None
+        return None
+    is_same = there.manifest.choices.get(IMPORTED) == contents.imported and there.title == contents.title
+    return there if is_same and there.manifest.is_intact else None
 
 
 @asynccontextmanager
@@ -203,38 +220,28 @@ class Copying:
     def _bring(self, resource: Resource) -> Entry | str:
         """Store one object, if it is not there already; half a sentence where the package has it not, or not whole."""
         place = self._received.places.get(resource.path)
-        size = None if place is None else self._sizes.get(place.path)
-        if place is None or size is None:
+        if place is None:
+            return "it is not in the package, or listed under another address"
+        if place.path not in self._sizes:
             return "it is missing"
-        if place.size not in (None, size):
-            return f"it has {size} bytes instead of {place.size}"
-        if size > resource.limit:
-            raise LimitError(f"`{place.path}` has {size} bytes, more than the {resource.limit} allowed")
-        if size % resource.block:
-            return "it is encrypted, and ends in the middle of a block"
         try:
-            with self._folder.open_file(place.path) as file:
-                return self._store(resource, place, file)
+            with self._folder.open_file(place.path) as file, translating(place.path):
+                size, beginning = os.fstat(file.fileno()).st_size, file.read(SAMPLE)
+                file.seek(0)
+                return _why_not(resource, place, size, beginning) or self._store(resource, place, file, size)
         except IntegrityError as error:
             return error.message
 
-    def _store(self, resource: Resource, place: Place, file: BinaryIO) -> Entry | str:
-        with translating(place.path):
-            beginning = file.read(SAMPLE)
-            file.seek(0)
-        reason = _why_not(resource, beginning)
-        if reason is not None:
-            return f"it is {reason}"
+    def _store(self, resource: Resource, place: Place, file: BinaryIO, size: int) -> Entry | str:
         expected = place.sha256 or self._writer.expected.get(resource.path)
         there = self._writer.entries.get(resource.path)
-        if there is not None and there.sha256 == (expected or _digest(file, place.path)):
-            return there  # an earlier run copied it
-        with translating(place.path):
-            file.seek(0)
+        if there is not None:  # an earlier run copied it; what is stored is never replaced
+            known = expected or hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return there if there.sha256 == known else "it has changed since the import began"
         return self._writer.put_file(
             resource.path,
             file,
-            limit=resource.limit,
+            size=size,
             sha256=expected,
             validator=place.validator,
             length_verified=place.length_verified,
@@ -274,14 +281,21 @@ class Copying:
             raise ContentKeyError(f"the package is encrypted and has not got {what}: {keys[0]}", hint=hint)
 
 
-def _why_not(resource: Resource, beginning: bytes) -> str | None:
-    """What an object is, by its first bytes, where it is not what it is listed as."""
-    if resource.kind == "key":
-        return why_not_key(beginning)
-    may_be_empty = is_webvtt(resource.path, content_type=None)
-    return None if resource.kind == "data" else why_not_media(beginning, may_be_empty=may_be_empty)
+def _why_not(resource: Resource, place: Place, size: int, beginning: bytes) -> str | None:
+    """Half a sentence that says why a file cannot be the object that it is listed as, as far as can be seen at once.
 
-
-def _digest(file: BinaryIO, path: str) -> str:
-    with translating(path):
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a raw file will do
+    Raises:
+        LimitError: it is larger than any such object may be.
+    """
+    listed = place.size if resource.byte_range is None else resource.byte_range.length
+    if listed not in (None, size):
+        return f"it has {size} bytes instead of {listed}"
+    if size > resource.limit:
+        raise LimitError(f"`{place.path}` has {size} bytes, more than the {resource.limit} allowed")
+    if size % resource.block:
+        return "it is encrypted, and ends in the middle of a block"
+    if resource.kind == "data":
+        return None
+    is_key, may_be_empty = resource.kind == "key", is_webvtt(resource.path, content_type=None)
+    reason = why_not_key(beginning) if is_key else why_not_media(beginning, may_be_empty=may_be_empty)
+    return None if reason is None else f"it is {reason}"

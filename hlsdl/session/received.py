@@ -8,31 +8,39 @@ from the stored source playlists like every download, so that all playlists of t
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hlsdl.access.urls import is_file_url
 from hlsdl.bundle.journal import Entry
-from hlsdl.bundle.manifest import StoredStream
-from hlsdl.bundle.movie_package import MoviePackage, PackagedStream, PackageFolder, read_package, without_streams
-from hlsdl.bundle.movpkg_reading import ListedObject
+from hlsdl.bundle.layout import JOURNAL, MANIFEST
+from hlsdl.bundle.manifest import LARGEST_MANIFEST
+from hlsdl.bundle.movie_package import (
+    MoviePackage,
+    PackagedStream,
+    PackageFolder,
+    is_address,
+    read_package,
+    some_of,
+)
+from hlsdl.bundle.movpkg_reading import HINT, LARGEST_XML
 from hlsdl.bundle.reading import Bundle
-from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PlaylistError
-from hlsdl.planning.naming import place_of
-from hlsdl.planning.plan import DownloadPlan, Resource, StreamPlan
+from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PlaylistError, PolicyError, SelectionError, UsageError
+from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.planning.preferences import ALL, Preferences
-from hlsdl.planning.selection import Selection, StreamSource
-from hlsdl.playlist.addresses import Base
-from hlsdl.playlist.models import MultivariantPlaylist
+from hlsdl.planning.selection import Selection
 from hlsdl.session.artwork import MOST_ARTWORK_BYTES, Artwork, read_artwork
 from hlsdl.session.contents import Contents, stored_contents
-from hlsdl.session.presentation import LIMITS, Document, Documents, Root, choose, parse_root, plan_streams
+from hlsdl.session.matching import objects_of, spelt, streams_of
+from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wishes import Asked, asked_in
 from hlsdl.transfer.sink import Validator
 
 EVERYTHING = Preferences(variants="all", audio=(ALL,), subtitles=(ALL,), iframes=True)
 """The wish that leads to every stream of a source; what a package has not counts as dropped from it."""
+MOST_WISHES = 50
+"""Of a bundle that somebody else made: each is chosen by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +65,8 @@ class Received:
     """By the path that the object gets."""
     absent: frozenset[str] = frozenset()
     """The paths of segments that its source had no more when the package was made: gaps."""
-    left_out: tuple[str, ...] = ()
-    """What of it cannot be used, one sentence each."""
+    remarks: tuple[str, ...] = ()
+    """What of it cannot be used or believed, one sentence each."""
 
 
 def receive(folder: PackageFolder, title: str | None = None) -> Received:
@@ -67,9 +75,16 @@ def receive(folder: PackageFolder, title: str | None = None) -> Received:
     Raises:
         UsageError: it is none.
         IntegrityError: it is damaged, or its playlists do not lead to what it says that it holds.
-        PlaylistError, PolicyError, LimitError: what is in it cannot be meant.
+        PolicyError: links or pipes stand in the place of files, or a path leads out of it.
+        PlaylistError, LimitError: what is in it cannot be meant.
     """
-    return _from_bundle(folder, title) if folder.is_bundle else _from_package(folder, title)
+    try:
+        return _from_bundle(folder, title) if folder.is_bundle else _from_package(folder, title)
+    except (IntegrityError, PlaylistError) as error:
+        error.hint = HINT  # what would help where something is fetched does not help here
+        raise
+    except SelectionError as error:
+        raise IntegrityError(f"what the package was asked for is not in it: {error.message}", hint=HINT) from error
 
 
 def all_of(plan: DownloadPlan) -> Iterator[Resource]:
@@ -80,25 +95,57 @@ def all_of(plan: DownloadPlan) -> Iterator[Resource]:
 
 
 def _from_bundle(folder: PackageFolder, title: str | None) -> Received:
+    for name in (MANIFEST, JOURNAL):
+        folder.size(name)  # no link
     bundle = Bundle.open(folder.path)
-    contents = stored_contents(bundle, asked_in(bundle.manifest))
+    _require_believable(folder, bundle)
+    try:
+        contents = stored_contents(bundle, asked_in(bundle.manifest))
+    except UsageError as error:
+        raise IntegrityError(f"what the package was asked for cannot be: {error.message}") from error
     if {stream.id for stream in contents.plan.streams} != {stream.id for stream in bundle.streams}:
-        raise IntegrityError(
-            "the package's playlists do not lead to the streams that it has",
-            hint="`hlsdl fetch` of its source makes a new one",
-        )
-    artwork, left_out = _artwork(folder, bundle)
-    places = {
-        one.path: _as_journalled(entry)
-        for one in all_of(contents.plan)
-        if (entry := bundle.entries.get(one.path)) is not None
-    }
+        raise IntegrityError("the package's playlists do not lead to the streams that it has")
+    contents.documents.stored = frozenset()  # in the package they are, and not in the new bundle
+    artwork, remarks = _artwork(folder, bundle)
+    if not bundle.is_seal_intact:
+        remarks = (*remarks, f"`{JOURNAL}` of the package is not what was sealed")
+    entries = ((one.path, bundle.entries.get(one.path)) for one in all_of(contents.plan))
     return Received(
-        contents=replace(contents, title=title or bundle.title, artwork=artwork),
-        places=places,
+        contents=replace(
+            contents,
+            title=title or bundle.title,
+            artwork=artwork,
+            imported=_identity(folder, folder.read(MANIFEST, limit=LARGEST_MANIFEST)),
+        ),
+        places={path: _as_journalled(entry) for path, entry in entries if entry is not None},
         absent=_gaps(bundle, contents.plan),
-        left_out=left_out,
+        remarks=remarks,
     )
+
+
+def _require_believable(folder: PackageFolder, bundle: Bundle) -> None:
+    """What a bundle says of itself holds together.
+
+    Raises:
+        IntegrityError: its manifest is damaged.
+        PolicyError: its source is no address, or one of its documents is a link.
+        LimitError: it has more wishes than anybody has.
+    """
+    manifest = bundle.manifest
+    if not manifest.is_intact:
+        raise IntegrityError(f"`{MANIFEST}` of the package is damaged")
+    if not (is_address(manifest.source_url) or is_file_url(manifest.source_url)):
+        raise PolicyError("the source of the package has no address that can be asked", hint=HINT)
+    wishes = manifest.choices.get("wishes", ())
+    if isinstance(wishes, Sequence) and len(wishes) > MOST_WISHES:
+        raise LimitError(f"the package was asked for {len(wishes)} times, and more than {MOST_WISHES} are not believed")
+    for document in manifest.documents:
+        folder.size(document.path)
+
+
+def _identity(folder: PackageFolder, entry_file: bytes) -> str:
+    """What tells this package, where it is now, from any other: a second run goes on with the very same."""
+    return hashlib.sha256(f"{folder.identity}\n".encode() + entry_file).hexdigest()
 
 
 def _as_journalled(entry: Entry) -> Place:
@@ -113,7 +160,7 @@ def _as_journalled(entry: Entry) -> Place:
 
 def _gaps(bundle: Bundle, plan: DownloadPlan) -> frozenset[str]:
     """Segments that a complete bundle never had: as many as its manifest counts beyond those of the playlists."""
-    claims: dict[str, StoredStream] = {claim.id: claim for claim in bundle.streams}
+    claims = {claim.id: claim for claim in bundle.streams}
     absent: list[str] = []
     for stream in plan.streams if bundle.state == "complete" else ():
         lacking = [one.path for one in stream.resources if one.kind == "segment" and one.path not in bundle.entries]
@@ -141,127 +188,92 @@ def _artwork(folder: PackageFolder, bundle: Bundle) -> tuple[Artwork | None, tup
 def _from_package(folder: PackageFolder, title: str | None) -> Received:
     package = read_package(folder)
     if not package.streams:
-        raise IntegrityError(
-            f"the package has no stream that can be used: {'; '.join(package.left_out) or 'it lists none'}"[:500],
-            hint="`hlsdl fetch` of its source makes a bundle",
-        )
-    source, root, documents = _root_of(package)
-    selection, found, dropped = _chosen(package, root)
-    used = {one.folder for one in found.values()}
-    unused = [one.folder for one in package.streams if one.folder not in used]
-    left_out = [without_streams("that the multivariant playlist has not got", unused)] if unused else []
+        raise IntegrityError(f"the package has no stream that can be used: {'; '.join(package.left_out) or 'none'}")
+    root, everything, found = _root_of(package)
+    dropped = frozenset(one.id for one in everything.streams if one.id not in found)
+    selection, source = everything.without(dropped), Source(url=root.document.url)
+    documents = {source.url: root.document}
     for stream in selection.streams:
         packaged = found[stream.id]
         documents[stream.url] = Document(data=packaged.playlist, url=stream.url, final_url=packaged.network_url)
-    texts = [documents[stream.url] for stream in selection.streams] if root.master else []
-    plan = plan_streams(root, selection, texts)
+    plan = plan_streams(root, selection, [documents[one.url] for one in selection.streams] if root.master else [])
     contents = Contents(
         source=source,
         root=root,
         title=title_of(source, root.master, title),
-        asked=Asked(wishes=(EVERYTHING,), dropped=frozenset(dropped)),
+        asked=Asked(wishes=(EVERYTHING,), dropped=dropped),
         plan=plan,
         documents=Documents(None, documents),
+        imported=_identity(folder, folder.read(package.boot_file, limit=LARGEST_XML)),
     )
-    places = {path: place for one in plan.streams for path, place in _places(found[one.id], one)}
-    return Received(contents=contents, places=places, left_out=(*package.left_out, *left_out))
+    contents.documents.stored = frozenset()  # as above
+    places = {
+        path: Place(path=found[stream.id].path_of(one), size=one.length or None)
+        for stream in plan.streams
+        for path, one in objects_of(found[stream.id], stream).items()
+    }
+    remarks = (*package.left_out, *_unused(package, everything, found), *_without_master(package, root))
+    return Received(contents=contents, places=places | _session_data(package, plan), remarks=remarks)
 
 
-def _root_of(package: MoviePackage) -> tuple[Source, Root, dict[str, Document]]:
-    """The playlist that the package is of: the multivariant one with most of its streams, else its only stream's.
+def _root_of(package: MoviePackage) -> tuple[Root, Selection, Mapping[str, PackagedStream]]:
+    """The playlist that the package is of, all of its streams, and where the package has those that it has.
+
+    That is the multivariant playlist with most of them, else the playlist of the only stream.
 
     Raises:
         IntegrityError: there are several streams, and nothing says what they have to do with each other.
     """
-    best: tuple[int, Root] | None = None
-    urls = {_spelt(stream.network_url) for stream in package.streams}
-    master_url = package.boot.master_url
-    for text in package.playlists if master_url else ():
-        document = Document(data=text, url=master_url or "", final_url=master_url or "")
+    best: tuple[Root, Selection, Mapping[str, PackagedStream]] | None = None
+    url = package.boot.master_url or ""
+    for text in package.playlists if is_address(url) else ():
         try:
-            root = parse_root(document, Source(url=document.url))
-        except (PlaylistError, LimitError):
-            continue  # one of several, perhaps an older one or a media playlist cut short
-        count = len(urls & {_spelt(url) for url in _urls_of(root.master)}) if root.master else 0
-        if count and (best is None or count > best[0]):
-            best = count, root
+            root = parse_root(Document(data=text, url=url, final_url=url), Source(url=url))
+            everything = choose(root, (EVERYTHING,)) if root.master else None
+        except (PlaylistError, LimitError, SelectionError):
+            continue  # one of several, perhaps an older one
+        found = streams_of(package.streams, everything.streams) if everything else {}
+        if everything is not None and len(found) > (len(best[2]) if best else 0):
+            best = root, everything, found
     if best is not None:
-        return Source(url=best[1].document.url), best[1], {best[1].document.url: best[1].document}
+        return best
     if len(package.streams) > 1:
         raise IntegrityError(
-            "the package has several streams and no multivariant playlist that says how they belong together",
-            hint="`hlsdl fetch` of its source makes a bundle",
+            "the package has several streams and no multivariant playlist that says how they belong together"
         )
-    only = package.streams[0]
+    (only,) = package.streams
     document = Document(data=only.playlist, url=only.network_url, final_url=only.network_url)
-    source = Source(url=only.network_url)
-    return source, parse_root(document, source), {document.url: document}
+    root = parse_root(document, Source(url=only.network_url))
+    if root.master is not None:
+        raise IntegrityError("the playlist of the package's only stream is a multivariant one")
+    everything = choose(root, ())
+    return root, everything, {everything.streams[0].id: only}
 
 
-def _urls_of(master: MultivariantPlaylist) -> Iterator[str]:
-    yield from (one.uri for one in master.variants)
-    yield from (one.uri for one in master.renditions if one.uri is not None)
-    yield from (one.uri for one in master.trick_play)
+def _unused(package: MoviePackage, everything: Selection, found: Mapping[str, PackagedStream]) -> Iterator[str]:
+    """Say which complete streams of the package are left out, and why."""
+    used = {one.folder for one in found.values()}
+    urls = {spelt(url) for one in everything.streams for url in (one.url, *one.alternates)}
+    unused = [one for one in package.streams if one.folder not in used]
+    copies = [one.folder for one in unused if spelt(one.network_url) in urls]
+    others = [one.folder for one in unused if spelt(one.network_url) not in urls]
+    if copies:
+        yield f"streams that are copies of others are left out: {some_of(copies)}"
+    if others:
+        yield f"streams that the multivariant playlist has not got are left out: {some_of(others)}"
 
 
-def _chosen(package: MoviePackage, root: Root) -> tuple[Selection, Mapping[str, PackagedStream], frozenset[str]]:
-    """The streams of the source that the package has, where it has each, and the ids of those that it has not."""
-    everything = choose(root, (EVERYTHING,) if root.master else ())
-    by_url = {_spelt(one.network_url): one for one in package.streams}
-    found: dict[str, PackagedStream] = {}
-    for stream in everything.streams:
-        packaged = next((by_url[url] for url in _spellings(stream) if url in by_url), None)
-        if packaged is not None:
-            found[stream.id] = packaged
-    if not found:
-        raise IntegrityError("the package has no stream of its own multivariant playlist")
-    dropped = frozenset(one.id for one in everything.streams if one.id not in found)
-    return everything.without(dropped), found, dropped
+def _without_master(package: MoviePackage, root: Root) -> Iterator[str]:
+    if root.master is None and (package.boot.master_url or package.playlists):
+        yield "the package has no multivariant playlist that names its stream: that is imported alone"
 
 
-def _spellings(stream: StreamSource) -> Iterator[str]:
-    yield from map(_spelt, (stream.url, *stream.alternates))
-
-
-def _spelt(url: str) -> str:
-    """A URL as playlists are read here: programs write the same one with and without percent signs."""
-    try:
-        return Base(url, LIMITS).resolve(url, 0)
-    except (PlaylistError, LimitError):
-        return url
-
-
-def _places(packaged: PackagedStream, stream: StreamPlan) -> Iterator[tuple[str, Place]]:
-    """Where the package has each object of a stream, if it lists it under the address that the playlist gives it."""
-    base = Base(packaged.network_url, LIMITS)
-    listed, first = packaged.listing.segments, stream.playlist.segments[0].sequence if stream.playlist.segments else 0
-    is_numbered = all(one.sequence is not None for one in listed)
-    segments = {one.sequence if is_numbered else first + place: one for place, one in enumerate(listed)}
-    inits = sorted(packaged.listing.inits, key=lambda one: one.sequence or 0)
-    starts = [one.sequence or 0 for one in inits]
-    for resource in stream.resources:
-        sequence = resource.sequence or 0
-        if resource.kind == "init":
-            # An init section goes with the segments from its number on, until another one does.
-            place = bisect_right(starts, sequence)
-            one = inits[place - 1] if place else None
-        else:
-            one = segments.get(sequence)
-        if one is not None and _is_of(one, resource, base):
-            yield resource.path, Place(path=packaged.path_of(one), size=_size(one, resource))
-
-
-def _is_of(listed: ListedObject, resource: Resource, base: Base) -> bool:
-    """Whether a listed object is the one of the playlist: numbers alone would mix two films."""
-    if resource.byte_range is not None and listed.offset != resource.byte_range.offset:
-        return False
-    try:
-        return not listed.url or place_of(base.resolve(listed.url, 0))[1] == place_of(resource.url)[1]
-    except (PlaylistError, LimitError):
-        return False
-
-
-def _size(listed: ListedObject, resource: Resource) -> int | None:
-    if resource.byte_range is not None:
-        return resource.byte_range.length
-    return listed.length or None
+def _session_data(package: MoviePackage, plan: DownloadPlan) -> dict[str, Place]:
+    """Session data that the package has, under the file name that it has at its source or with us."""
+    items = {item.name: item for item in package.boot.items if item.category == "SessionData"}
+    found = {}
+    for one in plan.data:
+        item = items.get(one.url.partition("?")[0].rpartition("/")[2]) or items.get(one.path.rpartition("/")[2])
+        if item is not None:
+            found[one.path] = Place(path=item.path, size=None)
+    return found

@@ -126,8 +126,6 @@ class TestHostileText:
             b"\0\0\0",
             b"<a></b>",
             b"<a>\xff</a>",
-            b'<?xml version="1.0" encoding="klingon"?><a/>',
-            b'<?xml version="1.0" encoding="utf-7"?><a/>',
             b"<a>&undeclared;</a>",
             b"#EXTM3U",
         ],
@@ -136,6 +134,11 @@ class TestHostileText:
         for read in (read_root, read_boot, lambda data: read_stream_info(data, NAME)):
             with pytest.raises(IntegrityError):
                 read(text)
+
+    @pytest.mark.parametrize("encoding", ["klingon", "utf-7", "unicode_escape", "utf-8"])
+    def test_it_is_utf_8_whatever_it_says(self, encoding: str) -> None:
+        text = f'<?xml version="1.0" encoding="{encoding}"?><B><BootImage>\u00e4+AC4-</BootImage></B>'
+        assert read_root(text.encode()) == "ä+AC4-"
 
     @pytest.mark.parametrize("declared", ["<!DOCTYPE a>", '<!DOCTYPE a SYSTEM "file:///etc/passwd">'])
     def test_a_document_type_is_refused(self, declared: str) -> None:
@@ -183,6 +186,23 @@ class TestLimits:
         deepest = movpkg_reading.DEEPEST_ELEMENT
         read_stream_info(b"<a>" * deepest + b"</a>" * deepest, NAME)
         self.refused(b"<a>" * (deepest + 1) + b"</a>" * (deepest + 1))
+
+    def test_elements(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(movpkg_reading, "MOST_ELEMENTS", 3)
+        read_stream_info(b"<a><b/><c/></a>", NAME)
+        assert "elements" in self.refused(b"<a><b/><c/><d/></a>").message
+
+    def test_a_tag_and_a_comment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Millions of attributes would take memory by the gigabyte before anybody could say what they are."""
+        monkeypatch.setattr(movpkg_reading, "FED", 10)
+        monkeypatch.setattr(movpkg_reading, "LONGEST_MARKUP", 1000)
+        for much in ("<b {} />", "<!--{}-->", "<?x {}?>"):
+            read_stream_info(f"<a>{much.format(self.attributes(900))}</a>".encode(), NAME)
+            assert "longer tag" in self.refused(f"<a>{much.format(self.attributes(1100))}</a>".encode()).message
+
+    def attributes(self, count: int) -> str:
+        """So many characters of attributes."""
+        return " ".join(f'a{n:03}=">"' for n in range(count // 9))
 
     def test_text_and_attributes(self) -> None:
         longest = movpkg_reading.LONGEST_TEXT

@@ -20,7 +20,7 @@ from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.recovery import Cause
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, IntegrityError, LimitError, LockedError, PolicyError, UsageError
+from hlsdl.errors import DiskError, IntegrityError, LockedError, PolicyError, UsageError
 
 from .shelves import (
     AUDIO,
@@ -371,14 +371,14 @@ def test_what_is_doubted_counts_as_missing_until_it_comes_again(tmp_path: Path) 
     assert Bundle.open(path).shortfalls() == ()
 
 
-def test_a_whole_file_is_stored_up_to_its_limit_and_with_its_hash(tmp_path: Path) -> None:
+def test_a_whole_file_is_stored_with_its_size_and_its_hash_or_not_at_all(tmp_path: Path) -> None:
     with BundleWriter.open(tmp_path / "A.movpkg") as writer:
         (tmp_path / "file").write_bytes(data := bytes(3 << 20))
-        for limit, proof in ((len(data) - 1, None), (len(data), "0" * 64)):
-            with (tmp_path / "file").open("rb") as file, pytest.raises((LimitError, IntegrityError)):
-                writer.put_file(segment_path(0), file, limit=limit, sha256=proof)
+        for size, proof in ((len(data) - 1, None), (len(data) + 1, None), (len(data), "0" * 64)):
+            with (tmp_path / "file").open("rb") as file, pytest.raises(IntegrityError):
+                writer.put_file(segment_path(0), file, size=size, sha256=proof)
             assert not writer.is_stored(segment_path(0))
         with (tmp_path / "file").open("rb") as file:
-            entry = writer.put_file(segment_path(0), file, limit=len(data), sha256=hashlib.sha256(data).hexdigest())
+            entry = writer.put_file(segment_path(0), file, size=len(data), sha256=hashlib.sha256(data).hexdigest())
         assert (entry.size, entry.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert [one.name for one in (tmp_path / "A.movpkg").rglob("*.part")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 from packages import MASTER_FILE, write_package
 
+import hlsdl.sync
 from hlsdl.bundle.movie_package import PackageFolder
-from hlsdl.errors import IntegrityError
-from hlsdl.session.received import EVERYTHING, Received, all_of, receive
+from hlsdl.errors import HlsdlError, IntegrityError, LimitError, PolicyError
+from hlsdl.session.received import EVERYTHING, MOST_WISHES, Received, all_of, receive
 
 STREAMS = ("sdr-180/index.m3u8", "aac-en/index.m3u8")
 URL = "https://films.invalid/a/"
@@ -54,30 +56,7 @@ def test_nothing_in_it_counts_as_named_here(package: Path) -> None:
     assert not received(package).contents.source.is_named
 
 
-def test_segments_without_numbers_are_taken_in_their_order(package: Path) -> None:
-    before = received(package).places
-    rewrite(video_info(package), lambda text: text.replace(' SeqNum="', ' Was="'))
-    assert received(package).places == before
-
-
-def test_a_segment_that_is_listed_under_another_address_is_another_segment(package: Path) -> None:
-    """Numbers that are one off would give every scene the pictures of the next."""
-    info = video_info(package)
-    numbers = iter(range(1, 100))
-    rewrite(info, lambda text: re.sub(r'(<SEG [^>]*SeqNum=")\d+', lambda found: f"{found[1]}{next(numbers)}", text))
-    assert len(lacking(received(package))) > 1
-
-
-def test_a_byte_range_at_another_place_is_another_segment(film: Path, tmp_path: Path) -> None:
-    folder = film.parent / "byteranges"
-    playlist = next(one for one in (folder / "master.m3u8").read_text().splitlines() if one and one[0] != "#")
-    package = write_package(tmp_path / "ranges.movpkg", folder, URL, [playlist])
-    assert lacking(received(package)) == []
-    rewrite(video_info(package), lambda text: re.sub(r'(<SEG [^>]*Off=")(\d+)', r"\g<1>1\g<2>", text))
-    assert len(lacking(received(package))) > 1
-
-
-@pytest.mark.parametrize("spelling", ["film name", "film%20name", "./x/../film name"])
+@pytest.mark.parametrize("spelling", ["film name", "film%20name", "film%20NAME/../film name"])
 def test_addresses_may_be_spelt_in_any_way(film: Path, tmp_path: Path, spelling: str) -> None:
     origin = tmp_path / "origin"
     (origin / "film name").mkdir(parents=True)
@@ -113,3 +92,93 @@ def test_a_package_of_nothing_complete_says_what_it_has(package: Path) -> None:
     rewrite(package / "boot.xml", lambda text: text.replace(">YES<", ">NO<"))
     with pytest.raises(IntegrityError, match="that are not complete"):
         received(package)
+
+
+def test_addresses_that_are_none_are_no_source(package: Path) -> None:
+    for url in ("http://[x/m.m3u8", "file:///etc/passwd", "https://user:pw@films.invalid/m.m3u8", "master.m3u8"):
+        rewrite(
+            package / "boot.xml", lambda text, url=url: re.sub("(<MasterPlaylist><NetworkURL>)[^<]*", rf"\1{url}", text)
+        )
+        with pytest.raises(IntegrityError, match="no multivariant playlist"):
+            received(package)
+
+
+def test_a_stream_that_lost_its_multivariant_playlist_is_imported_alone_and_said_to_be(
+    film: Path, tmp_path: Path
+) -> None:
+    package = write_package(tmp_path / "theirs.movpkg", film, URL, ["aac-en/index.m3u8"])
+    (package / "Data" / MASTER_FILE).unlink()
+    found = received(package)
+    assert found.contents.root.master is None
+    assert any("imported alone" in one for one in found.remarks)
+
+
+def test_session_data_comes_under_its_file_name(package: Path, film: Path) -> None:
+    (package / "Data" / "x.data").write_bytes((film / "credits.json").read_bytes())
+    item = "<DataItem><Category>SessionData</Category><Name>credits.json</Name><DataPath>x.data</DataPath></DataItem>"
+    rewrite(
+        package / "boot.xml",
+        lambda text: text.replace('<DataItems Directory="Data">', f'<DataItems Directory="Data">{item}'),
+    )
+    found = received(package)
+    (data,) = found.contents.plan.data
+    assert found.places[data.path].path == "Data/x.data"
+
+
+class TestBundles:
+    """A bundle of hlsdl is believed as far as it agrees with itself."""
+
+    @pytest.fixture
+    def bundle(self, film: Path, tmp_path: Path) -> Path:
+        return hlsdl.sync.fetch(film / "master.m3u8", output=tmp_path / "theirs.movpkg").path
+
+    def change(self, bundle: Path, **fields: object) -> None:
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        (bundle / "manifest.json").write_text(json.dumps({**manifest, "checksum": None, **fields}))
+
+    def refused(self, bundle: Path) -> HlsdlError:
+        with pytest.raises(HlsdlError) as error:
+            received(bundle)
+        return error.value
+
+    def test_a_damaged_manifest_is_refused(self, bundle: Path) -> None:
+        self.change(bundle, checksum="0" * 64)
+        assert "damaged" in self.refused(bundle).message
+
+    def test_a_broken_seal_is_told(self, bundle: Path) -> None:
+        self.change(bundle, journal_sha256="0" * 64)
+        assert any("not what was sealed" in one for one in received(bundle).remarks)
+
+    @pytest.mark.parametrize("url", ["http://[x/a.m3u8", "javascript:alert(1)", "data:,x"])
+    def test_a_source_that_is_no_address_is_refused(self, bundle: Path, url: str) -> None:
+        self.change(bundle, source_url=url)
+        assert isinstance(self.refused(bundle), PolicyError)
+
+    def test_fifty_wishes_are_believed_and_one_more_is_not(self, bundle: Path) -> None:
+        (wish,) = json.loads((bundle / "manifest.json").read_text())["choices"]["wishes"]
+        self.change(bundle, choices={"wishes": [wish] * MOST_WISHES})
+        received(bundle)
+        self.change(bundle, choices={"wishes": [wish] * (MOST_WISHES + 1)})
+        assert isinstance(self.refused(bundle), LimitError)
+
+    @pytest.mark.parametrize("wish", [{"where": ["nothing =="]}, {"variant": "none"}, {"max_bitrate": 1}])
+    def test_wishes_that_lead_nowhere_are_damage(self, bundle: Path, wish: dict[str, object]) -> None:
+        self.change(bundle, choices={"wishes": [wish]})
+        assert isinstance(self.refused(bundle), IntegrityError)
+
+    @pytest.mark.parametrize("name", ["manifest.json", "journal.jsonl", "Data/master.m3u8", "Data"])
+    def test_links_are_refused_wherever_they_are(self, bundle: Path, tmp_path: Path, name: str) -> None:
+        (bundle / name).rename(tmp_path / "away")
+        (bundle / name).symlink_to(tmp_path / "away")
+        assert isinstance(self.refused(bundle), PolicyError)
+
+    def test_gaps_that_its_source_had_are_gaps(self, bundle: Path) -> None:
+        """As many as the manifest says and no other number: else they are missing."""
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        journal = (bundle / "journal.jsonl").read_text().splitlines(keepends=True)
+        gone = next(line for line in journal if '/000000002.m4s"' in line and '"path":"0-' in line)
+        (bundle / "journal.jsonl").write_text("".join(line for line in journal if line != gone))
+        assert received(bundle).absent == frozenset()
+        streams = [{**one, "gaps": one["gaps"] + one["id"].startswith("0-")} for one in manifest["streams"]]
+        self.change(bundle, streams=streams)
+        assert len(received(bundle).absent) == 1

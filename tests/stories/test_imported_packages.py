@@ -8,7 +8,9 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from commands import hlsdl, start
@@ -93,6 +95,7 @@ def test_a_bundle_of_hlsdl_comes_as_it_was(film: Path, tmp_path: Path) -> None:
         assert (ours / name).read_bytes() == (theirs / name).read_bytes()
     before, after = (json.loads((one / "manifest.json").read_text()) for one in (theirs, ours))
     assert before["choices"].pop("named")
+    assert after["choices"].pop("imported")
     assert before["choices"] == after["choices"]
     assert before["id"] != after["id"]
     again = hlsdl("import", theirs, "-o", ours, "--json")
@@ -279,6 +282,84 @@ def test_what_is_there_already_stays(package: Path, tmp_path: Path) -> None:
     assert (done.code, Path(done.out.strip()).name) == (0, "A film 2.movpkg")
     inside = hlsdl("import", Path(done.out.strip()), cwd=tmp_path)
     assert (inside.code, inside.out.strip()) == (0, "A film 3.movpkg")
+
+
+def twin(bundle: Path, place: Path) -> Path:
+    """A bundle that says the same of itself and has other pictures: whoever has the one can make the other."""
+    shutil.copytree(bundle, place)
+    journal = (place / "journal.jsonl").read_text().splitlines()
+    for number, line in enumerate(journal):
+        entry = json.loads(line[9:])
+        if entry["t"] == "seg" and entry["path"].startswith("0-") and entry["path"].endswith(".m4s"):
+            file = place / entry["path"]
+            file.write_bytes(data := file.read_bytes()[:-4] + b"evil")
+            text = json.dumps({**entry, "sha256": sha256(data).hexdigest()})
+            journal[number] = f"{crc32(text.encode()):08x} {text}"
+    (place / "journal.jsonl").write_text("\n".join(journal) + "\n")
+    return place
+
+
+@pytest.mark.parametrize("damage", ["none", "a segment", "playlists"])
+def test_nobodys_package_writes_to_a_bundle_that_was_here(damage: str, film: Path, tmp_path: Path) -> None:
+    """Not even where that lacks something which the package has: it is imported under another name."""
+    films = tmp_path / "films"
+    done = hlsdl("fetch", film / "master.m3u8", "-P", films)
+    assert done.code == 0, done.err
+    mine = Path(done.out.strip())
+    evil = twin(mine, tmp_path / "evil.movpkg")
+    if damage == "a segment":
+        min(mine.glob("1-*/0*.m4s")).unlink()
+    if damage == "playlists":
+        for one in (*mine.glob("*/source.m3u8"), mine / "Data" / "master.m3u8"):
+            one.write_bytes(b"#" + one.read_bytes()[1:-1] + b"#")
+    before = {one: one.read_bytes() for one in mine.rglob("*") if one.is_file()}
+    done = hlsdl("import", evil, "-P", films)
+    assert (done.code, Path(done.out.strip()).name) == (0, "A film 2.movpkg")
+    assert {one: one.read_bytes() for one in mine.rglob("*") if one.is_file()} == before
+    assert hlsdl("import", evil, "-o", mine).code == 2
+
+
+def test_an_import_goes_on_with_what_is_there_and_mends_its_playlists(package: Path, tmp_path: Path) -> None:
+    ours, victim = tmp_path / "ours.movpkg", min(package.glob("0-*/*.frag"))
+    away = victim.rename(tmp_path / "away.frag")
+    assert hlsdl("import", package, "-o", ours).code == 8
+    master = ours / "Data" / "master.m3u8"
+    master.write_bytes(master.read_bytes()[:-1] + b"#")
+    away.rename(victim)
+    done = hlsdl("import", package, "-o", ours, "--json")
+    assert (done.code, done.document["fetched"]["segments"]) == (0, 1), done
+    assert hlsdl("verify", ours).code == 0
+
+
+def test_a_film_of_nothing_but_gaps_is_none(film: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.movpkg"
+    assert hlsdl("fetch", film / "aac-en" / "index.m3u8", "-o", theirs).code == 0
+    lines = (theirs / "journal.jsonl").read_text().splitlines(keepends=True)
+    (theirs / "journal.jsonl").write_text("".join(one for one in lines if '.m4s"' not in one))
+    manifest = json.loads((theirs / "manifest.json").read_text())
+    manifest["streams"][0]["gaps"] = manifest["streams"][0]["segments"]
+    (theirs / "manifest.json").write_text(json.dumps({**manifest, "checksum": None}))
+    done = hlsdl("import", theirs, "-o", tmp_path / "ours.movpkg")
+    assert (done.code, "nothing to import" in done.err) == (8, True)
+
+
+def test_nothing_is_written_into_the_package(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(package)
+    before = sorted(package.rglob("*"))
+    for place in (package, package / "Data", tmp_path / "link"):
+        assert hlsdl("import", package, "-P", place).code == 2
+        assert hlsdl("import", package, "-o", place / "x.movpkg").code == 2
+    assert hlsdl("import", ".", cwd=package).code == 2
+    assert sorted(package.rglob("*")) == before
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked.movpkg").symlink_to(tmp_path / "empty")
+    assert hlsdl("import", package, "-o", tmp_path / "linked.movpkg").code == 2
+
+
+def test_a_live_stream_that_had_not_ended_is_none_to_import(package: Path, tmp_path: Path) -> None:
+    for playlist in package.glob("*/remote.m3u8"):
+        playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST", "").replace("#EXT-X-PLAYLIST-TYPE:VOD", ""))
+    assert hlsdl("import", package, "-o", tmp_path / "ours.movpkg").code == 13
 
 
 def test_an_import_that_was_killed_goes_on(film: Path, tmp_path: Path) -> None:
