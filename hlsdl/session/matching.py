@@ -49,14 +49,13 @@ def streams_of(packaged: Sequence[PackagedStream], offered: Sequence[StreamSourc
         for one in packaged:
             if id(one) not in used:
                 here[key(spelt(one.network_url))].append(one)
-        missing = [stream for stream in offered if stream.id not in found]
-        wanted = Counter(key(url) for stream in missing for url in {spelt(url) for url in _urls_of(stream)})
-        for stream in missing:
-            keys = [key(spelt(url)) for url in _urls_of(stream)]
+        missing = {one.id: {key(spelt(url)) for url in _urls_of(one)} for one in offered if one.id not in found}
+        wanted = Counter(like for keys in missing.values() for like in keys)
+        for stream, keys in missing.items():
             alike = [one for like in keys for one in here.get(like, ())]
             if alike and (key is _whole or (len(alike) == 1 and all(wanted[like] == 1 for like in keys))):
                 # Of two copies, the one that has more.
-                found[stream.id] = max(alike, key=lambda one: len(one.listing.segments))
+                found[stream] = max(alike, key=lambda one: len(one.listing.segments))
     return found
 
 

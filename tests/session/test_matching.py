@@ -158,6 +158,7 @@ class TestStreams:
         rich = packaged([listed("0"), listed("1")], url="https://b.test/v.m3u8", folder="rich")
         assert self.folders(offered, poor, rich) == {"0": "rich"}
         assert self.folders(offered, poor) == {"0": "poor"}
+        assert self.folders(offered, packaged([], url="https://c.test/v.m3u8", folder="moved")) == {"0": "moved"}
 
     @pytest.mark.parametrize(
         "url",
