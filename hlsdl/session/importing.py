@@ -221,7 +221,7 @@ class Copying:
         """Store one object, if it is not there already; half a sentence where the package has it not, or not whole."""
         place = self._received.places.get(resource.path)
         if place is None:
-            return "it is not in the package, or listed under another address"
+            return "no file of the package is clearly this one"
         if place.path not in self._sizes:
             return "it is missing"
         try:

@@ -43,24 +43,22 @@ def streams_of(packaged: Sequence[PackagedStream], offered: Sequence[StreamSourc
     but the last two names of its path, all but the last: tokens change, and redirects lead elsewhere.
     """
     found: dict[str, PackagedStream] = {}
+    urls = {one.id: [spelt(url) for url in (one.url, *one.alternates)] for one in offered}
     for key in _LIKENESSES:
-        used = {id(one) for one in found.values()}
+        # Likeness is one among all, those that were found before included: else the last two would always be alike.
         here: dict[Hashable, list[PackagedStream]] = defaultdict(list)
         for one in packaged:
-            if id(one) not in used:
-                here[key(spelt(one.network_url))].append(one)
-        missing = {one.id: {key(spelt(url)) for url in _urls_of(one)} for one in offered if one.id not in found}
-        wanted = Counter(like for keys in missing.values() for like in keys)
-        for stream, keys in missing.items():
-            alike = [one for like in keys for one in here.get(like, ())]
-            if alike and (key is _whole or (len(alike) == 1 and all(wanted[like] == 1 for like in keys))):
-                # Of two copies, the one that has more.
-                found[stream] = max(alike, key=lambda one: len(one.listing.segments))
+            here[key(spelt(one.network_url))].append(one)
+        keys = {stream: {key(url) for url in of_stream} for stream, of_stream in urls.items()}
+        rivals = Counter(like for of_stream in keys.values() for like in of_stream)
+        used = {id(one) for one in found.values()}
+        for stream, of_stream in keys.items():
+            alike = [one for like in of_stream for one in here.get(like, ())]
+            is_clear = key is _whole or (len(alike) == 1 and all(rivals[like] == 1 for like in of_stream))
+            free = [one for one in alike if id(one) not in used]
+            if is_clear and free and stream not in found:
+                found[stream] = max(free, key=lambda one: len(one.listing.segments))  # of two copies, the richer one
     return found
-
-
-def _urls_of(stream: StreamSource) -> tuple[str, ...]:
-    return (stream.url, *stream.alternates)
 
 
 def _whole(url: str) -> Hashable:
@@ -89,10 +87,9 @@ def objects_of(packaged: PackagedStream, stream: StreamPlan) -> Found:
         found = _by_number_and_name(listed.segments, segments) | _by_number_and_name(listed.inits, inits)
     if not found:
         found = _by_file((*listed.segments, *listed.inits), (*segments, *inits), base)
-    bare = [one for one in listed.segments if not one.url]
-    found |= _fitting(_numbered(bare, stream), segments)
-    bare = [one for one in listed.inits if not one.url]
-    return found | _fitting(_applying(bare, inits), inits)
+    bare = _fitting(_numbered([one for one in listed.segments if not one.url], stream), segments)
+    bare |= _fitting(_applying([one for one in listed.inits if not one.url], inits), inits)
+    return bare | found  # an address says more than a number
 
 
 def _by_address(listed: Iterable[ListedObject], wanted: Sequence[Resource], base: Base) -> Found:
@@ -103,12 +100,13 @@ def _by_address(listed: Iterable[ListedObject], wanted: Sequence[Resource], base
         here: dict[Hashable, list[ListedObject]] = defaultdict(list)
         for url, one in addressed:
             here[key(url), one.offset].append(one)
-        missing = [(key(spelt(one.url)), _offset(one), one) for one in wanted if one.path not in found]
-        times = Counter((like, offset) for like, offset, _ in missing)
-        for like, offset, resource in missing:
-            alike = here.get((like, offset), [])
+        keys = [((key(spelt(one.url)), _offset(one)), one) for one in wanted]
+        rivals = Counter(like for like, _ in keys)
+        for like, resource in keys:
+            alike = here.get(like, [])
             meant = _only(alike, resource)
-            if meant is not None and (key is _whole or (len(alike) == 1 and times[like, offset] == 1)):
+            is_clear = key is _whole or (len(alike) == 1 and rivals[like] == 1)
+            if meant is not None and is_clear and resource.path not in found:
                 found[resource.path] = meant
     return found
 

@@ -8,6 +8,7 @@ from the stored source playlists like every download, so that all playlists of t
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -269,11 +270,22 @@ def _without_master(package: MoviePackage, root: Root) -> Iterator[str]:
 
 
 def _session_data(package: MoviePackage, plan: DownloadPlan) -> dict[str, Place]:
-    """Session data that the package has, under the file name that it has at its source or with us."""
-    items = {item.name: item for item in package.boot.items if item.category == "SessionData"}
+    """Session data that the package has, under the file name that it has at its source, or with us."""
+    items = [one for one in package.boot.items if one.category == "SessionData"]
     found = {}
-    for one in plan.data:
-        item = items.get(one.url.partition("?")[0].rpartition("/")[2]) or items.get(one.path.rpartition("/")[2])
-        if item is not None:
-            found[one.path] = Place(path=item.path, size=None)
+    for name_of in (_name_at_source, _name_here):
+        names, wanted = Counter(one.name for one in items), Counter(map(name_of, plan.data))
+        by_name = {one.name: one.path for one in items if names[one.name] == 1}
+        for one in plan.data:
+            name = name_of(one)
+            if name in by_name and wanted[name] == 1:
+                found[one.path] = Place(path=by_name[name], size=None)
     return found
+
+
+def _name_at_source(resource: Resource) -> str:
+    return resource.url.partition("?")[0].rpartition("/")[2]
+
+
+def _name_here(resource: Resource) -> str:
+    return resource.path.rpartition("/")[2]

@@ -80,6 +80,15 @@ class TestByAddress:
         assert found(planned(segments("filmé.ts")), [listed("0", there)]) == ["0"]
         assert spelt("https://h/%c3") == "https://h/%C3"
 
+    def test_a_segment_that_is_missing_is_not_filled_with_the_one_that_is_like_it(self) -> None:
+        plan = planned(segments("a.ts?p=1", "a.ts?p=2", "b.ts?p=1", "b.ts?p=2"))
+        there = ("a.ts?p=1", "b.ts?p=1", "b.ts?p=2")
+        assert found(plan, [listed(one, f"{AT}{one}") for one in there]) == ["a.ts?p=1", None, "b.ts?p=1", "b.ts?p=2"]
+
+    def test_an_address_says_more_than_a_number(self) -> None:
+        objects = [listed("right", f"{AT}a.ts", 0), listed("wrong", sequence=0)]
+        assert found(planned(segments("a.ts")), objects) == ["right"]
+
     def test_two_files_at_one_address_are_told_apart_by_their_number(self) -> None:
         plan = planned(segments("a.ts", "b.ts"))
         objects = [listed("0", f"{AT}a.ts", 0), listed("9", f"{AT}a.ts", 1), listed("1", f"{AT}b.ts", 1)]
@@ -172,6 +181,12 @@ class TestStreams:
     def test_a_stream_whose_address_changed_is_found_where_no_other_is_like_it(self, url: str) -> None:
         offered = self.offered("https://a.test/x/v.m3u8?t=1", "https://a.test/x/w.m3u8?t=1")
         assert self.folders(offered, packaged([], url=url)) == {"0": "x"}
+
+    def test_a_stream_that_is_not_offered_any_more_is_nobodys(self) -> None:
+        """Not even where it is the last one that is left, and of one that is offered there is no file."""
+        offered = self.offered("https://a.test/en/i.m3u8", "https://a.test/fr/i.m3u8")
+        streams = [packaged([], url=f"https://a.test/{name}/i.m3u8", folder=name) for name in ("en", "de")]
+        assert self.folders(offered, *streams) == {"0": "en"}
 
     def test_streams_that_are_alike_are_not_guessed(self) -> None:
         offered = self.offered("https://a.test/v/i.m3u8?q=1", "https://a.test/v/i.m3u8?q=2")

@@ -125,6 +125,19 @@ def test_session_data_comes_under_its_file_name(package: Path, film: Path) -> No
     assert found.places[data.path].path == "Data/x.data"
 
 
+def test_session_data_that_two_languages_call_the_same_is_not_guessed(package: Path, film: Path) -> None:
+    one = '#EXT-X-SESSION-DATA:DATA-ID="x",LANGUAGE="{0}",URI="{0}/t.json"\n'
+    master = (film / "master.m3u8").read_text().replace("#EXTM3U\n", "#EXTM3U\n" + one.format("en") + one.format("fr"))
+    (package / "Data" / MASTER_FILE).write_text(master)
+    (package / "Data" / "x.data").write_text("[]")
+    item = "<DataItem><Category>SessionData</Category><Name>t.json</Name><DataPath>x.data</DataPath></DataItem>"
+    rewrite(
+        package / "boot.xml",
+        lambda text: text.replace('<DataItems Directory="Data">', f'<DataItems Directory="Data">{item}'),
+    )
+    assert not {one.path for one in received(package).places.values()} & {"Data/x.data"}
+
+
 class TestBundles:
     """A bundle of hlsdl is believed as far as it agrees with itself."""
 
