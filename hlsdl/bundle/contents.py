@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import DirEntry
 from stat import S_ISDIR
 from types import MappingProxyType
 
@@ -45,9 +46,17 @@ def look(folder: Folder) -> Found:
             if entry.name.startswith("."):
                 if (name := final_name(entry.name)) is not None:
                     found.temporaries.append((entry.name, name))
-            elif entry.is_file(follow_symlinks=False):
-                found.sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+            elif (size := _size_of(entry)) is not None:
+                found.sizes[entry.name] = size
     return found
+
+
+def _size_of(entry: DirEntry[str]) -> int | None:
+    """Bytes of a regular file; None for anything else, and for what has gone since the folder was read."""
+    try:
+        return entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else None
+    except FileNotFoundError:
+        return None
 
 
 def sizes_below(root: Folder, seen: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
@@ -67,9 +76,10 @@ def sizes_below(root: Folder, seen: Mapping[str, int] = MappingProxyType({})) ->
                 if names > MOST_FILES:
                     raise LimitError(f"the bundle holds more than {MOST_FILES:,} files", hint="hlsdl did not make it")
                 path = before + entry.name
-                if entry.is_file(follow_symlinks=False):
-                    size = seen.get(path)
-                    found[path] = entry.stat(follow_symlinks=False).st_size if size is None else size
+                if path in seen and entry.is_file(follow_symlinks=False):
+                    found[path] = seen[path]
+                elif (size := _size_of(entry)) is not None:
+                    found[path] = size
                 elif entry.is_dir(follow_symlinks=False) and relative.count("/") < DEEPEST_FOLDER:
                     waiting.append(path)
     return found

@@ -84,7 +84,9 @@ class JournalState:
     is_torn: bool = False
     """The file does not end with a line end."""
     expected: dict[str, str] = field(default_factory=dict)
-    """Path -> the SHA-256 of an object that was found damaged, until the bundle is sealed."""
+    """Path -> the SHA-256 that an object must have when it comes again, until the bundle is sealed."""
+    wanted: frozenset[str] = frozenset()
+    """Paths of entries whose files are damaged: they stay until their like has come."""
     sha256: str = field(default="", compare=False)
     """Of the text that says all this."""
 
@@ -133,6 +135,11 @@ def drop_line(path: str, was: str | None = None) -> bytes:
     return encode_line({"t": "drop", "path": path} | ({} if was is None else {"was": was}))
 
 
+def want_line(path: str, sha256: str | None = None) -> bytes:
+    """The `want` line: this object is damaged, and stays until another has come, which must have this SHA-256."""
+    return encode_line({"t": "want", "path": path} | ({} if sha256 is None else {"sha256": sha256}))
+
+
 def checkpoint_line(upto: int) -> bytes:
     """The `ckpt` line: everything that the first `upto` bytes speak of is on the device."""
     return encode_line({"t": "ckpt", "upto": upto})
@@ -178,10 +185,13 @@ def _replayed(data: bytes, digest: str) -> JournalState:
     is_clean = False
     damaged = 0
     expected: dict[str, str] = {}
+    wanted: set[str] = set()
     for end, said in _said(data):
         if isinstance(said, Entry):
             is_clean = False
             entries[said.path] = said
+            if wanted:
+                wanted.discard(said.path)
             ends.append(end)
             paths.append(said.path)
             continue
@@ -192,11 +202,13 @@ def _replayed(data: bytes, digest: str) -> JournalState:
         is_clean = kind == "close"
         if kind == "seg":  # what was stored cannot be read
             damaged += 1
-        elif kind == "drop":
-            path, was = str(said.get("path")), said.get("was")
-            entries.pop(path, None)
-            if isinstance(was, str) and _SHA256.fullmatch(was):
-                expected[path] = was
+        elif kind in ("drop", "want"):
+            path, must_have = str(said.get("path")), said.get("was" if kind == "drop" else "sha256")
+            if kind == "drop":
+                entries.pop(path, None)
+            if isinstance(must_have, str) and _SHA256.fullmatch(must_have):
+                expected[path] = must_have
+            (wanted.add if path in entries else wanted.discard)(path)
         elif kind == "ckpt":
             covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
             if covered > len(ends) // 2:  # forgotten when they are most of it: each is moved about once
@@ -213,6 +225,7 @@ def _replayed(data: bytes, digest: str) -> JournalState:
         damaged=damaged,
         is_torn=bool(data) and not data.endswith(b"\n"),
         expected=expected,
+        wanted=frozenset(wanted),
         sha256=digest,
     )
 

@@ -22,9 +22,12 @@ INDEX = "index.m3u8"
 ROOT_XML = "root.xml"
 BOOT_XML = "boot.xml"
 STREAM_INFO = "StreamInfoBoot.xml"
+PLAYLIST = ".m3u8"
 SOURCE_PLAYLIST = "source.m3u8"
 """In each stream folder: the media playlist as fetched."""
 DATA, KEYS = naming.DATA, naming.KEYS
+ARTWORK = f"{DATA}/artwork."
+"""How the path of the picture begins; its type follows."""
 
 LONGEST_NAME = 120
 """Bytes of UTF-8 in a bundle's folder name, suffix included."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from hlsdl.bundle.journal import (
     opening_line,
     pause_line,
     replay,
+    want_line,
 )
 from hlsdl.bundle.layout import JOURNAL, split_path
 from hlsdl.errors import HlsdlError
@@ -76,22 +77,24 @@ class Ledger:
         """Continue the journal whose content is `state`; `root` stays the caller's."""
         self._root = root
         self._opening = this_opening(root)
-        self._entries = dict(state.entries)
-        self._pending = dict.fromkeys(state.unsynced)
+        self._entries = {path: one for path, one in state.entries.items() if path not in state.wanted}
+        self._pending = dict.fromkeys(state.unsynced - state.wanted)
         self._superseded: set[str] = set()
         """Paths that the journal *on the device* may still call checkpointed with bytes that are gone."""
-        self._doubted: set[str] = set()
-        """Paths that the journal still calls stored, with bytes that are known to be damaged."""
+        self._wanted = set(state.wanted)
         self._lock = threading.Lock()
         self._is_open = False
         self._is_clean = state.is_clean and state.opening is not None
         self._is_torn = state.is_torn
         self._descriptor: int | None = None
         self._end = 0
+        self._expected = dict(state.expected)
         self.entries: Mapping[str, Entry] = MappingProxyType(self._entries)
-        """By path; a live view."""
-        self.expected = dict(state.expected)
-        """Path -> the SHA-256 of an object that was found damaged: what comes for it must be the same."""
+        """By path; a live view. What is wanted is not among them."""
+        self.expected: Mapping[str, str] = MappingProxyType(self._expected)
+        """Path -> the SHA-256 that an object must have when it comes again; nothing else is ever stored there."""
+        self.wanted: Set[str] = self._wanted
+        """Paths of damaged objects, which stay under their names until their like has come; a live view."""
 
     @property
     def is_clean(self) -> bool:
@@ -114,42 +117,57 @@ class Ledger:
 
         Returns for each why it was refused, or None. One that is refused leaves the others alone.
         """
+        if self._expected and len(ready) > 1:  # hardly ever: there is something to be refused
+            return [refusal for one in ready for refusal in self.commit_all((one,))]
         paths = {one.entry.path for one in ready}
         with self._lock:
+            if self._expected and (refusal := self._other_than_expected(ready[0].entry)) is not None:
+                return [refusal]
             is_new = len(paths) == len(ready) and all(
-                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._doubted)
+                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._wanted)
             )
             # What replaces something goes by itself: when its line cannot be written, the old one must go on counting.
             groups = [ready] if is_new else [(one,) for one in ready]
             return [refusal for group in groups for refusal in self._commit(group)]
 
-    def drop(self, path: str, was: str | None = None) -> None:
-        """Say that an object is gone, and what it `was` when it must come again; its file must be removed already."""
+    def drop(self, path: str) -> None:
+        """Say that an object is gone; its file must be removed already. What must come again is not forgotten."""
         with self._lock, translating(path):
-            self._change(drop_line(path, was))
+            self._change(drop_line(path, self._expected.get(path)))
             self._remove(path)
-            if was is not None:
-                self.expected[path] = was
 
-    def doubt(self, path: str, was: str | None = None) -> None:
-        """Count an object as not stored until it comes again; neither file nor journal change before that."""
-        with self._lock:
-            if path in self._entries:
-                self._remove(path)
-                self._doubted.add(path)
-            if was is not None:
-                self.expected[path] = was
+    def want(self, path: str, sha256: str | None = None) -> None:
+        """Say that an object is damaged: it counts as not stored, and stays until another has come.
 
-    def settle(self, *, dropped: Iterable[str], adopted: Iterable[Entry]) -> None:
-        """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only."""
-        adopted, dropped = tuple(adopted), tuple(dropped)
-        lines = [drop_line(path) for path in dropped] + [entry_line(entry) for entry in adopted]
+        `sha256`: what that must have.
+        """
+        with self._lock, translating(path):
+            if path in self._wanted and self._expected.get(path) == sha256:
+                return
+            self._change(want_line(path, sha256))
+            self._set_aside(path, sha256)
+
+    def settle(
+        self, *, dropped: Mapping[str, str | None], wanted: Mapping[str, str | None], adopted: Iterable[Entry]
+    ) -> None:
+        """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only.
+
+        `dropped` and `wanted`: by path, the SHA-256 that the object must have when it comes again.
+        """
+        adopted = tuple(adopted)
+        lines = [drop_line(path, was) for path, was in dropped.items()]
+        lines += [want_line(path, was) for path, was in wanted.items()]
+        lines += [entry_line(entry) for entry in adopted]
         with self._lock, translating(JOURNAL):
             if lines:
                 self._append(b"".join(lines))
                 self._is_clean = False
-            for path in dropped:
+            for path, was in dropped.items():
                 self._remove(path)
+                if was is not None:
+                    self._expected[path] = was
+            for path, was in wanted.items():
+                self._set_aside(path, was)
             for entry in adopted:
                 self._entries[entry.path] = entry
                 self._pending[entry.path] = None
@@ -188,7 +206,8 @@ class Ledger:
         with self._lock, translating(JOURNAL):
             data = compact_journal(self._entries, self._opening)
             replace_durably(self._root, JOURNAL, data)
-            self.expected.clear()
+            self._expected.clear()
+            self._wanted.clear()
             self._close_file()
             self._is_open, self._is_clean, self._is_torn, self._end = False, True, False, len(data)
         return len(data), hashlib.sha256(data).hexdigest()
@@ -223,26 +242,47 @@ class Ledger:
         try:
             try:
                 replaced = path in self._entries and path not in self._pending
-                if replaced or path in self._superseded or path in self._doubted:
+                if replaced or path in self._superseded or path in self._wanted:
                     # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
                     flush(self._file())
                 ready.folder.rename(ready.temporary, name)
             except OSError:
                 # The line promised a name that could not be given: what stood there before is not what it describes.
+                if path in self._wanted:
+                    self._change(want_line(path, self._expected.get(path)))
+                    raise
                 with suppress(OSError):
                     ready.folder.unlink(name)
                 self._remove(path)
-                self._change(drop_line(path))
+                self._change(drop_line(path, self._expected.get(path)))
                 raise
         except OSError as error:
             return _refusal(error, path)
         ready.temporary = ""
-        self._doubted.discard(path)
+        self._wanted.discard(path)
         self._entries[path] = ready.entry
         self._pending[path] = None
         return None
 
+    def _other_than_expected(self, entry: Entry) -> HlsdlError | None:
+        """Why an object is refused that is not what must come; before anything of it is written down."""
+        if self._expected.get(entry.path, entry.sha256) == entry.sha256:
+            return None
+        from hlsdl.planning.moving import other_bytes  # where nothing was damaged, nobody needs it
+
+        return other_bytes(entry.path)
+
+    def _set_aside(self, path: str, sha256: str | None) -> None:
+        if path in self._entries:
+            self._remove(path)
+            self._wanted.add(path)
+        if sha256 is None:
+            self._expected.pop(path, None)
+        else:
+            self._expected[path] = sha256
+
     def _remove(self, path: str) -> None:
+        self._wanted.discard(path)
         self._entries.pop(path, None)
         if path in self._pending:
             del self._pending[path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,8 +10,7 @@ from typing import Any
 
 from hlsdl.bundle import durable
 from hlsdl.bundle.durable import BundleLock, Folder, translating
-from hlsdl.bundle.layout import JOURNAL, MANIFEST
-from hlsdl.bundle.ledger import LARGEST_JOURNAL
+from hlsdl.bundle.layout import MANIFEST
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest
 from hlsdl.errors import LockedError
 
@@ -26,20 +24,6 @@ def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> No
     """
     with _locked(path, before) as root:
         durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
-
-
-def put_back(path: Path, sealed: Manifest, now: Manifest) -> bool:
-    """Let a bundle count as sealed again, after work on it that changed nothing; False when its seal is gone.
-
-    `sealed` is the manifest of then, `now` the one that the work has left. Raises as `save_choices` does.
-    """
-    with _locked(path, now) as root:
-        journal = durable.read_file(root, JOURNAL, limit=LARGEST_JOURNAL)
-        length, sha256 = sealed.journal_bytes, sealed.journal_sha256
-        if length is None or hashlib.sha256(memoryview(journal)[:length]).hexdigest() != sha256:
-            return False
-        durable.replace_durably(root, MANIFEST, sealed.encode())
-        return True
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from stat import S_ISREG
 from hlsdl.bundle.contents import ROOT, join_path, look, remove_file
 from hlsdl.bundle.durable import Folder, hash_file, translating
 from hlsdl.bundle.journal import Entry, JournalState, Opening
-from hlsdl.bundle.layout import DATA, KEYS, is_media, is_stream_folder, split_path
+from hlsdl.bundle.layout import ARTWORK, DATA, KEYS, PLAYLIST, is_media, is_stream_folder, split_path
 from hlsdl.bundle.ledger import Ledger
 from hlsdl.bundle.manifest import Manifest, WrittenIn
 
@@ -58,7 +58,9 @@ class Recovery:
     adopted: tuple[str, ...] = ()
     """Objects whose entry was lost, entered anew."""
     dropped: tuple[str, ...] = ()
-    """Entries whose file is missing or damaged; to be fetched again."""
+    """Entries whose file is missing, or was never known to be whole; to be fetched again."""
+    wanted: tuple[str, ...] = ()
+    """Entries whose file is damaged, and stays until its like has been fetched."""
     removed: tuple[str, ...] = ()
     """Temporaries and unproven segments that were removed."""
     damaged_lines: int = 0
@@ -95,7 +97,9 @@ class _Verdicts:
     roll: dict[str, str] = field(default_factory=dict)
     """By path: the temporary that holds its bytes."""
     remove: list[str] = field(default_factory=list)
-    drop: list[str] = field(default_factory=list)
+    drop: dict[str, str | None] = field(default_factory=dict)
+    """By path: the SHA-256 that must come again, of what was whole once."""
+    want: dict[str, str | None] = field(default_factory=dict)
     adopt: list[Entry] = field(default_factory=list)
     hashed: int = 0
 
@@ -114,7 +118,8 @@ def recover(root: Folder, ledger: Ledger, state: JournalState, trust: Trust) -> 
             try:
                 folder = root.descend(relative)
             except FileNotFoundError:
-                verdicts.drop += [entry.path for entry in entries.values()]
+                for entry in entries.values():
+                    _judge_lost(entry, is_there=False, state=state, verdicts=verdicts)
                 continue
             with folder:
                 _judge(folder, relative, entries, state=state, trust=trust, verdicts=verdicts)
@@ -128,6 +133,7 @@ def recover(root: Folder, ledger: Ledger, state: JournalState, trust: Trust) -> 
         rolled_forward=tuple(verdicts.roll),
         adopted=tuple(entry.path for entry in verdicts.adopt),
         dropped=tuple(verdicts.drop),
+        wanted=tuple(verdicts.want),
         removed=tuple(verdicts.remove),
         damaged_lines=state.damaged,
     )
@@ -159,6 +165,10 @@ def _judge(
             verdicts.remove.append(join_path(relative, temporary))
             doubtful.add(name)  # the last line may speak of bytes that never got this name
     for name, entry in entries.items():
+        if entry.path in state.wanted:  # known for what it is
+            if name not in found.sizes:
+                verdicts.drop[entry.path] = state.expected.get(entry.path)
+            continue
         has_size = found.sizes.get(name) == entry.size
         if has_size and trust.recent and name not in doubtful:
             continue  # as nearly always, and there are many
@@ -166,11 +176,23 @@ def _judge(
             continue
         by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
         if not has_size or not ((by_size and name not in doubtful) or _holds(folder, name, entry, verdicts)):
-            verdicts.drop.append(entry.path)
+            _judge_lost(entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
     if is_stream_folder(relative):
         for name in found.sizes.keys() - entries.keys():
             if is_media(name):
                 _judge_unlisted(folder, join_path(relative, name), trust, verdicts)
+
+
+def _judge_lost(entry: Entry, *, is_there: bool, state: JournalState, verdicts: _Verdicts) -> None:
+    """An entry that is not true. What was whole once must come again as it was, and what is left of it stays till then.
+
+    A film with a flaw is more than half a film, and its origin may be gone.
+    """
+    was_whole = entry.path not in state.unsynced or entry.path in state.expected
+    was = state.expected.get(entry.path, entry.sha256) if was_whole else None
+    if entry.path.endswith(PLAYLIST) or entry.path.startswith(ARTWORK):
+        was = None  # a playlist may have other tokens in it by now, and who brings a picture may bring another
+    (verdicts.want if is_there and was_whole else verdicts.drop)[entry.path] = was
 
 
 def _judge_unlisted(folder: Folder, path: str, trust: Trust, verdicts: _Verdicts) -> None:
@@ -200,4 +222,4 @@ def _carry_out(root: Folder, ledger: Ledger, verdicts: _Verdicts) -> None:
             folder.rename(temporary, name)
     for path in (*verdicts.remove, *verdicts.drop):
         remove_file(root, path)
-    ledger.settle(dropped=verdicts.drop, adopted=verdicts.adopt)
+    ledger.settle(dropped=verdicts.drop, wanted=verdicts.want, adopted=verdicts.adopt)

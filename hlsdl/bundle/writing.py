@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -172,27 +172,30 @@ class BundleWriter:
 
     @property
     def expected(self) -> Mapping[str, str]:
-        """Path -> the SHA-256 of each object that was found damaged since the bundle was sealed last."""
+        """Path -> the SHA-256 of each object that was found lost or damaged since the bundle was sealed last.
+
+        Nothing else is stored in its place: whatever stores it raises IntegrityError.
+        """
         return self._ledger.expected
 
-    def forget(self, path: str, *, was: str | None = None) -> None:
-        """Remove one object or derived file, and its folder when that is empty then; nothing there is fine.
+    @property
+    def wanted(self) -> Set[str]:
+        """Paths of damaged objects that are here: they count as not stored, and stay until their like has come."""
+        return self._ledger.wanted
 
-        `was`: the SHA-256 that the object had, which it must have when it comes again.
-        """
+    def want(self, path: str, sha256: str | None = None) -> None:
+        """Say that a stored object is damaged; another, of this SHA-256 if one is given, is to take its place."""
+        _require(is_object_path(path), path)
+        self._ledger.want(path, sha256)
+
+    def forget(self, path: str) -> None:
+        """Remove one object or derived file, and its folder when that is empty then; nothing there is fine."""
         _require(is_safe_path(path) and path not in (MANIFEST, JOURNAL, LOCK), path)
         contents.remove_file(self._root, path)
         self._written.pop(path, None)
-        if path in self.entries or was is not None:
-            self._ledger.drop(path, was)
+        if path in self.entries or path in self.wanted:
+            self._ledger.drop(path)
         contents.remove_empty_folder(self._root, split_path(path)[0])
-
-    def doubt(self, path: str, *, was: str | None = None) -> None:
-        """Count an object as not stored, though its file is left where it is until it comes again.
-
-        `was`: the SHA-256 that it must have then. A writer that ends before leaves everything as it was.
-        """
-        self._ledger.doubt(path, was)
 
     def save_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
@@ -212,6 +215,10 @@ class BundleWriter:
                 f"the bundle is not whole: {problems[0]}{more}",
                 hint="run the same command again to fetch what is missing",
             )
+        for path in tuple(self.wanted):  # nothing asks for these any more
+            self.forget(path)
+        if self.manifest is not None and self.manifest.state == "complete":
+            self.save_manifest(manifest)  # whose seal is on the journal that is written anew now
         length, sha256 = self._checkpointer.compact()
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
         self._save(manifest, seals)

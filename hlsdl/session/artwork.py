@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hlsdl.bundle import layout
-from hlsdl.bundle.journal import Entry
-from hlsdl.errors import UsageError
+from hlsdl.bundle.reading import Bundle
+from hlsdl.errors import IntegrityError, PolicyError, UsageError
 
 ARTWORK_TYPES = {"jpg": rb"\xff\xd8\xff", "png": rb"\x89PNG", "gif": rb"GIF8", "webp": rb"RIFF....WEBP"}
 """Extension -> how such a file begins."""
@@ -24,10 +23,15 @@ class Artwork:
     path: str
     data: bytes = field(repr=False)
 
-    def is_stored(self, entries: Mapping[str, Entry]) -> bool:
-        """Whether a bundle has this very picture."""
-        entry = entries.get(self.path)
-        return entry is not None and entry.sha256 == hashlib.sha256(self.data).hexdigest()
+    def is_in(self, bundle: Bundle) -> bool:
+        """Whether a bundle has this very picture, and undamaged."""
+        entry = bundle.entries.get(self.path)
+        if entry is None or entry.sha256 != hashlib.sha256(self.data).hexdigest():
+            return False
+        try:
+            return bundle.read(self.path) == self.data
+        except (IntegrityError, PolicyError):
+            return False
 
 
 def read_artwork(picture: Path | bytes | None) -> Artwork | None:
@@ -54,4 +58,4 @@ def read_artwork(picture: Path | bytes | None) -> Artwork | None:
 
 def artwork_path(kind: str) -> str:
     """Where a picture of this type is kept."""
-    return f"{layout.DATA}/artwork.{kind}"
+    return f"{layout.ARTWORK}{kind}"

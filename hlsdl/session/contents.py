@@ -177,17 +177,19 @@ def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
     return Contents(source=source, root=root, title=bundle.title, asked=asked, plan=plan, documents=documents)
 
 
-def lay_out(writer: BundleWriter, contents: Contents) -> None:
+def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) -> None:
     """Put the plan and the source playlists on disk, before the first segment is asked for.
 
     The manifest comes first: from then on the folder says whose bundle it is, and a second run goes on with it. It
-    lists the playlists before they are there; what has no entry in the journal is simply asked for again.
+    lists the playlists before they are there; what has no entry in the journal is simply asked for again. Where it
+    `mends` a bundle that is sealed, the manifest is right as it is, and what cannot be mended leaves it sealed.
     """
-    writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
+    if not mends:
+        writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
         if document.url not in contents.documents.stored:  # one that was there, and is damaged, is replaced
             writer.put(path, document.data)
-    if contents.artwork is not None and not contents.artwork.is_stored(writer.entries):
+    if contents.artwork is not None:
         writer.put(contents.artwork.path, contents.artwork.data)
         for other in {artwork_path(kind) for kind in ARTWORK_TYPES} - {contents.artwork.path}:
             if writer.is_stored(other):  # the picture before this one
@@ -302,7 +304,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
     documents += [
         StoredDocument(path=path, url="", final_url="", category="artwork")
         for path in writer.entries
-        if path.startswith(f"{layout.DATA}/artwork.")
+        if path.startswith(layout.ARTWORK)
     ]
     manifest = Manifest(
         id=bundle_id,

@@ -17,7 +17,7 @@ from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import DiskError, IntegrityError, LockedError, PolicyError
+from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -102,8 +102,8 @@ async def download(
         named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
         watch: is told everything that is known before the first segment.
         opened: a client for this source, which stays open; None: one of its own.
-        damaged: for repairing: the paths of objects that must come again, and the SHA-256 that each of them must have;
-            what is there stays until then. All else of the bundle is looked at, too, and made again.
+        damaged: for repairing: the paths of objects that must come again, and the SHA-256 that each of them must have.
+            All else of the bundle is looked at, too, and made again.
 
     Raises:
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
@@ -112,7 +112,8 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
-    if before is not None and not named and damaged is None and _has_all(before, options, artwork):
+    mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
+    if before is not None and mends and damaged is None and _is_whole(before):
         if lacks_mark(source, before):
             await _mark(source, before, emit)
         if watch is not unwatched:
@@ -122,12 +123,11 @@ async def download(
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
-            for path, was in (damaged or {}).items():
-                writer.doubt(path, was=was)
+            await in_thread(_want, writer, damaged or {})
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
-            arrived, absent = await _brought(client, writer, contents, options, emit=emit)
-            _warn(emit, contents, unproven(writer.entries))
+            arrived, absent = await _brought(client, writer, contents, options, mends=mends, emit=emit)
+            _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer)))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=absent))
             bundle = sealed(writer)
@@ -143,16 +143,31 @@ async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
         emit(events.Warned(task=before.title, message=told))
 
 
-def _has_all(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
-    """Whether there is nothing to do: asked for all of this already, with this title and picture, and all is there."""
+def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
+    """Whether a sealed bundle was asked for all of this already, with this title and picture."""
     return (
         before.state == "complete"
         and before.manifest.is_intact
         and same_wishes(before.manifest, options.wishes)
         and options.title in (None, before.title)
-        and (artwork is None or artwork.is_stored(before.entries))
-        and not before.shortfalls()
+        and (artwork is None or artwork.is_in(before))
     )
+
+
+def _is_whole(before: Bundle) -> bool:
+    """Whether all is there, as far as is known without reading it."""
+    return not before.journal.wanted and not before.shortfalls()
+
+
+def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
+    for path, was in damaged.items():
+        if writer.is_stored(path) or path in writer.wanted:
+            writer.want(path, was)
+
+
+def _given_up(writer: BundleWriter) -> Iterable[str]:
+    """What is damaged, and nothing asks for any more: one sentence each."""
+    return (f"`{path}` is damaged and is left out" for path in sorted(writer.wanted))
 
 
 async def _chosen(
@@ -254,6 +269,7 @@ async def _brought(
     contents: Contents,
     options: FetchOptions,
     *,
+    mends: bool,
     emit: Emit,
 ) -> tuple[Arrived, frozenset[str]]:
     """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
@@ -266,25 +282,38 @@ async def _brought(
         warn=lambda message: emit(events.Warned(task=contents.title, message=message)),
     )
     await renewal.prove_stored(contents.bereft)
-    await in_thread(partial(lay_out, writer, contents))
+    await in_thread(partial(lay_out, writer, contents, mends=mends))
     await fetch_keys(client, writer, renewal, options.key_provider)
-    await _fetch_data(writer, renewal, contents.title, emit)
+    lost = await _fetch_data(writer, renewal, contents.title, emit)
     work = SegmentWork(client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, emit=emit)
     arrived = await work.fetch()
+    if mends and lost is not None:
+        raise lost  # it was there once: the bundle stays as it is until it is there again
     return arrived, frozenset(work.absent)
 
 
-async def _fetch_data(writer: BundleWriter, renewal: Renewal, title: str, emit: Emit) -> None:
-    """Session data. A film plays without it, so what does not come is reported and left out."""
+async def _fetch_data(writer: BundleWriter, renewal: Renewal, title: str, emit: Emit) -> HlsdlError | None:
+    """Session data. A film plays without it, so what does not come is reported and left out.
+
+    Returns why something did not come that the bundle had.
+    """
+    lost: HlsdlError | None = None
     for item in renewal.plan.data:
         if writer.is_stored(item.path):
             continue
         try:
             data = await renewal.read(item)
         except (*OF_THE_ORIGIN, DiskError) as error:  # a file beside a local playlist may not be there
-            emit(events.Warned(task=title, message=f"session data is left out: {error.message}"))
+            if item.path in writer.expected:
+                lost = error
+            else:
+                emit(events.Warned(task=title, message=f"session data is left out: {error.message}"))
             continue
-        await in_thread(writer.put, item.path, data)
+        try:
+            await in_thread(writer.put, item.path, data)
+        except IntegrityError as error:  # it is another one now
+            lost = error
+    return lost
 
 
 def _announce(

@@ -97,6 +97,8 @@ def _require_the_rest(bundle: Bundle, contents: Contents) -> None:
         )
     if bundle.state != "complete":
         return
+    if bundle.journal.wanted:
+        raise IntegrityError("an object of the bundle is damaged", hint="`hlsdl repair` mends it first")
     counts = count_segments(bundle.entries)
     for stream in contents.plan.streams:
         inits = [one.path for one in stream.resources if one.kind == "init" and one.path not in bundle.entries]

@@ -233,16 +233,15 @@ class Copying:
             return error.message
 
     def _store(self, resource: Resource, place: Place, file: BinaryIO, size: int) -> Entry | str:
-        expected = place.sha256 or self._writer.expected.get(resource.path)
         there = self._writer.entries.get(resource.path)
         if there is not None:  # an earlier run copied it; what is stored is never replaced
-            known = expected or hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            known = place.sha256 or hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             return there if there.sha256 == known else "it has changed since the import began"
         return self._writer.put_file(
             resource.path,
             file,
             size=size,
-            sha256=expected,
+            sha256=place.sha256,
             validator=place.validator,
             length_verified=place.length_verified,
         )

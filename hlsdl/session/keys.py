@@ -6,7 +6,6 @@ Source: AVContentKeySession, as far as it has a meaning for keys that are plain 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -14,7 +13,6 @@ from typing import Protocol
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import ContentKeyError
-from hlsdl.planning.moving import other_bytes
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
 from hlsdl.session.program import ProgramFault, asked
 from hlsdl.session.renewal import Renewal
@@ -65,8 +63,6 @@ async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, pro
                 url=key.url,
                 hint="give the key itself, neither hexadecimal nor base64",
             )
-        if writer.expected.get(key.path) not in (None, hashlib.sha256(data).hexdigest()):
-            raise other_bytes(key.path)
         await in_thread(partial(writer.put, key.path, bytes(data)))
 
     await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))

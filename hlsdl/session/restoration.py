@@ -1,23 +1,20 @@
 """Repair: fetch again what verification finds damaged or missing, and nothing else.
 
 It tells the story of `download` once more on the same bundle: the remainder is what is damaged, and sealing writes the
-derived files anew. A damaged object stays where it is until its like has come, and a repair that brings nothing leaves
-the bundle as it found it: a film with a flaw is more than half a film.
+derived files anew. A damaged object stays where it is until its like has come, and a bundle that was sealed stays so: a
+film with a flaw is more than half a film, and its origin may be gone.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hlsdl.bundle.manifest_alone import put_back
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.threads import in_thread
-from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError
+from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
@@ -26,8 +23,6 @@ from hlsdl.session.sources import source_of
 from hlsdl.session.wishes import last_wish
 from hlsdl.verification import Code, Report, verify_bundle
 from hlsdl.verification.findings import DAMAGED_CODES
-
-logger = logging.getLogger(__name__)
 
 
 async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Report:
@@ -43,43 +38,25 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     if report.ok:
         return report
     bundle = Bundle.open(path)
-    damaged = [one for one in report.damaged if one in bundle.entries]
-    # What is only malformed came so: its hash proves nothing, and other bytes are what it needs.
-    changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
-    expected = {one: bundle.entries[one].sha256 if one in changed else None for one in damaged}
+    pictures = {one.path for one in bundle.manifest.documents if one.category == "artwork"}
+    for one in pictures.intersection(report.damaged):
+        told = f"the picture `{one}` is damaged, and no origin has it: `hlsdl add --artwork` brings another"
+        emit(events.Warned(task=bundle.title, message=told))
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
+    damaged = {one: was for one, was in _damaged(bundle, report) if one not in pictures}
     async with client_for(bundle, options.transfer) as client:
-        sizes = await in_thread(bundle.sizes)
-        lost = {one: was for one, was in expected.items() if sizes.get(one) != bundle.entries[one].size}
-        try:
-            await in_thread(partial(_forget, path, lost))
-            await download(source_of(bundle.manifest), again, emit, opened=client, damaged=expected)
-        except BaseException:
-            await in_thread(partial(_leave, path, bundle))
-            raise
+        await download(source_of(bundle.manifest), again, emit, opened=client, damaged=damaged)
     return await in_thread(partial(verify_bundle, path))
 
 
-def _forget(path: Path, lost: Mapping[str, str | None]) -> None:
-    """Write down what was lost, which opening the bundle for work forgets, until it is here again."""
-    if lost:
-        with BundleWriter.open(path) as writer:
-            for one, was in lost.items():
-                writer.forget(one, was=was)
-
-
-def _leave(path: Path, before: Bundle) -> None:
-    """Let a bundle that was sealed count as that again, unless it has got other bytes meanwhile."""
-    try:
-        now = Bundle.open(path)
-        is_same = all(_is_in(before, one, entry.sha256) for one, entry in now.entries.items())
-        if before.state == "complete" and now.state == "partial" and before.manifest.is_intact and is_same:
-            put_back(path, before.manifest, now.manifest)
-    except HlsdlError as failure:
-        logger.warning("the bundle stays unfinished: %s", failure.message)
-
-
-def _is_in(before: Bundle, path: str, sha256: str) -> bool:
-    entry = before.entries.get(path)
-    return entry is not None and entry.sha256 == sha256
+def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:
+    """The path of each damaged object, and the SHA-256 that must come in its place."""
+    # What is only malformed came so: its hash proves nothing, and other bytes are what it needs. A playlist may have
+    # other tokens in it by now; whether it is of the same stream is seen by what it lists.
+    changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
+    playlists = {one.path for one in bundle.manifest.documents if one.category in ("master", "media")}
+    for path in report.damaged:
+        entry = bundle.entries.get(path)
+        if entry is not None:
+            yield path, entry.sha256 if path in changed and path not in playlists else None

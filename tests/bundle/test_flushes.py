@@ -88,11 +88,11 @@ async def test_a_plain_file_gets_its_name_when_its_bytes_are_on_the_device(tmp_p
     assert names.index("fdatasync") < names.index("name") < names.index("fsync")
 
 
-def test_what_replaces_a_doubted_object_is_named_after_its_line_is_on_the_device(tmp_path: Path, calls: Calls) -> None:
+def test_what_replaces_a_damaged_object_is_named_after_its_line_is_on_the_device(tmp_path: Path, calls: Calls) -> None:
     """Else the old line would vouch, by its size alone, for whatever a power cut leaves under the name."""
     path = sealed(tmp_path / "A.movpkg")
     with BundleWriter.open(path) as writer:
-        writer.doubt(segment_path(0))
+        writer.want(segment_path(0))
         writer.put(segment_path(9), body(9))
         writer.checkpoint()  # of that other one
         calls.clear()

@@ -25,6 +25,7 @@ from hlsdl.bundle.journal import (
     opening_line,
     pause_line,
     replay,
+    want_line,
 )
 
 from .shelves import body, entry_for, segment_path
@@ -168,6 +169,18 @@ def test_what_was_found_damaged_is_expected_to_come_again_as_it_was() -> None:
     assert replay(text).expected == {path: was}
     assert replay(drop_line(path, "no hash") + drop_line(path)).expected == {}
     assert replay(compact_journal({}, HERE)).expected == {}
+
+
+def test_what_is_damaged_is_wanted_until_it_comes_again_or_goes() -> None:
+    path, was = segment_path(1), entry(1).sha256
+    text = entry_line(entry(1)) + want_line(path, was)
+    state = replay(text)
+    assert (state.wanted, state.expected, set(state.entries)) == ({path}, {path: was}, {path})
+    assert replay(text + entry_line(entry(1))).wanted == set()
+    assert replay(text + drop_line(path)).wanted == set()
+    assert replay(text + drop_line(path)).expected == {path: was}
+    assert replay(entry_line(entry(1)) + want_line(path)).expected == {}
+    assert replay(want_line(path, was)).wanted == set()
 
 
 def test_only_a_final_close_is_a_clean_end() -> None:

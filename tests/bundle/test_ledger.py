@@ -264,7 +264,7 @@ def test_a_hard_linked_backup_of_the_journal_is_left_alone(root: Folder, tmp_pat
 def test_what_recovery_found_is_written_before_the_opening(root: Folder) -> None:
     """`settle` writes no `open` line: its boot id would vouch for what was not judged in that boot."""
     ledger = Ledger(root, JournalState())
-    ledger.settle(dropped=["x"], adopted=[entry_for("a", b"")])
+    ledger.settle(dropped={"x": None}, wanted={}, adopted=[entry_for("a", b"")])
     assert load_journal(root).opening is None
     store(ledger, root, "b")
     assert load_journal(root).opening == this_opening(root)

@@ -18,7 +18,7 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError
 
 from .handwritten import Shelf
-from .shelves import require_true, sealed, segment_path
+from .shelves import body, require_true, sealed, segment_path
 
 
 def test_after_a_power_cut_only_checkpointed_objects_are_taken_unread(shelf: Shelf) -> None:
@@ -119,7 +119,8 @@ def test_a_copied_bundle_is_hashed_whole_and_then_at_home(tmp_path: Path) -> Non
     with BundleWriter.open(copy) as writer:
         assert writer.recovery.cause is Cause.MOVED
         assert writer.recovery.hashed == 5
-        assert writer.recovery.dropped == (segment_path(1),)
+        assert writer.recovery.wanted == (segment_path(1),)
+        writer.put(segment_path(1), body(1))
     require_true(copy)
     with BundleWriter.open(copy) as writer:
         assert (writer.recovery.cause, writer.recovery.hashed) == (Cause.CLEAN, 0)

@@ -6,6 +6,7 @@ Where it can mend nothing, the bundle is what it was: a film with a flaw is more
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from commands import hlsdl, start
 
-from hlsdl.testing import ScriptedOrigin
+from hlsdl.testing import ScriptedOrigin, Status
 
 
 def test_a_segment_that_was_cut_on_disk_must_come_back_as_it_was(film: Path, tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_segment_that_was_cut_on_disk_must_come_back_as_it_was(film: Path, tmp
         origin.add("/v/3.m4s", whole[:-1] + b"x")
         refused = hlsdl("repair", bundle)
         assert (refused.code, "has other bytes now" in refused.err) == (8, True)
-        assert not stored.exists()
+        assert stored.read_bytes() == whole[:-700]
         origin.add("/v/3.m4s", whole)
         assert hlsdl("repair", bundle).code == 0
     assert stored.read_bytes() == whole
@@ -58,7 +59,8 @@ Damage = Callable[[Path], None]
 
 def flip(file: Path) -> None:
     data = file.read_bytes()
-    file.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    middle = len(data) // 2
+    file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
 
 
 def cut(file: Path) -> None:
@@ -79,45 +81,96 @@ def state(bundle: Path) -> str:
     return str(json.loads((bundle / "manifest.json").read_text())["state"])
 
 
-def test_a_flaw_stays_where_it_is_when_its_origin_is_gone(film: Path, tmp_path: Path) -> None:
-    """It plays as it played, to the end; once the origin is back, that segment alone is asked for."""
-    bundle = tmp_path / "f.movpkg"
+@pytest.mark.parametrize("damage", [flip, cut, remove])
+@pytest.mark.parametrize("place", ["here", "copied"])
+def test_what_cannot_be_mended_is_as_it_was(damage: Damage, place: str, film: Path, tmp_path: Path) -> None:
+    """Its origin is gone, or has other bytes: nothing of it is taken, however often. The bundle stays sealed, and plays
+    on behind the flaw. Once the origin is right, that segment alone is asked for."""
+    bundle, whole = tmp_path / "f.movpkg", (film / "aac-en" / "3.m4s").read_bytes()
     with ScriptedOrigin() as origin:
         origin.add_folder(film / "aac-en", at="/v")
         assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
-        flip(sorted(bundle.glob("0-*/0*.m4s"))[3])
+        if place == "copied":
+            bundle = Path(shutil.copytree(bundle, tmp_path / "copy.movpkg"))
+        victim = next(one for one in bundle.glob("0-*/0*.m4s") if one.read_bytes() == whole)
+        damage(victim)
         before = files(bundle)
-        origin.add("/v/3.m4s", b"<html>gone</html>")
-        for _ in range(2):
-            assert hlsdl("repair", bundle, "--retries", "0").code in (3, 4, 8)
+        for other in (b"<html>gone</html>", whole[:-1] + b"x", whole[:-1] + b"x"):
+            origin.add("/v/3.m4s", other)
+            assert hlsdl("repair", bundle, "--allow-private", "--retries", "0").code == 8
             assert (files(bundle), state(bundle)) == (before, "complete")
-            verified = hlsdl("verify", bundle, "--json").document["findings"]
-            assert [one["code"] for one in verified] == ["hash-mismatch"]
-        origin.add("/v/3.m4s", (film / "aac-en" / "3.m4s").read_bytes())
+            assert hlsdl("verify", bundle).code == 8
+        origin.add("/v/3.m4s", whole)
         asked = len(origin.requests)
-        assert hlsdl("repair", bundle).code == 0
-        assert [one.path for one in origin.requests[asked:] if one.path.endswith((".m4s", ".mp4"))] == ["/v/3.m4s"]
+        assert hlsdl("repair", bundle, "--allow-private").code == 0
+        assert {one.path for one in origin.requests[asked:] if one.path.endswith((".m4s", ".mp4"))} == {"/v/3.m4s"}
+    assert victim.read_bytes() == whole
     assert hlsdl("verify", bundle).code == 0
 
 
-@pytest.mark.parametrize("damage", [cut, remove])
-def test_what_is_short_or_missing_costs_nothing_more_either(damage: Damage, film: Path, tmp_path: Path) -> None:
-    """The bundle stays sealed, so a player may go on behind the hole; and the same bytes must come."""
+@pytest.mark.parametrize("place", ["here", "copied"])
+def test_a_key_that_was_damaged_is_never_another_one(place: str, film: Path, tmp_path: Path) -> None:
+    bundle, folder = tmp_path / "f.movpkg", film.parent / "aes128"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(folder, at="/")
+        assert hlsdl("fetch", origin.url("/master.m3u8"), "-o", bundle).code == 0
+        if place == "copied":
+            bundle = Path(shutil.copytree(bundle, tmp_path / "copy.movpkg"))
+        key = min(bundle.glob("keys/*.key"))
+        right = key.read_bytes()
+        there = next(one for one in folder.rglob("*.key") if one.read_bytes() == right)
+        key.write_bytes(bytes(16))
+        origin.add(f"/{there.relative_to(folder)}", b"another key 1234")
+        for _ in range(2):
+            assert hlsdl("repair", bundle, "--allow-private").code == 8
+            assert key.read_bytes() == bytes(16)
+        origin.add(f"/{there.relative_to(folder)}", right)
+        assert hlsdl("repair", bundle, "--allow-private").code == 0
+    assert key.read_bytes() == right
+
+
+@pytest.mark.parametrize("damage", [flip, cut, remove])
+def test_session_data_that_cannot_be_had_again_stays_as_it_was(damage: Damage, film: Path, tmp_path: Path) -> None:
+    """All else is mended meanwhile."""
     bundle = tmp_path / "f.movpkg"
     with ScriptedOrigin() as origin:
-        origin.add_folder(film / "aac-en", at="/v")
-        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
-        whole = (film / "aac-en" / "3.m4s").read_bytes()
-        victim = next(one for one in bundle.glob("0-*/0*.m4s") if one.read_bytes() == whole)
-        damage(victim)
-        for other in (b"<html>gone</html>", whole[:-1] + b"x"):
-            origin.add("/v/3.m4s", other)
-            assert hlsdl("repair", bundle, "--retries", "0").code == 8
-            assert state(bundle) == "complete"
-            assert hlsdl("verify", bundle).code == 8
-        origin.add("/v/3.m4s", whole)
+        origin.add_folder(film, at="/")
+        assert hlsdl("fetch", origin.url("/master.m3u8"), "-o", bundle).code == 0
+        [data] = [one for one in (bundle / "Data").iterdir() if one.suffix in (".json", ".bin")]
+        damage(data)
+        flip(min(bundle.glob("0-*/0*.m4s")))
+        index, left = (bundle / "index.m3u8").read_bytes(), data.read_bytes() if data.exists() else None
+        for body in (None, b'{"other": "data"}'):
+            if body is not None:
+                origin.add("/credits.json", body)
+            else:
+                origin.always("/credits.json", Status(404))
+            assert hlsdl("repair", bundle, "--retries", "0").code in (4, 8)
+            found = hlsdl("verify", bundle, "--json").document["findings"]
+            assert {one["path"] for one in found} <= {str(data.relative_to(bundle)), "manifest.json", "index.m3u8"}
+            assert found
+            assert ((bundle / "index.m3u8").read_bytes(), state(bundle)) == (index, "complete")
+            assert (data.read_bytes() if data.exists() else None) == left
+            origin.always("/credits.json")
+        origin.add("/credits.json", (film / "credits.json").read_bytes())
         assert hlsdl("repair", bundle).code == 0
-    assert victim.read_bytes() == whole
+    assert hlsdl("verify", bundle).code == 0
+
+
+def test_a_picture_that_is_damaged_is_said_to_have_no_origin(film: Path, tmp_path: Path) -> None:
+    bundle, picture = tmp_path / "f.movpkg", tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG" + bytes(200))
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film / "aac-en", at="/v")
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle, "--artwork", picture).code == 0
+        flip(bundle / "Data" / "artwork.png")
+        flip(min(bundle.glob("0-*/0*.m4s")))
+        for _ in range(2):
+            done = hlsdl("repair", bundle)
+            assert (done.code, "no origin has it" in done.err) == (8, True)
+            found = hlsdl("verify", bundle, "--json").document["findings"]
+            assert [(one["code"], one["path"]) for one in found] == [("hash-mismatch", "Data/artwork.png")]
+        assert hlsdl("add", bundle, "--artwork", picture).code == 0
     assert hlsdl("verify", bundle).code == 0
 
 
@@ -133,7 +186,9 @@ def test_a_damaged_playlist_stays_too(film: Path, tmp_path: Path) -> None:
     assert (files(bundle), state(bundle)) == (before, "complete")
 
 
-def test_a_repair_that_is_killed_is_repeated(film: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("again", ["repair", "fetch"])
+def test_what_a_killed_repair_began_is_done_by_the_next_and_by_fetch(again: str, film: Path, tmp_path: Path) -> None:
+    """The bundle is sealed all the while, and damage that was found is not forgotten."""
     bundle = tmp_path / "f.movpkg"
     with ScriptedOrigin() as origin:
         origin.add_folder(film / "aac-en", at="/v")
@@ -150,5 +205,6 @@ def test_a_repair_that_is_killed_is_repeated(film: Path, tmp_path: Path) -> None
         origin.delay = 0.0
         assert len(origin.requests) > asked
         assert all(one.exists() for one in victims)
-        assert hlsdl("repair", bundle).code == 0
+        assert state(bundle) == "complete"
+        assert hlsdl(again, *([origin.url("/v/index.m3u8"), "-o"] if again == "fetch" else []), bundle).code == 0
     assert hlsdl("verify", bundle).code == 0

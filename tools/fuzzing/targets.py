@@ -11,7 +11,7 @@ from zlib import crc32
 from fuzzing import seeds
 from hlsdl.access.cookies import read_cookies_txt, read_set_cookie
 from hlsdl.access.urls import join_location, read_url
-from hlsdl.bundle.journal import Entry, Opening, compact_journal, drop_line, entry_line, opening_line, replay
+from hlsdl.bundle.journal import Entry, Opening, compact_journal, drop_line, entry_line, opening_line, replay, want_line
 from hlsdl.bundle.layout import is_object_path
 from hlsdl.bundle.manifest import DerivedFile, Manifest, StoredDocument, StoredKey, StoredStream, WrittenIn
 from hlsdl.bundle.movpkg_reading import Boot, StreamListing, inner_path, read_boot, read_root, read_stream_info
@@ -115,6 +115,7 @@ def journals() -> list[bytes]:
     entries = {path: Entry(path=path, size=1000, sha256=SHA, etag='"e"') for path in (*paths, "keys/K.key")}
     opening = Opening(boot="b" * 36, device=7, inode=9, pid=1)
     growing = opening_line(opening) + b"".join(map(entry_line, entries.values())) + drop_line("keys/K.key")
+    growing += want_line(f"{STREAM}/000000001.m4s", SHA) + want_line(f"{STREAM}/000000002.m4s")
     return [compact_journal(entries, opening), growing, growing[:-20], growing + b"\n" + growing, b""]
 
 
@@ -125,6 +126,7 @@ def run_journal(data: bytes) -> str:
     for text in (data, signed):
         state = replay(text)
         require(state.unsynced <= state.entries.keys(), "an unknown path awaits its checkpoint")
+        require(state.wanted <= state.entries.keys(), "an unknown path is damaged")
         for path, entry in state.entries.items():
             require(path == entry.path and is_object_path(path), "an entry has an unsafe path")
             require(entry.size >= 0 and len(entry.sha256) == 64, "an entry has an odd size or hash")
@@ -354,7 +356,9 @@ TARGETS: dict[str, Target] = {
     ),
     "journal": Target(
         seeds=journals,
-        words=tuple(b'"t":"seg" "t":"ckpt","upto":9999 "t":"open" "path":"../x" {} [] null "size":-1 close'.split()),
+        words=tuple(
+            b'"t":"seg" "t":"want" "t":"ckpt","upto":9999 "t":"open" "path":"../x" {} [] null "size":-1 close'.split()
+        ),
         run=run_journal,
     ),
     "manifest": Target(
