@@ -97,7 +97,8 @@ def _require_the_rest(bundle: Bundle, contents: Contents) -> None:
         )
     if bundle.state != "complete":
         return
-    if bundle.journal.wanted:
+    planned = {one.path for one in (*contents.plan.resources, *contents.plan.keys)}
+    if not planned.isdisjoint(bundle.journal.wanted):
         raise IntegrityError("an object of the bundle is damaged", hint="`hlsdl repair` mends it first")
     counts = count_segments(bundle.entries)
     for stream in contents.plan.streams:

@@ -204,7 +204,8 @@ class SegmentWork:
 
     def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
         """Whether to go on after this failure: as a gap, or to look for a way round it."""
-        if not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
+        is_here = resource.path in self._writer.wanted  # with a flaw, which is more than a gap
+        if is_here or not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
             if isinstance(error, OF_THE_ORIGIN):
                 self._failure = self._failure or (resource, error)
                 return True

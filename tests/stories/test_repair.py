@@ -174,6 +174,35 @@ def test_a_picture_that_is_damaged_is_said_to_have_no_origin(film: Path, tmp_pat
     assert hlsdl("verify", bundle).code == 0
 
 
+def test_a_flaw_is_no_gap_though_gaps_are_allowed(film: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film / "aac-en", at="/v")
+        url = origin.url("/v/index.m3u8")
+        assert hlsdl("fetch", url, "-o", bundle).code == 0
+        flip(sorted(bundle.glob("0-*/0*.m4s"))[3])
+        before = files(bundle)
+        origin.always("/v/3.m4s", Status(404))
+        assert hlsdl("repair", bundle).code == 4
+        assert hlsdl("fetch", url, "-o", bundle, "--allow-gaps").code == 4
+        assert (files(bundle), state(bundle)) == (before, "complete")
+
+
+def test_a_stream_with_a_flaw_can_be_dropped_and_one_beside_it_cannot(film: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film, at="/")
+        assert hlsdl("fetch", origin.url("/master.m3u8"), "-o", bundle, "--audio", "en,fr").code == 0
+    streams = hlsdl("info", bundle, "--json").document["streams"]
+    french, english = (next(one["id"] for one in streams if one["language"] == name) for name in ("fr", "en"))
+    flip(min((bundle / french).glob("0*.m4s")))
+    assert hlsdl("repair", bundle, "--retries", "0").code == 3
+    assert hlsdl("drop", bundle, english).code == 8
+    assert hlsdl("drop", bundle, french).code == 0
+    assert not (bundle / french).exists()
+    assert hlsdl("verify", bundle).code == 0
+
+
 def test_a_damaged_playlist_stays_too(film: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "f.movpkg"
     with ScriptedOrigin() as origin:
