@@ -15,6 +15,7 @@ from hashlib import sha256
 from io import BytesIO
 from itertools import islice
 from json.encoder import encode_basestring_ascii as _quoted
+from types import MappingProxyType
 from typing import Any
 from zlib import crc32
 
@@ -87,6 +88,8 @@ class JournalState:
     """Path -> the SHA-256 that an object must have when it comes again, until the bundle is sealed."""
     wanted: frozenset[str] = frozenset()
     """Paths of entries whose files are damaged: they stay until their like has come."""
+    replaced: dict[str, Entry] = field(default_factory=dict)
+    """Path -> the entry of a damaged object, whose like has come and is not checkpointed."""
     sha256: str = field(default="", compare=False)
     """Of the text that says all this."""
 
@@ -155,12 +158,18 @@ def close_line() -> bytes:
     return encode_line({"t": "close"})
 
 
-def compact_journal(entries: Mapping[str, Entry], opening: Opening) -> bytes:
-    """Return a whole journal that says `entries`, all of them checkpointed, and ends cleanly."""
+def compact_journal(
+    entries: Mapping[str, Entry], opening: Opening, wanted: Mapping[str, str | None] = MappingProxyType({})
+) -> bytes:
+    """Return a whole journal that says `entries`, all of them checkpointed, and ends cleanly.
+
+    `wanted`: of those that are damaged, the SHA-256 that must come in their place, if it is known.
+    """
     # Written on and on into one buffer: lists of lines and sums of bytes would be the largest thing of a long job.
     text = BytesIO()
     text.write(opening_line(opening))
     text.writelines(map(entry_line, map(entries.__getitem__, sorted(entries))))
+    text.writelines(want_line(path, must_have) for path, must_have in sorted(wanted.items()))
     text.write(checkpoint_line(text.tell()) + close_line())
     return text.getvalue()
 
@@ -186,12 +195,14 @@ def _replayed(data: bytes, digest: str) -> JournalState:
     damaged = 0
     expected: dict[str, str] = {}
     wanted: set[str] = set()
+    replaced: dict[str, Entry] = {}
     for end, said in _said(data):
         if isinstance(said, Entry):
             is_clean = False
-            entries[said.path] = said
-            if wanted:
+            if said.path in wanted:
                 wanted.discard(said.path)
+                replaced[said.path] = entries[said.path]
+            entries[said.path] = said
             ends.append(end)
             paths.append(said.path)
             continue
@@ -208,6 +219,8 @@ def _replayed(data: bytes, digest: str) -> JournalState:
                 entries.pop(path, None)
             if isinstance(must_have, str) and _SHA256.fullmatch(must_have):
                 expected[path] = must_have
+            elif kind == "want":
+                expected.pop(path, None)
             (wanted.add if path in entries else wanted.discard)(path)
         elif kind == "ckpt":
             covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
@@ -226,6 +239,7 @@ def _replayed(data: bytes, digest: str) -> JournalState:
         is_torn=bool(data) and not data.endswith(b"\n"),
         expected=expected,
         wanted=frozenset(wanted),
+        replaced={path: one for path, one in replaced.items() if path in unsynced},
         sha256=digest,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -30,7 +30,7 @@ from hlsdl.bundle.journal import (
     want_line,
 )
 from hlsdl.bundle.layout import JOURNAL, split_path
-from hlsdl.errors import HlsdlError
+from hlsdl.errors import HlsdlError, IntegrityError
 
 LARGEST_JOURNAL = 2 * 1024**3
 """Bytes; four million entries take about 1.2 GB."""
@@ -81,7 +81,7 @@ class Ledger:
         self._pending = dict.fromkeys(state.unsynced - state.wanted)
         self._superseded: set[str] = set()
         """Paths that the journal *on the device* may still call checkpointed with bytes that are gone."""
-        self._wanted = set(state.wanted)
+        self._wanted = {path: state.entries[path] for path in state.wanted}
         self._lock = threading.Lock()
         self._is_open = False
         self._is_clean = state.is_clean and state.opening is not None
@@ -93,8 +93,8 @@ class Ledger:
         """By path; a live view. What is wanted is not among them."""
         self.expected: Mapping[str, str] = MappingProxyType(self._expected)
         """Path -> the SHA-256 that an object must have when it comes again; nothing else is ever stored there."""
-        self.wanted: Set[str] = self._wanted
-        """Paths of damaged objects, which stay under their names until their like has come; a live view."""
+        self.wanted: Mapping[str, Entry] = MappingProxyType(self._wanted)
+        """Damaged objects by path, which stay under their names until their like has come; a live view."""
 
     @property
     def is_clean(self) -> bool:
@@ -124,7 +124,7 @@ class Ledger:
             if self._expected and (refusal := self._other_than_expected(ready[0].entry)) is not None:
                 return [refusal]
             is_new = len(paths) == len(ready) and all(
-                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._wanted)
+                known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._wanted.keys())
             )
             # What replaces something goes by itself: when its line cannot be written, the old one must go on counting.
             groups = [ready] if is_new else [(one,) for one in ready]
@@ -148,15 +148,19 @@ class Ledger:
             self._set_aside(path, sha256)
 
     def settle(
-        self, *, dropped: Mapping[str, str | None], wanted: Mapping[str, str | None], adopted: Iterable[Entry]
+        self,
+        *,
+        dropped: Mapping[str, str | None],
+        wanted: Mapping[str, tuple[Entry, str | None]],
+        adopted: Iterable[Entry],
     ) -> None:
         """Write down what recovery found, *before* the `open` line: its boot id vouches for what follows it only.
 
-        `dropped` and `wanted`: by path, the SHA-256 that the object must have when it comes again.
+        `dropped`: by path, the SHA-256 that the object must have when it comes again. `wanted`: before that, its entry.
         """
         adopted = tuple(adopted)
         lines = [drop_line(path, was) for path, was in dropped.items()]
-        lines += [want_line(path, was) for path, was in wanted.items()]
+        lines += [self._wanting(path, entry, was) for path, (entry, was) in wanted.items()]
         lines += [entry_line(entry) for entry in adopted]
         with self._lock, translating(JOURNAL):
             if lines:
@@ -166,9 +170,11 @@ class Ledger:
                 self._remove(path)
                 if was is not None:
                     self._expected[path] = was
-            for path, was in wanted.items():
+            for path, (entry, was) in wanted.items():
+                self._entries[path] = entry
                 self._set_aside(path, was)
             for entry in adopted:
+                self._wanted.pop(entry.path, None)
                 self._entries[entry.path] = entry
                 self._pending[entry.path] = None
 
@@ -204,10 +210,11 @@ class Ledger:
     def compact(self) -> tuple[int, str]:
         """Rewrite the journal, which must be checkpointed, as its shortest form; return (bytes, SHA-256)."""
         with self._lock, translating(JOURNAL):
-            data = compact_journal(self._entries, self._opening)
+            wanted = {path: self._expected.get(path) for path in self._wanted}
+            data = compact_journal({**self._entries, **self._wanted}, self._opening, wanted)
             replace_durably(self._root, JOURNAL, data)
-            self._expected.clear()
-            self._wanted.clear()
+            self._expected = {path: one for path, one in wanted.items() if one is not None}
+            self.expected = MappingProxyType(self._expected)
             self._close_file()
             self._is_open, self._is_clean, self._is_torn, self._end = False, True, False, len(data)
         return len(data), hashlib.sha256(data).hexdigest()
@@ -242,6 +249,8 @@ class Ledger:
         try:
             try:
                 replaced = path in self._entries and path not in self._pending
+                if path in self._wanted:
+                    self._flush_temporary(ready)  # what it replaces is gone with its name
                 if replaced or path in self._superseded or path in self._wanted:
                     # After a power cut the old line must not vouch, by its size alone, for what the name leads to now.
                     flush(self._file())
@@ -249,7 +258,7 @@ class Ledger:
             except OSError:
                 # The line promised a name that could not be given: what stood there before is not what it describes.
                 if path in self._wanted:
-                    self._change(want_line(path, self._expected.get(path)))
+                    self._change(self._wanting(path, self._wanted[path], self._expected.get(path)))
                     raise
                 with suppress(OSError):
                     ready.folder.unlink(name)
@@ -259,7 +268,7 @@ class Ledger:
         except OSError as error:
             return _refusal(error, path)
         ready.temporary = ""
-        self._wanted.discard(path)
+        self._wanted.pop(path, None)
         self._entries[path] = ready.entry
         self._pending[path] = None
         return None
@@ -268,21 +277,36 @@ class Ledger:
         """Why an object is refused that is not what must come; before anything of it is written down."""
         if self._expected.get(entry.path, entry.sha256) == entry.sha256:
             return None
-        from hlsdl.planning.moving import other_bytes  # where nothing was damaged, nobody needs it
+        return IntegrityError(
+            f"`{entry.path}` has other bytes now than it had, which are not stored in its place",
+            hint="what is stored stays as it is; where there is another copy of the bundle, its file can be put back",
+        )
 
-        return other_bytes(entry.path)
+    @staticmethod
+    def _wanting(path: str, entry: Entry, must_have: str | None) -> bytes:
+        """The lines that say that what stands under this name is a damaged object, and which."""
+        return entry_line(entry) + want_line(path, must_have)
+
+    @staticmethod
+    def _flush_temporary(ready: Ready) -> None:
+        descriptor = ready.folder.open_to_flush(ready.temporary)
+        try:
+            flush(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _set_aside(self, path: str, sha256: str | None) -> None:
-        if path in self._entries:
+        entry = self._entries.get(path)
+        if entry is not None:
             self._remove(path)
-            self._wanted.add(path)
+            self._wanted[path] = entry
         if sha256 is None:
             self._expected.pop(path, None)
         else:
             self._expected[path] = sha256
 
     def _remove(self, path: str) -> None:
-        self._wanted.discard(path)
+        self._wanted.pop(path, None)
         self._entries.pop(path, None)
         if path in self._pending:
             del self._pending[path]

@@ -99,7 +99,8 @@ class _Verdicts:
     remove: list[str] = field(default_factory=list)
     drop: dict[str, str | None] = field(default_factory=dict)
     """By path: the SHA-256 that must come again, of what was whole once."""
-    want: dict[str, str | None] = field(default_factory=dict)
+    want: dict[str, tuple[Entry, str | None]] = field(default_factory=dict)
+    """By path: its entry, and the SHA-256 that must come."""
     adopt: list[Entry] = field(default_factory=list)
     hashed: int = 0
 
@@ -166,15 +167,15 @@ def _judge(
             doubtful.add(name)  # the last line may speak of bytes that never got this name
     for name, entry in entries.items():
         if entry.path in state.wanted:  # known for what it is
-            if name not in found.sizes:
-                verdicts.drop[entry.path] = state.expected.get(entry.path)
+            _judge_wanted(folder, name, entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
             continue
         has_size = found.sizes.get(name) == entry.size
-        if has_size and trust.recent and name not in doubtful:
+        if has_size and trust.recent and name not in doubtful and entry.path not in state.replaced:
             continue  # as nearly always, and there are many
         if entry.path in verdicts.roll:
             continue
         by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
+        by_size = by_size and entry.path not in state.replaced  # the file may still be the damaged one
         if not has_size or not ((by_size and name not in doubtful) or _holds(folder, name, entry, verdicts)):
             _judge_lost(entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
     if is_stream_folder(relative):
@@ -188,11 +189,26 @@ def _judge_lost(entry: Entry, *, is_there: bool, state: JournalState, verdicts: 
 
     A film with a flaw is more than half a film, and its origin may be gone.
     """
-    was_whole = entry.path not in state.unsynced or entry.path in state.expected
-    was = state.expected.get(entry.path, entry.sha256) if was_whole else None
+    path = entry.path
+    was_whole = path not in state.unsynced or path in state.expected or path in state.replaced
+    was = state.expected.get(path, None if path in state.replaced else entry.sha256) if was_whole else None
     if entry.path.endswith(PLAYLIST) or entry.path.startswith(ARTWORK):
         was = None  # a playlist may have other tokens in it by now, and who brings a picture may bring another
-    (verdicts.want if is_there and was_whole else verdicts.drop)[entry.path] = was
+    if is_there and was_whole:
+        verdicts.want[path] = state.replaced.get(path, entry), was
+    else:
+        verdicts.drop[path] = was
+
+
+def _judge_wanted(
+    folder: Folder, name: str, entry: Entry, *, is_there: bool, state: JournalState, verdicts: _Verdicts
+) -> None:
+    """What is wanted is here again as it was, if somebody has put it back; or it has gone since."""
+    must_have = state.expected.get(entry.path)
+    if not is_there:
+        verdicts.drop[entry.path] = must_have
+    elif must_have == entry.sha256 and _holds(folder, name, entry, verdicts):
+        verdicts.adopt.append(entry)
 
 
 def _judge_unlisted(folder: Folder, path: str, trust: Trust, verdicts: _Verdicts) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -179,8 +179,8 @@ class BundleWriter:
         return self._ledger.expected
 
     @property
-    def wanted(self) -> Set[str]:
-        """Paths of damaged objects that are here: they count as not stored, and stay until their like has come."""
+    def wanted(self) -> Mapping[str, Entry]:
+        """Damaged objects that are here, by path: they count as not stored, and stay until their like has come."""
         return self._ledger.wanted
 
     def want(self, path: str, sha256: str | None = None) -> None:
@@ -215,10 +215,10 @@ class BundleWriter:
                 f"the bundle is not whole: {problems[0]}{more}",
                 hint="run the same command again to fetch what is missing",
             )
-        for path in tuple(self.wanted):  # nothing asks for these any more
-            self.forget(path)
         if self.manifest is not None and self.manifest.state == "complete":
             self.save_manifest(manifest)  # whose seal is on the journal that is written anew now
+        for path in self.wanted.keys() - {document.path for document in manifest.documents}:
+            self.forget(path)  # nothing asks for it any more
         length, sha256 = self._checkpointer.compact()
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
         self._save(manifest, seals)
@@ -289,7 +289,11 @@ class BundleWriter:
         """The derived files that are there, and what keeps the bundle from being whole: one look at the disk."""
         sizes = contents.sizes_below(self._root)
         files = tuple(self._derived_files(sizes))
-        return files, shortfalls(replace(manifest, files=files), self.entries, sizes)
+        stays = {
+            document.path: self.wanted[document.path] for document in manifest.documents if document.path in self.wanted
+        }
+        named = {**self.entries, **{path: replace(one, size=sizes.get(path, one.size)) for path, one in stays.items()}}
+        return files, shortfalls(replace(manifest, files=files), named if stays else self.entries, sizes)
 
     def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
         """Every derived file among the paths on disk, with its hash, sorted by path."""

@@ -192,7 +192,7 @@ def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) ->
     if contents.artwork is not None:
         writer.put(contents.artwork.path, contents.artwork.data)
         for other in {artwork_path(kind) for kind in ARTWORK_TYPES} - {contents.artwork.path}:
-            if writer.is_stored(other):  # the picture before this one
+            if writer.is_stored(other) or other in writer.wanted:  # the picture before this one
                 writer.forget(other)
 
 
@@ -240,7 +240,7 @@ def remove_dropped(writer: BundleWriter, contents: Contents) -> None:
         for name in (layout.INDEX, layout.STREAM_INFO):
             writer.forget(f"{folder}/{name}")
     keys = {key.path for key in contents.plan.keys}
-    for path in tuple(writer.entries):
+    for path in (*writer.entries, *writer.wanted):
         folder = layout.split_path(path)[0]
         if folder in dropped or (folder == layout.KEYS and path not in keys):
             writer.forget(path)
@@ -299,11 +299,11 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
     documents += [
         StoredDocument(path=item.path, url=item.url, final_url=item.url, category="session-data")
         for item in contents.plan.data
-        if writer.is_stored(item.path)
+        if writer.is_stored(item.path) or item.path in writer.wanted
     ]
     documents += [
         StoredDocument(path=path, url="", final_url="", category="artwork")
-        for path in writer.entries
+        for path in (*writer.entries, *writer.wanted)
         if path.startswith(layout.ARTWORK)
     ]
     manifest = Manifest(

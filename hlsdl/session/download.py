@@ -18,6 +18,7 @@ from typing import Any
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
+from hlsdl.planning.plan import Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -113,7 +114,7 @@ async def download(
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
     mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
-    if before is not None and mends and damaged is None and _is_whole(before):
+    if before is not None and mends and damaged is None and is_whole(before):
         if lacks_mark(source, before):
             await _mark(source, before, emit)
         if watch is not unwatched:
@@ -147,16 +148,15 @@ def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwor
     """Whether a sealed bundle was asked for all of this already, with this title and picture."""
     return (
         before.state == "complete"
-        and before.manifest.is_intact
         and same_wishes(before.manifest, options.wishes)
         and options.title in (None, before.title)
         and (artwork is None or artwork.is_in(before))
     )
 
 
-def _is_whole(before: Bundle) -> bool:
-    """Whether all is there, as far as is known without reading it."""
-    return not before.journal.wanted and not before.shortfalls()
+def is_whole(before: Bundle) -> bool:
+    """Whether all of a sealed bundle is there, as far as is known without reading it."""
+    return before.manifest.is_intact and not before.journal.wanted and not before.shortfalls()
 
 
 def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
@@ -166,8 +166,8 @@ def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
 
 
 def _given_up(writer: BundleWriter) -> Iterable[str]:
-    """What is damaged, and nothing asks for any more: one sentence each."""
-    return (f"`{path}` is damaged and is left out" for path in sorted(writer.wanted))
+    """What is damaged and did not come again: one sentence each."""
+    return (f"`{path}` is damaged, and nothing brings it back" for path in sorted(writer.wanted))
 
 
 async def _chosen(
@@ -284,35 +284,32 @@ async def _brought(
     await renewal.prove_stored(contents.bereft)
     await in_thread(partial(lay_out, writer, contents, mends=mends))
     await fetch_keys(client, writer, renewal, options.key_provider)
-    lost = await _fetch_data(writer, renewal, contents.title, emit)
+    lost = await _fetch_data(writer, renewal)
     work = SegmentWork(client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, emit=emit)
     arrived = await work.fetch()
-    if mends and lost is not None:
-        raise lost  # it was there once: the bundle stays as it is until it is there again
+    for item, error in lost:
+        if mends and item.path in writer.expected:
+            raise error  # it was there once: the bundle stays as it is until it is there again
+        told = f"session data is left out: {error.message}"
+        emit(events.Warned(task=contents.title, message=told))
     return arrived, frozenset(work.absent)
 
 
-async def _fetch_data(writer: BundleWriter, renewal: Renewal, title: str, emit: Emit) -> HlsdlError | None:
-    """Session data. A film plays without it, so what does not come is reported and left out.
-
-    Returns why something did not come that the bundle had.
-    """
-    lost: HlsdlError | None = None
+async def _fetch_data(writer: BundleWriter, renewal: Renewal) -> list[tuple[Resource, HlsdlError]]:
+    """Session data. A film plays without it; returns what does not come, and why."""
+    lost: list[tuple[Resource, HlsdlError]] = []
     for item in renewal.plan.data:
         if writer.is_stored(item.path):
             continue
         try:
             data = await renewal.read(item)
         except (*OF_THE_ORIGIN, DiskError) as error:  # a file beside a local playlist may not be there
-            if item.path in writer.expected:
-                lost = error
-            else:
-                emit(events.Warned(task=title, message=f"session data is left out: {error.message}"))
+            lost.append((item, error))
             continue
         try:
             await in_thread(writer.put, item.path, data)
-        except IntegrityError as error:  # it is another one now
-            lost = error
+        except IntegrityError as error:  # it is another one now than the one that was here
+            lost.append((item, error))
     return lost
 
 

@@ -38,7 +38,7 @@ from hlsdl.session.bundles import Bundle
 from hlsdl.session.closing import closing
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import IMPORTED, Contents, lay_out, seal
-from hlsdl.session.download import Downloaded, Fetched, ended, sealed
+from hlsdl.session.download import Downloaded, Fetched, ended, is_whole, sealed
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.places import is_free, numbered
 from hlsdl.session.presentation import refuse_protected
@@ -70,7 +70,7 @@ async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore)
         _require_playable(received, options)
         sizes = await in_thread(_look, folder, received)
         place, before = await in_thread(_place, path, contents, options)
-        if before is not None and before.state == "complete" and not before.shortfalls():
+        if before is not None and before.state == "complete" and is_whole(before):
             return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
         resumed = before is not None
         emit(events.WillDownloadTo(task=contents.title, path=place, resumed=resumed, imported=True))

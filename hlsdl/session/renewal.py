@@ -167,6 +167,11 @@ class Renewal:
             return True
         return False
 
+    def _had_more(self, sample: Resource) -> bool:
+        """Whether something of its stream was here that is damaged or lost: that went with this very init section."""
+        beginning = f"{sample.stream}/"
+        return any(path.startswith(beginning) for path in (*self._writer.wanted, *self._writer.expected))
+
     async def _prove(self, again: DownloadPlan, *, is_a_copy: bool = False) -> None:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
         for sample in samples(self.plan, again, sizes, is_a_copy=is_a_copy):
@@ -178,7 +183,7 @@ class Renewal:
                 # It may be given once only, or to whoever signs in; what is stored stays what it was.
                 self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")
                 continue
-            if not is_same and sample.kind == "init":
+            if not is_same and sample.kind == "init" and not self._had_more(sample):
                 self._writer.forget(sample.path)  # nothing that goes with it has come: it is brought from there, too
             elif not is_same:
                 raise other_bytes(sample.path)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.threads import in_thread
+from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download
@@ -35,9 +36,11 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
         HlsdlError: it is no bundle, or the origin cannot be reached or refuses; then it is as whole as it was.
     """
     report = await in_thread(partial(verify_bundle, path))
-    if report.ok:
-        return report
     bundle = Bundle.open(path)
+    if report.ok:
+        if bundle.journal.wanted:
+            await in_thread(_look_again, path)
+        return report
     pictures = {one.path for one in bundle.manifest.documents if one.category == "artwork"}
     for one in pictures.intersection(report.damaged):
         told = f"the picture `{one}` is damaged, and no origin has it: `hlsdl add --artwork` brings another"
@@ -48,6 +51,11 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     async with client_for(bundle, options.transfer) as client:
         await download(source_of(bundle.manifest), again, emit, opened=client, damaged=damaged)
     return await in_thread(partial(verify_bundle, path))
+
+
+def _look_again(path: Path) -> None:
+    """Let a bundle know that what was damaged is here again: somebody has put it back."""
+    BundleWriter.open(path).close()
 
 
 def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:

@@ -70,6 +70,7 @@ class SegmentWork:
         self._client, self._writer, self._renewal = client, writer, renewal
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
         self._expected = writer.expected
+        self._were_damaged = frozenset(writer.wanted)
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._is_over = False
@@ -163,7 +164,8 @@ class SegmentWork:
         for one in self._versions.parts_to_compare(doubted, resources, entries):
             if not await self._renewal.is_as_stored(one):
                 for path in self._versions.paths_like(doubted, resources, entries):
-                    self._writer.forget(path)
+                    # What has taken the place of something damaged leaves no hole.
+                    (self._writer.want if path in self._were_damaged else self._writer.forget)(path)
                 raise other_bytes(one.path)
 
     def _sink(self, resource: Resource) -> Sink:

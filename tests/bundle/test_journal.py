@@ -181,6 +181,18 @@ def test_what_is_damaged_is_wanted_until_it_comes_again_or_goes() -> None:
     assert replay(text + drop_line(path)).expected == {path: was}
     assert replay(entry_line(entry(1)) + want_line(path)).expected == {}
     assert replay(want_line(path, was)).wanted == set()
+    assert replay(text + want_line(path)).expected == {}
+
+
+def test_what_was_replaced_is_known_until_its_like_is_checkpointed() -> None:
+    old, new = entry(1), replace(entry(1), sha256="1" * 64)
+    text = entry_line(old) + want_line(old.path) + entry_line(new)
+    state = replay(text)
+    assert (state.entries, state.replaced) == ({old.path: new}, {old.path: old})
+    assert replay(text + checkpoint_line(len(text))).replaced == {}
+    assert replay(text + entry_line(old) + want_line(old.path)).wanted == {old.path}
+    kept = replay(compact_journal({old.path: old}, HERE, {old.path: old.sha256}))
+    assert (kept.wanted, kept.expected, kept.unsynced) == ({old.path}, {old.path: old.sha256}, set())
 
 
 def test_only_a_final_close_is_a_clean_end() -> None:

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -352,92 +351,6 @@ def test_resuming_ten_thousand_objects(tmp_path: Path) -> None:
         if durable.boot_id() is not None:
             assert writer.recovery.hashed == 0
         writer.close(clean=False)
-
-
-def test_what_is_wanted_stays_where_it_is_and_counts_as_missing(tmp_path: Path) -> None:
-    """Also for the next writer, and however that ends; a reader sees what there is."""
-    path, whole = sealed(tmp_path / "A.movpkg"), body(0)
-    was = hashlib.sha256(whole).hexdigest()
-    (path / segment_path(0)).write_bytes(damaged := whole[:-1] + b"!")
-    with BundleWriter.open(path) as writer:
-        writer.want(segment_path(0), was)
-    for clean in (True, False):
-        writer = BundleWriter.open(path)
-        assert not writer.is_stored(segment_path(0))
-        assert (writer.wanted, writer.expected) == ({segment_path(0)}, {segment_path(0): was})
-        with pytest.raises(IntegrityError, match="not whole"):
-            writer.seal(Bundle.open(path).manifest)
-        writer.close(clean=clean)
-        seen = Bundle.open(path)
-        assert (seen.state, seen.is_seal_intact, seen.journal.wanted) == ("complete", True, {segment_path(0)})
-        assert (path / segment_path(0)).read_bytes() == damaged
-        assert segment_path(0) in seen.entries
-
-
-def test_nothing_else_is_stored_in_the_place_of_what_is_wanted(tmp_path: Path) -> None:
-    """It is refused before a word of it is written down, alone and among others."""
-    path, whole = sealed(tmp_path / "A.movpkg"), body(0)
-    with BundleWriter.open(path) as writer:
-        writer.want(segment_path(0), hashlib.sha256(whole).hexdigest())
-        journal = (path / "journal.jsonl").read_bytes()
-        with pytest.raises(IntegrityError, match="other bytes"):
-            writer.put(segment_path(0), b"other bytes")
-        (tmp_path / "file").write_bytes(b"other bytes")
-        with (tmp_path / "file").open("rb") as file, pytest.raises(IntegrityError, match="other bytes"):
-            writer.put_file(segment_path(0), file, size=11)
-        assert (path / "journal.jsonl").read_bytes() == journal
-        assert (path / segment_path(0)).read_bytes() == whole
-        writer.put(segment_path(0), whole)
-        assert (writer.is_stored(segment_path(0)), writer.wanted) == (True, set())
-        writer.seal(Bundle.open(path).manifest)
-    assert Bundle.open(path).journal.expected == {}
-    assert list(path.rglob("*.part")) == []
-
-
-def test_what_is_wanted_and_nobody_asks_for_goes_with_the_seal(tmp_path: Path) -> None:
-    path = sealed(tmp_path / "A.movpkg")
-    with BundleWriter.open(path) as writer:
-        writer.put("Data/x.json", b"{}")
-        writer.want("Data/x.json")
-        writer.seal(Bundle.open(path).manifest)
-    assert not (path / "Data" / "x.json").exists()
-    assert Bundle.open(path).shortfalls() == ()
-
-
-@pytest.mark.parametrize("damage", ["flipped", "cut", "grown"])
-def test_damage_in_a_bundle_that_was_copied_stays_and_is_wanted(tmp_path: Path, damage: str) -> None:
-    """Everything is hashed there; what was whole once must come again as it was."""
-    path = Path(shutil.copytree(sealed(tmp_path / "A.movpkg"), tmp_path / "B.movpkg"))
-    whole = body(0)
-    left = {"flipped": whole[:-1] + b"!", "cut": whole[:-1], "grown": whole + b"!"}[damage]
-    (path / segment_path(0)).write_bytes(left)
-    BundleWriter.open(path).close(clean=False)
-    with BundleWriter.open(path) as writer:
-        assert writer.expected == {segment_path(0): hashlib.sha256(whole).hexdigest()}
-        assert writer.wanted == {segment_path(0)}
-    assert (path / segment_path(0)).read_bytes() == left
-    (path / segment_path(0)).unlink()
-    with BundleWriter.open(path) as writer:
-        assert (set(writer.expected), writer.wanted) == ({segment_path(0)}, set())
-
-
-def test_a_name_that_cannot_be_given_leaves_what_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, whole = sealed(tmp_path / "A.movpkg"), body(0)
-    with BundleWriter.open(path) as writer:
-        writer.want(segment_path(0), was := hashlib.sha256(whole).hexdigest())
-
-        def broken(*_: object) -> None:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-        monkeypatch.setattr(durable.Folder, "rename", broken)
-        with pytest.raises(DiskError):
-            writer.put(segment_path(0), whole)
-        monkeypatch.undo()
-        assert (writer.wanted, writer.expected) == ({segment_path(0)}, {segment_path(0): was})
-        writer.close(clean=False)
-    assert (path / segment_path(0)).read_bytes() == whole
-    with BundleWriter.open(path) as writer:
-        assert writer.wanted == {segment_path(0)}
 
 
 def test_a_whole_file_is_stored_with_its_size_and_its_hash_or_not_at_all(tmp_path: Path) -> None:

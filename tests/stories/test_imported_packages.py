@@ -331,6 +331,18 @@ def test_an_import_goes_on_with_what_is_there_and_mends_its_playlists(package: P
     assert hlsdl("verify", ours).code == 0
 
 
+def test_what_was_found_damaged_since_is_imported_again(package: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.movpkg"
+    assert hlsdl("import", package, "-o", ours).code == 0
+    victim = min(ours.glob("0-*/0*.m4s"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-1] + b"!")
+    assert hlsdl("repair", ours, "--retries", "0").code == 3
+    assert hlsdl("import", package, "-o", ours).code == 0
+    assert victim.read_bytes() == whole
+    assert hlsdl("verify", ours).code == 0
+
+
 def test_a_film_of_nothing_but_gaps_is_none(film: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs.movpkg"
     assert hlsdl("fetch", film / "aac-en" / "index.m3u8", "-o", theirs).code == 0

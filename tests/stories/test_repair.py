@@ -6,6 +6,7 @@ Where it can mend nothing, the bundle is what it was: a film with a flaw is more
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -157,21 +158,85 @@ def test_session_data_that_cannot_be_had_again_stays_as_it_was(damage: Damage, f
     assert hlsdl("verify", bundle).code == 0
 
 
-def test_a_picture_that_is_damaged_is_said_to_have_no_origin(film: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("place", ["here", "copied"])
+def test_a_picture_that_is_damaged_stays_and_is_said_to_have_no_origin(
+    damage: Damage, place: str, film: Path, tmp_path: Path
+) -> None:
     bundle, picture = tmp_path / "f.movpkg", tmp_path / "a.png"
     picture.write_bytes(b"\x89PNG" + bytes(200))
     with ScriptedOrigin() as origin:
         origin.add_folder(film / "aac-en", at="/v")
         assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle, "--artwork", picture).code == 0
-        flip(bundle / "Data" / "artwork.png")
+        if place == "copied":
+            bundle = Path(shutil.copytree(bundle, tmp_path / "copy.movpkg"))
+        damage(bundle / "Data" / "artwork.png")
         flip(min(bundle.glob("0-*/0*.m4s")))
+        left = (bundle / "Data" / "artwork.png").read_bytes()
         for _ in range(2):
-            done = hlsdl("repair", bundle)
+            done = hlsdl("repair", bundle, "--allow-private")
             assert (done.code, "no origin has it" in done.err) == (8, True)
             found = hlsdl("verify", bundle, "--json").document["findings"]
-            assert [(one["code"], one["path"]) for one in found] == [("hash-mismatch", "Data/artwork.png")]
-        assert hlsdl("add", bundle, "--artwork", picture).code == 0
+            assert {one["path"] for one in found} == {"Data/artwork.png"}
+            assert (bundle / "Data" / "artwork.png").read_bytes() == left
+        assert hlsdl("add", bundle, "--artwork", picture, "--allow-private").code == 0
     assert hlsdl("verify", bundle).code == 0
+    assert (bundle / "Data" / "artwork.png").read_bytes() == picture.read_bytes()
+
+
+def test_an_init_section_is_not_replaced_when_all_that_goes_with_it_is_damaged(film: Path, tmp_path: Path) -> None:
+    """Nothing of that stream is stored then, and still it was here: another encode is refused as ever."""
+    bundle, folder = tmp_path / "f.movpkg", film / "aac-en"
+    text = (folder / "index.m3u8").read_text()
+    init = re.search(r'URI="([^"]*)"', text)
+    assert init is not None
+    with ScriptedOrigin() as origin:
+        origin.add_folder(folder, at="/v")
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
+        for one in bundle.glob("0-*/0*.m4s"):
+            flip(one)
+        before = files(bundle)
+        origin.add(
+            "/v/index.m3u8", re.sub(r"(?m)^([0-9]+\.m4s)$", r"n/\1", text.replace(init[1], f"n/{init[1]}")).encode()
+        )
+        for one in folder.glob("*.m*"):
+            if one.suffix != ".m3u8":
+                origin.add(f"/v/n/{one.name}", one.read_bytes() + b"another encode")
+                origin.always(f"/v/{one.name}", Status(403))
+        assert hlsdl("repair", bundle).code in (4, 8)
+        assert (files(bundle), state(bundle)) == (before, "complete")
+
+
+def test_what_somebody_put_back_is_whole_for_all(film: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film, at="/")
+        url = origin.url("/master.m3u8")
+        assert hlsdl("fetch", url, "-o", bundle, "--audio", "en,fr").code == 0
+        victim = min(bundle.glob("0-*/0*.m4s"))
+        whole = victim.read_bytes()
+        flip(victim)
+    assert hlsdl("repair", bundle, "--retries", "0").code == 3
+    victim.write_bytes(whole)
+    assert hlsdl("repair", bundle).code == 0
+    assert hlsdl("fetch", url, "-o", bundle, "--audio", "en,fr").code == 0
+    streams = hlsdl("info", bundle, "--json").document["streams"]
+    assert hlsdl("drop", bundle, next(one["id"] for one in streams if one["language"] == "fr")).code == 0
+    assert hlsdl("verify", bundle).code == 0
+
+
+def test_a_damaged_manifest_is_no_reason_to_unseal(film: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film / "aac-en", at="/v")
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
+        manifest = bundle / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"title": "v"', '"title": "w"'))
+        flip(min(bundle.glob("0-*/0*.m4s")))
+        for number in range(9):
+            origin.always(f"/v/{number}.m4s", Status(404))
+        assert hlsdl("repair", bundle).code == 4
+        assert state(bundle) == "complete"
 
 
 def test_a_flaw_is_no_gap_though_gaps_are_allowed(film: Path, tmp_path: Path) -> None:
