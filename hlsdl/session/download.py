@@ -156,7 +156,8 @@ def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwor
 
 def is_whole(before: Bundle) -> bool:
     """Whether all of a sealed bundle is there, as far as is known without reading it."""
-    return before.manifest.is_intact and not before.journal.wanted and not before.shortfalls()
+    known = before.journal
+    return before.manifest.is_intact and not (known.wanted or known.replaced) and not before.shortfalls()
 
 
 def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
