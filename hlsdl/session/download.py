@@ -114,7 +114,8 @@ async def download(
     existing = find_bundle(source, options)
     before = _bundle_before(existing, options)
     mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
-    if before is not None and mends and damaged is None and is_whole(before):
+    is_named_so = before is not None and options.title in (None, before.title)
+    if before is not None and mends and is_named_so and damaged is None and is_whole(before):
         if lacks_mark(source, before):
             await _mark(source, before, emit)
         if watch is not unwatched:
@@ -145,11 +146,10 @@ async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
 
 
 def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
-    """Whether a sealed bundle was asked for all of this already, with this title and picture."""
+    """Whether a sealed bundle was asked for all of this already, with this picture; another title needs no bytes."""
     return (
         before.state == "complete"
         and same_wishes(before.manifest, options.wishes)
-        and options.title in (None, before.title)
         and (artwork is None or artwork.is_in(before))
     )
 

@@ -225,6 +225,21 @@ def test_what_somebody_put_back_is_whole_for_all(film: Path, tmp_path: Path) -> 
     assert hlsdl("verify", bundle).code == 0
 
 
+def test_another_title_is_no_reason_to_unseal_what_has_a_flaw(film: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film / "aac-en", at="/v")
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
+        cut(sorted(bundle.glob("0-*/0*.m4s"))[3])
+        origin.always("/v/3.m4s", Status(404))
+        assert hlsdl("add", bundle, "--title", "New").code == 4
+        assert (state(bundle), hlsdl("info", bundle, "--json").document["title"]) == ("complete", "v")
+        origin.always("/v/3.m4s")
+        assert hlsdl("add", bundle, "--title", "New").code == 0
+    assert hlsdl("info", bundle, "--json").document["title"] == "New"
+    assert hlsdl("verify", bundle).code == 0
+
+
 def test_a_damaged_manifest_is_no_reason_to_unseal(film: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "f.movpkg"
     with ScriptedOrigin() as origin:
