@@ -82,5 +82,6 @@ def interrupted(url: str, origin: ScriptedOrigin, bundle: Path) -> set[str]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+    origin.wait_for_end()  # what was asked for last is answered by the rules of now
     origin.delay = 0
     return {path.name for path in bundle.glob("0-*/0*.ts")}

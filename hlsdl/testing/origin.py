@@ -149,6 +149,17 @@ class ScriptedOrigin:
             if not self._changed.wait_for(seen, timeout):
                 raise TimeoutError(f"{path} was not asked for {count} times within {timeout} s")
 
+    def wait_for_end(self, *, timeout: float = 10.0) -> None:
+        """Block until every connection has ended, and with it what was being answered; TimeoutError as `wait_for`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._changed:
+                if not self._sockets:
+                    return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"connections are still open after {timeout} s")
+            time.sleep(0.01)
+
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:

@@ -236,3 +236,13 @@ def test_an_expired_certificate_is_expired(tmp_path: Path) -> None:
         connection = http.client.HTTPSConnection(origin.host, origin.port, timeout=5, context=trusted)
         with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
             connection.request("GET", "/a.ts")
+
+
+def test_it_tells_when_every_connection_has_ended(origin: ScriptedOrigin) -> None:
+    connection = http.client.HTTPConnection(origin.host, origin.port, timeout=5)
+    connection.request("GET", "/a.ts")
+    assert connection.getresponse().read() == BODY
+    with pytest.raises(TimeoutError):
+        origin.wait_for_end(timeout=0.1)
+    connection.close()
+    origin.wait_for_end()
