@@ -109,6 +109,15 @@ def read_url(url: str, *, longest: int = 8192) -> CheckedUrl:
     return CheckedUrl(text=f"{scheme}://{_authority_of(origin)}{target}", origin=origin, target=target)
 
 
+def is_address(url: str) -> bool:
+    """Whether it is a URL that can be asked for over the network, as far as its spelling says."""
+    try:
+        read_url(url)
+    except (PolicyError, LimitError):
+        return False
+    return True
+
+
 def is_text(written: str) -> bool:
     """Whether this can be sent or stored: bytes of a command line that are no UTF-8 are halves of pairs (PEP 383)."""
     return not any("\ud800" <= sign <= "\udfff" for sign in written)

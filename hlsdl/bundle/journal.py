@@ -193,15 +193,12 @@ def _replayed(data: bytes, digest: str) -> JournalState:
     opening: Opening | None = None
     is_clean = False
     damaged = 0
-    expected: dict[str, str] = {}
-    wanted: set[str] = set()
-    replaced: dict[str, Entry] = {}
+    damage = _Damage(entries)
     for end, said in _said(data):
         if isinstance(said, Entry):
             is_clean = False
-            if said.path in wanted:
-                wanted.discard(said.path)
-                replaced[said.path] = entries[said.path]
+            if said.path in damage.wanted:
+                damage.replaced_by(said)
             entries[said.path] = said
             ends.append(end)
             paths.append(said.path)
@@ -214,14 +211,7 @@ def _replayed(data: bytes, digest: str) -> JournalState:
         if kind == "seg":  # what was stored cannot be read
             damaged += 1
         elif kind in ("drop", "want"):
-            path, must_have = str(said.get("path")), said.get("was" if kind == "drop" else "sha256")
-            if kind == "drop":
-                entries.pop(path, None)
-            if isinstance(must_have, str) and _SHA256.fullmatch(must_have):
-                expected[path] = must_have
-            elif kind == "want":
-                expected.pop(path, None)
-            (wanted.add if path in entries else wanted.discard)(path)
+            damage.note(said)
         elif kind == "ckpt":
             covered = bisect_right(ends, _number(said.get("upto")) or 0, covered)
             if covered > len(ends) // 2:  # forgotten when they are most of it: each is moved about once
@@ -237,11 +227,38 @@ def _replayed(data: bytes, digest: str) -> JournalState:
         is_clean=is_clean,
         damaged=damaged,
         is_torn=bool(data) and not data.endswith(b"\n"),
-        expected=expected,
-        wanted=frozenset(wanted),
-        replaced={path: one for path, one in replaced.items() if path in unsynced},
+        expected=damage.expected,
+        wanted=frozenset(damage.wanted),
+        replaced={path: one for path, one in damage.replaced.items() if path in unsynced},
         sha256=digest,
     )
+
+
+class _Damage:
+    """What `drop` and `want` lines say, in turn, of the entries so far."""
+
+    def __init__(self, entries: dict[str, Entry]) -> None:
+        self._entries = entries
+        self.expected: dict[str, str] = {}
+        self.wanted: set[str] = set()
+        self.replaced: dict[str, Entry] = {}
+
+    def note(self, said: Mapping[str, Any]) -> None:
+        """A `drop` or `want` line."""
+        path, is_gone = str(said.get("path")), said.get("t") == "drop"
+        must_have = said.get("was" if is_gone else "sha256")
+        if is_gone:
+            self._entries.pop(path, None)
+        if isinstance(must_have, str) and _SHA256.fullmatch(must_have):
+            self.expected[path] = must_have
+        elif not is_gone:
+            self.expected.pop(path, None)
+        (self.wanted.add if path in self._entries else self.wanted.discard)(path)
+
+    def replaced_by(self, entry: Entry) -> None:
+        """Something has come for what is wanted."""
+        self.wanted.discard(entry.path)
+        self.replaced[entry.path] = self._entries[entry.path]
 
 
 def changes(data: bytes) -> Iterator[tuple[str, Entry | None]]:

@@ -96,6 +96,14 @@ def is_derived(relative: str) -> bool:
     return name in _DERIVED_IN_STREAM and "/" not in folder if folder else name in _DERIVED_AT_ROOT
 
 
+def must_come_as_it_was(path: str) -> bool:
+    """Whether what comes in the place of a damaged object must have its bytes.
+
+    A playlist may have other tokens by now, and is known by what it lists; who brings a picture may bring another.
+    """
+    return not (path.endswith(PLAYLIST) or path.startswith(ARTWORK))
+
+
 def is_bundle_name(name: str) -> bool:
     """Whether a name at the top of a folder shows that the folder is a bundle."""
     return name in {MANIFEST, JOURNAL}

@@ -77,11 +77,11 @@ class Ledger:
         """Continue the journal whose content is `state`; `root` stays the caller's."""
         self._root = root
         self._opening = this_opening(root)
-        self._entries = {path: one for path, one in state.entries.items() if path not in state.wanted}
+        self._entries = dict(state.entries)
         self._pending = dict.fromkeys(state.unsynced - state.wanted)
         self._superseded: set[str] = set()
         """Paths that the journal *on the device* may still call checkpointed with bytes that are gone."""
-        self._wanted = {path: state.entries[path] for path in state.wanted}
+        self._wanted = {path: self._entries.pop(path) for path in state.wanted}
         self._lock = threading.Lock()
         self._is_open = False
         self._is_clean = state.is_clean and state.opening is not None
@@ -117,18 +117,17 @@ class Ledger:
 
         Returns for each why it was refused, or None. One that is refused leaves the others alone.
         """
-        if self._expected and len(ready) > 1:  # hardly ever: there is something to be refused
-            return [refusal for one in ready for refusal in self.commit_all((one,))]
-        paths = {one.entry.path for one in ready}
         with self._lock:
-            if self._expected and (refusal := self._other_than_expected(ready[0].entry)) is not None:
-                return [refusal]
-            is_new = len(paths) == len(ready) and all(
+            refused = [self._other_than_expected(one.entry) for one in ready]
+            rest = [one for one, refusal in zip(ready, refused, strict=True) if refusal is None]
+            paths = {one.entry.path for one in rest}
+            is_new = len(paths) == len(rest) and all(
                 known.isdisjoint(paths) for known in (self._entries.keys(), self._superseded, self._wanted.keys())
             )
             # What replaces something goes by itself: when its line cannot be written, the old one must go on counting.
-            groups = [ready] if is_new else [(one,) for one in ready]
-            return [refusal for group in groups for refusal in self._commit(group)]
+            groups = [rest] if is_new else [[one] for one in rest]
+            answers = iter([refusal for group in groups if group for refusal in self._commit(group)])
+            return [refusal or next(answers) for refusal in refused]
 
     def drop(self, path: str) -> None:
         """Say that an object is gone; its file must be removed already. What must come again is not forgotten."""
@@ -211,10 +210,11 @@ class Ledger:
         """Rewrite the journal, which must be checkpointed, as its shortest form; return (bytes, SHA-256)."""
         with self._lock, translating(JOURNAL):
             wanted = {path: self._expected.get(path) for path in self._wanted}
-            data = compact_journal({**self._entries, **self._wanted}, self._opening, wanted)
+            entries = {**self._entries, **self._wanted} if wanted else self._entries
+            data = compact_journal(entries, self._opening, wanted)
             replace_durably(self._root, JOURNAL, data)
-            self._expected = {path: one for path, one in wanted.items() if one is not None}
-            self.expected = MappingProxyType(self._expected)
+            for path in self._expected.keys() - wanted.keys():
+                del self._expected[path]
             self._close_file()
             self._is_open, self._is_clean, self._is_torn, self._end = False, True, False, len(data)
         return len(data), hashlib.sha256(data).hexdigest()

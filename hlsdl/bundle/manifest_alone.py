@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,11 @@ def save_choices(path: Path, before: Manifest, choices: Mapping[str, Any]) -> No
     on the bundle, or has changed the manifest since; IntegrityError when it cannot be read any more; PolicyError for a
     lock that is no file; DiskError.
     """
-    with _locked(path, before) as root:
-        durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
-
-
-@contextmanager
-def _locked(path: Path, expected: Manifest) -> Iterator[Folder]:
-    """The folder of a bundle that nobody else works on, and whose manifest is the one that is expected."""
     with translating(str(path)), Folder.open(path, follow=True) as root:
         lock = BundleLock(root, path)
         try:
-            if Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)) != expected:
+            if Manifest.decode(durable.read_file(root, MANIFEST, limit=LARGEST_MANIFEST)) != before:
                 raise LockedError(f"another process changed `{path}` a moment ago", hint="run the same command again")
-            yield root
+            durable.replace_durably(root, MANIFEST, replace(before, choices=dict(choices)).encode())
         finally:
             lock.release()

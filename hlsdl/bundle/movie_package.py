@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from hlsdl.access.urls import read_url
+from hlsdl.access.urls import is_address
 from hlsdl.bundle.contents import join_path
 from hlsdl.bundle.durable import Folder, disk_error, translating
 from hlsdl.bundle.layout import BOOT_XML, INDEX, MANIFEST, ROOT_XML, SOURCE_PLAYLIST, STREAM_INFO, split_path
@@ -35,12 +35,12 @@ from hlsdl.errors import IntegrityError, LimitError, PolicyError, UsageError
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of all package files and playlists together: they are read before it is known which of them count."""
-INTERSTITIALS = "InterstitialAssets"
-BEGUN = "that are not complete"
-TOLD = 3
-"""So many names are told in a sentence."""
 MOST_OBJECTS = 1_000_000
 """Segments and init sections of all streams together."""
+TOLD = 3
+"""So many names are told in a sentence."""
+INTERSTITIALS = "InterstitialAssets"
+BEGUN = "that are not complete"
 
 
 class PackageFolder:
@@ -198,7 +198,9 @@ def read_package(folder: PackageFolder) -> MoviePackage:
             left_out.setdefault(stream, []).append(one.folder)
         else:
             streams.append(stream)
-    sentences = [f"streams {why} are left out: {some_of(folders)}" for why, folders in left_out.items()]
+    sentences = [
+        f"streams {why} are left out: {some_of([f'`{one}`' for one in folders])}" for why, folders in left_out.items()
+    ]
     if folder.has(INTERSTITIALS):
         sentences.append(f"interstitials (`{INTERSTITIALS}`) are left out")
     return MoviePackage(
@@ -206,19 +208,10 @@ def read_package(folder: PackageFolder) -> MoviePackage:
     )
 
 
-def some_of(names: Sequence[str]) -> str:
-    """The first few names in a sentence, and how many more there are: there may be a hundred."""
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(f"`{one}`" for one in names[:TOLD]) + more
-
-
-def is_address(url: str) -> bool:
-    """Whether it is a URL that can be asked for over the network."""
-    try:
-        read_url(url)
-    except (PolicyError, LimitError):
-        return False
-    return True
+def some_of(told: Sequence[str], between: str = ", ") -> str:
+    """The first few of a list in a sentence, and how many more there are: there may be a hundred."""
+    more = f" and {len(told) - TOLD} more" if len(told) > TOLD else ""
+    return between.join(told[:TOLD]) + more
 
 
 class _Reader:
@@ -241,8 +234,10 @@ class _Reader:
     def stream(self, one: ListedStream) -> PackagedStream | str:
         """One stream, or which one it is of those that cannot be used."""
         info = join_path(one.folder, STREAM_INFO)
-        if one.is_complete is False or self._folder.size(info) is None:
-            return BEGUN if one.is_complete is False else f"without `{STREAM_INFO}`"
+        if one.is_complete is False:
+            return BEGUN
+        if self._folder.size(info) is None:
+            return f"without `{STREAM_INFO}`"
         listing = read_stream_info(self.read(info), info)
         self._objects -= len(listing.segments) + len(listing.inits)
         if self._objects < 0:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
+from hlsdl.bundle.journal import LARGEST_NUMBER
 from hlsdl.bundle.layout import BOOT_XML, DEEPEST_PATH
 from hlsdl.errors import IntegrityError, LimitError, PolicyError
 
@@ -32,7 +33,6 @@ LONGEST_TEXT = 65_536
 """Characters of one element's text, or of one attribute."""
 LONGEST_PART = 255
 """Bytes of one part of a path."""
-LARGEST_NUMBER = 2**63 - 1
 LOCAL_COPY = "PathToLocalCopy"
 
 HINT = "whoever made the package can make it again"
@@ -148,24 +148,21 @@ def read_boot(data: bytes) -> Boot:
                 items[-1][name] = text
 
     _walk(data, BOOT_XML, started=started, ended=ended)
-    streams = tuple(
-        ListedStream(
-            folder=inner_path(one["Path"]),
-            network_url=one["URL"],
-            is_complete=_yes(one["Complete"]) if "Complete" in one else None,
-        )
-        for one in drafts
+    return Boot(
+        streams=tuple(map(_stream, drafts)),
+        items=tuple(_item(one) for one in items if one.get("DataPath")),
+        master_url=master or None,
     )
-    listed = tuple(
-        ListedItem(
-            path=inner_path(f"{one['Directory']}/{one['DataPath']}" if one["Directory"] else one["DataPath"]),
-            category=one.get("Category", ""),
-            name=one.get("Name", ""),
-        )
-        for one in items
-        if one.get("DataPath")
-    )
-    return Boot(streams=streams, items=listed, master_url=master or None)
+
+
+def _stream(draft: Mapping[str, str]) -> ListedStream:
+    is_complete = _yes(draft["Complete"]) if "Complete" in draft else None
+    return ListedStream(folder=inner_path(draft["Path"]), network_url=draft["URL"], is_complete=is_complete)
+
+
+def _item(draft: Mapping[str, str]) -> ListedItem:
+    path = f"{draft['Directory']}/{draft['DataPath']}" if draft["Directory"] else draft["DataPath"]
+    return ListedItem(path=inner_path(path), category=draft.get("Category", ""), name=draft.get("Name", ""))
 
 
 def read_stream_info(data: bytes, name: str) -> StreamListing:

@@ -15,7 +15,7 @@ from stat import S_ISREG
 from hlsdl.bundle.contents import ROOT, join_path, look, remove_file
 from hlsdl.bundle.durable import Folder, hash_file, translating
 from hlsdl.bundle.journal import Entry, JournalState, Opening
-from hlsdl.bundle.layout import ARTWORK, DATA, KEYS, PLAYLIST, is_media, is_stream_folder, split_path
+from hlsdl.bundle.layout import DATA, KEYS, is_media, is_stream_folder, must_come_as_it_was, split_path
 from hlsdl.bundle.ledger import Ledger
 from hlsdl.bundle.manifest import Manifest, WrittenIn
 
@@ -170,13 +170,10 @@ def _judge(
             _judge_wanted(folder, name, entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
             continue
         has_size = found.sizes.get(name) == entry.size
-        if has_size and trust.recent and name not in doubtful and entry.path not in state.replaced:
-            continue  # as nearly always, and there are many
-        if entry.path in verdicts.roll:
-            continue
         by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
-        by_size = by_size and entry.path not in state.replaced  # the file may still be the damaged one
-        if not has_size or not ((by_size and name not in doubtful) or _holds(folder, name, entry, verdicts)):
+        if has_size and by_size and name not in doubtful and entry.path not in state.replaced:
+            continue  # as nearly always, and there are many; what was replaced may still be the damaged file
+        if entry.path not in verdicts.roll and not _holds(folder, name, entry, verdicts):
             _judge_lost(entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
     if is_stream_folder(relative):
         for name in found.sizes.keys() - entries.keys():
@@ -189,15 +186,18 @@ def _judge_lost(entry: Entry, *, is_there: bool, state: JournalState, verdicts: 
 
     A film with a flaw is more than half a film, and its origin may be gone.
     """
-    path = entry.path
-    was_whole = path not in state.unsynced or path in state.expected or path in state.replaced
-    was = state.expected.get(path, None if path in state.replaced else entry.sha256) if was_whole else None
-    if entry.path.endswith(PLAYLIST) or entry.path.startswith(ARTWORK):
-        was = None  # a playlist may have other tokens in it by now, and who brings a picture may bring another
-    if is_there and was_whole:
-        verdicts.want[path] = state.replaced.get(path, entry), was
+    path, was = entry.path, state.expected.get(entry.path)
+    if path in state.replaced:
+        entry = state.replaced[path]  # its like has not come, after all
+    elif path not in state.unsynced:
+        was = was or entry.sha256
+    elif was is None:
+        is_there = False  # it was never known to be whole
+    must_have = was if must_come_as_it_was(path) else None
+    if is_there:
+        verdicts.want[path] = entry, must_have
     else:
-        verdicts.drop[path] = was
+        verdicts.drop[path] = must_have
 
 
 def _judge_wanted(

@@ -187,7 +187,8 @@ def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) ->
     if not mends:
         writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
     for path, document, _ in _documents_of(contents):
-        if document.url not in contents.documents.stored:  # one that was there, and is damaged, is replaced
+        # One that was there, and is damaged, is replaced; those of an import are in its package.
+        if contents.imported or document.url not in contents.documents.stored:
             writer.put(path, document.data)
     if contents.artwork is not None:
         writer.put(contents.artwork.path, contents.artwork.data)

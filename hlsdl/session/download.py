@@ -155,9 +155,10 @@ def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwor
 
 
 def is_whole(before: Bundle) -> bool:
-    """Whether all of a sealed bundle is there, as far as is known without reading it."""
-    known = before.journal
-    return before.manifest.is_intact and not (known.wanted or known.replaced) and not before.shortfalls()
+    """Whether a bundle is sealed and all of it is there, as far as is known without reading it."""
+    if before.state != "complete" or not before.manifest.is_intact:
+        return False
+    return not (before.journal.wanted or before.journal.replaced) and not before.shortfalls()
 
 
 def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:

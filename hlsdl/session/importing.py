@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from hlsdl.bundle.durable import require_space, translating
 from hlsdl.bundle.journal import Entry
-from hlsdl.bundle.movie_package import TOLD, PackageFolder
+from hlsdl.bundle.movie_package import PackageFolder, some_of
 from hlsdl.bundle.movpkg_reading import HINT
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
@@ -44,11 +44,8 @@ from hlsdl.session.places import is_free, numbered
 from hlsdl.session.presentation import refuse_protected
 from hlsdl.session.progress import Progress
 from hlsdl.session.received import Place, Received, all_of, receive
-from hlsdl.session.segments import Arrived
+from hlsdl.session.segments import PROGRESS_INTERVAL, Arrived
 from hlsdl.transfer.content import SAMPLE, is_webvtt, why_not_key, why_not_media
-
-PROGRESS_INTERVAL = 0.1
-"""Seconds between two progress events."""
 
 
 async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore) -> Downloaded:
@@ -70,7 +67,7 @@ async def import_package(path: Path, options: FetchOptions, emit: Emit = ignore)
         _require_playable(received, options)
         sizes = await in_thread(_look, folder, received)
         place, before = await in_thread(_place, path, contents, options)
-        if before is not None and before.state == "complete" and is_whole(before):
+        if before is not None and is_whole(before):
             return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
         resumed = before is not None
         emit(events.WillDownloadTo(task=contents.title, path=place, resumed=resumed, imported=True))
@@ -118,9 +115,8 @@ def _look(folder: PackageFolder, received: Received) -> Mapping[str, int]:
         if size is not None:
             sizes[place.path] = size
     if refused:
-        told = "; ".join(error.message for error in refused[:TOLD])
-        more = f"; and {len(refused) - TOLD} more" if len(refused) > TOLD else ""
-        raise PolicyError(f"nothing is imported: {told}{more}", hint=refused[0].hint)
+        told = some_of([error.message for error in refused], "; ")
+        raise PolicyError(f"nothing is imported: {told}", hint=refused[0].hint)
     return sizes
 
 
@@ -157,7 +153,7 @@ def _begun(place: Path, contents: Contents) -> Bundle | None:
     try:
         there = Bundle.open(place)
     except HlsdlError:
-        return None
+        return None  # whose it is nobody can say, so its name is taken
     is_same = there.manifest.choices.get(IMPORTED) == contents.imported and there.title == contents.title
     return there if is_same and there.manifest.is_intact else None
 
@@ -270,11 +266,11 @@ class Copying:
                 self._emit(events.Warned(task=self._contents.title, message=told))
         media = [(resource.path, why) for resource, why in lacking if resource.kind in ("segment", "init")]
         keys = [why for resource, why in lacking if resource.kind == "key"]
-        hint = "what there is is kept; `hlsdl fetch SOURCE -o BUNDLE`, with its source, brings the rest"
+        kept = f"what there is is kept in `{self._writer.path}`"
+        hint = f"{kept}; `hlsdl fetch SOURCE -o BUNDLE` brings the rest (`hlsdl info --json BUNDLE` says its source)"
         if media:
-            names = "; ".join(f"`{path}`: {why}" for path, why in media[:TOLD])
-            more = f"; and {len(media) - TOLD} more" if len(media) > TOLD else ""
-            raise IntegrityError(f"the package is not whole: {names}{more}", hint=hint)
+            told = some_of([f"`{path}`: {why}" for path, why in media], "; ")
+            raise IntegrityError(f"the package is not whole: {told}", hint=hint)
         if keys:
             what = "its key" if len(keys) == 1 else f"{len(keys)} of its keys"
             raise ContentKeyError(f"the package is encrypted and has not got {what}: {keys[0]}", hint=hint)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hlsdl.access.urls import is_file_url
+from hlsdl.access.urls import is_address, is_file_url
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.layout import JOURNAL, MANIFEST
 from hlsdl.bundle.manifest import LARGEST_MANIFEST
@@ -20,7 +20,6 @@ from hlsdl.bundle.movie_package import (
     MoviePackage,
     PackagedStream,
     PackageFolder,
-    is_address,
     read_package,
     some_of,
 )
@@ -106,7 +105,6 @@ def _from_bundle(folder: PackageFolder, title: str | None) -> Received:
         raise IntegrityError(f"what the package was asked for cannot be: {error.message}") from error
     if {stream.id for stream in contents.plan.streams} != {stream.id for stream in bundle.streams}:
         raise IntegrityError("the package's playlists do not lead to the streams that it has")
-    contents.documents.stored = frozenset()  # in the package they are, and not in the new bundle
     artwork, remarks = _artwork(folder, bundle)
     if not bundle.is_seal_intact:
         remarks = (*remarks, f"`{JOURNAL}` of the package is not what was sealed")
@@ -207,7 +205,6 @@ def _from_package(folder: PackageFolder, title: str | None) -> Received:
         documents=Documents(None, documents),
         imported=_identity(folder, folder.read(package.boot_file, limit=LARGEST_XML)),
     )
-    contents.documents.stored = frozenset()  # as above
     places = {
         path: Place(path=found[stream.id].path_of(one), size=one.length or None)
         for stream in plan.streams
@@ -256,8 +253,8 @@ def _unused(package: MoviePackage, everything: Selection, found: Mapping[str, Pa
     used = {one.folder for one in found.values()}
     urls = {spelt(url) for one in everything.streams for url in (one.url, *one.alternates)}
     unused = [one for one in package.streams if one.folder not in used]
-    copies = [one.folder for one in unused if spelt(one.network_url) in urls]
-    others = [one.folder for one in unused if spelt(one.network_url) not in urls]
+    copies = [f"`{one.folder}`" for one in unused if spelt(one.network_url) in urls]
+    others = [f"`{one.folder}`" for one in unused if spelt(one.network_url) not in urls]
     if copies:
         yield f"streams that are copies of others are left out: {some_of(copies)}"
     if others:

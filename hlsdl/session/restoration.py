@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from hlsdl.bundle.layout import must_come_as_it_was
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
@@ -60,11 +61,9 @@ def _look_again(path: Path) -> None:
 
 def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:
     """The path of each damaged object, and the SHA-256 that must come in its place."""
-    # What is only malformed came so: its hash proves nothing, and other bytes are what it needs. A playlist may have
-    # other tokens in it by now; whether it is of the same stream is seen by what it lists.
+    # What is only malformed came so: its hash proves nothing, and other bytes are what it needs.
     changed = {one.path for one in report.findings if one.code in DAMAGED_CODES and one.code is not Code.MALFORMED}
-    playlists = {one.path for one in bundle.manifest.documents if one.category in ("master", "media")}
     for path in report.damaged:
         entry = bundle.entries.get(path)
         if entry is not None:
-            yield path, entry.sha256 if path in changed and path not in playlists else None
+            yield path, entry.sha256 if path in changed and must_come_as_it_was(path) else None

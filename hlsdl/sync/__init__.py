@@ -43,18 +43,9 @@ def drop(bundle: str | Path | Bundle, *ids: str) -> Bundle:
     return _blocking(lambda: keywords.drop(bundle, *ids))
 
 
-def import_package(
-    package: str | Path,
-    *,
-    output: str | Path | None = None,
-    title: str | None = None,
-    keep_protected: bool = False,
-    emit: Emit = ignore,
-) -> Bundle:
+def import_package(package: str | Path, *, emit: Emit = ignore, **flags: Any) -> Bundle:
     """Bring in a `.movpkg` that was made elsewhere; see `hlsdl.import_package`."""
-    return _blocking(
-        lambda: keywords.import_package(package, output=output, title=title, keep_protected=keep_protected, emit=emit)
-    )
+    return _blocking(lambda: keywords.import_package(package, emit=emit, **flags))
 
 
 def plan(source: str | Path, **flags: Any) -> PlanOutcome:

@@ -184,8 +184,8 @@ class TestLimits:
 
     def test_depth(self) -> None:
         deepest = movpkg_reading.DEEPEST_ELEMENT
-        read_stream_info(b"<a>" * deepest + b"</a>" * deepest, NAME)
-        self.refused(b"<a>" * (deepest + 1) + b"</a>" * (deepest + 1))
+        assert read_stream_info(b"<a>" * deepest + b"</a>" * deepest, NAME).segments == ()
+        assert "deeper" in self.refused(b"<a>" * (deepest + 1) + b"</a>" * (deepest + 1)).message
 
     def test_elements(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(movpkg_reading, "MOST_ELEMENTS", 3)
@@ -206,7 +206,8 @@ class TestLimits:
 
     def test_text_and_attributes(self) -> None:
         longest = movpkg_reading.LONGEST_TEXT
-        read_stream_info(info(f"<x>{'y' * longest}</x>{seg(PATH='x', URL='y' * longest)}"), NAME)
-        self.refused(info(f"<x>{'y' * (longest + 1)}</x>"))
-        self.refused(info(f"<x>{'<z/>y' * (longest + 1)}</x>"))
-        self.refused(info(seg(PATH="x", URL="y" * (longest + 1))))
+        read = read_stream_info(info(f"<x>{'y' * longest}</x>{seg(PATH='x', URL='y' * longest)}"), NAME)
+        assert len(read.segments[0].url) == longest
+        assert "text" in self.refused(info(f"<x>{'y' * (longest + 1)}</x>")).message
+        assert "text" in self.refused(info(f"<x>{'<z/>y' * (longest + 1)}</x>")).message
+        assert "values" in self.refused(info(seg(PATH="x", URL="y" * (longest + 1)))).message
