@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from time import monotonic
 
 import pycurl
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import Proxy, ProxyRules
-from hlsdl.access.urls import CheckedUrl, SourceOrigin
-from hlsdl.errors import HlsdlError, NetworkError
+from hlsdl.access.urls import SourceOrigin
+from hlsdl.errors import HlsdlError
 from hlsdl.transfer.curl_driver import Driver, Interest
 from hlsdl.transfer.curl_errors import meaning, no_response
 from hlsdl.transfer.curl_handle import (
     SLOW_BUFFER,
     Handle,
-    Pin,
     find_authorities,
     header_lines,
     http_version,
     is_sent,
-    pinned_as,
     set_constants,
     set_proxy,
 )
@@ -37,15 +34,13 @@ from hlsdl.transfer.descriptors import cut_off
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.hearing import Hearing
 from hlsdl.transfer.options import TransferOptions
-from hlsdl.transfer.proxying import proxy_addresses
+from hlsdl.transfer.pinning import Pin, Pins, closed
 from hlsdl.transfer.resolving import Vetting
 
 IDLE_CONNECTIONS = 128
 """Connections kept open, over all hosts."""
 PER_HOST = 64
 """A last line only: how many requests go to a host at once is decided by who asks."""
-PINNED = 60.0
-"""Seconds that a vetted look-up is used for new connections."""
 KNOWN = 64
 """Sets of header lines that are kept ready."""
 TICKS = 8
@@ -111,15 +106,13 @@ class CurlDoor:
     ) -> None:
         """UsageError when a certificate file cannot be read or HTTP/3 is not to be had. `interest` is for tests."""
         http_version(options)
-        self._vetting, self._options, self._proxies, self._limits = vetting, options, proxies, limits
+        self._options, self._proxies, self._limits = options, proxies, limits
+        self._pins = Pins(vetting)
         self._interest = interest
         self._authorities = find_authorities(options)
         self._driver: Driver | None = None
         self._idle: list[Handle] = []
         self._busy: dict[Transfer, Handle] = {}
-        self._pins: dict[tuple[str, int, bool], Pin] = {}
-        self._look_ups: dict[tuple[str, int, bool], asyncio.Task[Pin]] = {}
-        """Those under way; all who need the same wait for the same."""
         self._lines_of: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
         self._last_lines: tuple[object, list[bytes]] = (None, [])
         """Those of the last question, found without comparing headers."""
@@ -138,7 +131,7 @@ class CurlDoor:
         transfer = self.begin(question)
         if transfer is None:
             proxy = self._proxy_for(question.url.origin)
-            pin = await self._look_up(question.url, proxy, question.timeouts.connect)
+            pin = await self._pins.look_up(question.url, proxy, question.timeouts.connect)
             transfer = self._send(question, proxy, pin)
         return await self.answer(transfer)
 
@@ -146,8 +139,8 @@ class CurlDoor:
         """Send a GET, unless its host must be looked up first: then None."""
         self._header_lines(question)  # before any look-up: what must not be sent is refused
         proxy = self._proxy_for(question.url.origin)
-        pin = self._pins.get(pinned_as(question.url, proxy))
-        return None if pin is None or monotonic() >= pin.until else self._send(question, proxy, pin)
+        pin = self._pins.known(question.url, proxy)
+        return None if pin is None else self._send(question, proxy, pin)
 
     def _send(self, question: Question, proxy: Proxy | None, pin: Pin) -> Transfer:
         handle = self._idle.pop() if self._idle else self._new_handle()
@@ -189,9 +182,7 @@ class CurlDoor:
 
     async def close(self) -> None:
         """Cancel what is under way and close all connections."""
-        look_ups = tuple(self._look_ups.values())
-        for look_up in look_ups:
-            look_up.cancel()
+        look_ups = self._pins.cancel()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -199,12 +190,12 @@ class CurlDoor:
         if driver is not None:
             driver.close()
         for transfer in tuple(self._busy):
-            transfer.end(_closed())
+            transfer.end(closed())
         for handle in (*self._idle, *self._busy.values()):
             handle.curl.close()
         self._idle.clear()
         self._busy.clear()
-        await asyncio.gather(*look_ups, return_exceptions=True)
+        await look_ups
 
     # -- one request -----------------------------------------------------------------------------------------------
 
@@ -296,7 +287,7 @@ class CurlDoor:
                 is_fresh=handle.curl.getinfo(pycurl.NUM_CONNECTS) > 0,
             )
             if not transfer.lines:
-                self._pins.pop(pinned_as(transfer.question.url, handle.proxy), None)  # look up anew
+                self._pins.forget(transfer.question.url, handle.proxy)
         self._idle.append(handle)
         transfer.end(failure)
 
@@ -355,46 +346,3 @@ class CurlDoor:
         question, descriptor = stalled.question, handle.curl.getinfo(pycurl.ACTIVESOCKET)
         if descriptor >= 0 and now - self._heard.get(question.url.origin, 0.0) >= question.timeouts.stall:
             cut_off(descriptor)
-
-    # -- addresses -------------------------------------------------------------------------------------------------
-
-    async def _look_up(self, url: CheckedUrl, proxy: Proxy | None, timeout: float) -> Pin:
-        """Where this request's connection may go: the host's vetted addresses, or those of the proxy.
-
-        A look-up that fails does so for all who wait for it, and the next one to ask begins another.
-        """
-        key = pinned_as(url, proxy)
-        pin = self._pins.get(key)
-        if pin is not None and monotonic() < pin.until:
-            return pin
-        look_up = self._look_ups.get(key)
-        if look_up is None:
-            look_up = self._look_ups[key] = asyncio.create_task(self._pin(key, timeout), name="hlsdl look-up")
-            look_up.add_done_callback(partial(self._looked_up, key))
-        await asyncio.wait([look_up])  # which leaves it to the others when this one is cancelled
-        if look_up.cancelled():
-            raise _closed()
-        try:
-            return look_up.result()
-        except Setback as failure:  # each has its own, since they are written on
-            raise Setback(failure.error, retries=failure.retries, timed_out=failure.timed_out) from failure.__cause__
-
-    async def _pin(self, key: tuple[str, int, bool], timeout: float) -> Pin:
-        """A proxy is the user's or the environment's word, and resolves the host's name for itself."""
-        host, port, is_proxy = key
-        until = monotonic() + PINNED
-        if is_proxy:
-            addresses = await proxy_addresses(host, port, timeout)
-        else:
-            addresses = await self._vetting.addresses(host, port, timeout=timeout)
-        pin = self._pins[key] = Pin(host, port, addresses, until)
-        return pin
-
-    def _looked_up(self, key: tuple[str, int, bool], look_up: asyncio.Task[Pin]) -> None:
-        del self._look_ups[key]
-        if not look_up.cancelled():
-            look_up.exception()  # perhaps nobody waits for it any more
-
-
-def _closed() -> Setback:
-    return Setback(NetworkError("the connection was closed", retryable=True))

@@ -16,14 +16,13 @@ from typing import Any, Protocol
 
 import pycurl
 
-from hlsdl.access.addresses import literal_address
 from hlsdl.access.proxies import Proxy
-from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question
 from hlsdl.transfer.hearing import KEPT_IDLE
 from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.pinning import Pin
 from hlsdl.transfer.trust import LazyTls, system_store
 
 OLDEST = 0x080B00
@@ -77,24 +76,6 @@ def _refuses_other_protocols() -> bool:
     finally:
         curl.close()
     return False
-
-
-class Pin:
-    """Where one host's connections may go."""
-
-    __slots__ = ("addresses", "entry", "until")
-
-    def __init__(self, host: str, port: int, addresses: tuple[str, ...], until: float) -> None:
-        self.addresses = frozenset(ip_address(address.partition("%")[0]) for address in addresses)
-        self.until = until
-        shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
-        self.entry = [] if literal_address(host) is not None else [f"{host}:{port}:{shown}"]
-        """For libcurl; a literal address needs none."""
-
-
-def pinned_as(url: CheckedUrl, proxy: Proxy | None) -> tuple[str, int, bool]:
-    """Whose addresses a request needs: the host's, or those of the proxy."""
-    return (url.host, url.port, False) if proxy is None else (proxy.host, proxy.port, True)
 
 
 class Adopted(Protocol):
