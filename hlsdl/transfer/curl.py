@@ -33,6 +33,7 @@ from hlsdl.transfer.curl_transfer import Transfer
 from hlsdl.transfer.descriptors import cut_off
 from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
 from hlsdl.transfer.hearing import Hearing
+from hlsdl.transfer.opening import Opening
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.pinning import Pin, Pins, closed
 from hlsdl.transfer.resolving import Vetting
@@ -117,6 +118,9 @@ class CurlDoor:
         self._last_lines: tuple[object, list[bytes]] = (None, [])
         """Those of the last question, found without comparing headers."""
         self._proxy_of: dict[SourceOrigin, Proxy | None] = {}
+        self._openings: dict[SourceOrigin, Opening[Transfer]] = {}
+        self._unsettled: set[Opening[Transfer]] = set()
+        """Those of them of which a request has begun just now."""
         self._is_multiplexed = options.http2 or options.http3
         self._heard: dict[SourceOrigin, float] = {}
         """When something came of a request that shares its connection with others, on the loop's clock."""
@@ -147,12 +151,17 @@ class CurlDoor:
         transfer = Transfer(question, handle, self)
         self._set_up(handle, transfer, self._header_lines(question), proxy, pin)
         self._busy[transfer] = handle
-        driver = self._driver
-        assert driver is not None  # noqa: S101 - a handle was made with it
-        driver.start(handle.curl, transfer.finished)
+        if handle.opening.may_begin(transfer):
+            self._start(transfer)
         if self._timer is None:
             self._keep_time(question.timeouts)
         return transfer
+
+    def _start(self, transfer: Transfer) -> None:
+        driver = self._driver
+        assert driver is not None  # noqa: S101 - a handle was made with it
+        driver.start(transfer.handle.curl, transfer.finished)
+        self._unsettled.add(transfer.handle.opening)
 
     async def answer(self, request: Transfer) -> CurlReply:
         """Wait for the head of what was begun, and for the first block of the body when it comes at once."""
@@ -165,6 +174,7 @@ class CurlDoor:
                     if head.content_length is None and "content-length" in head.headers and not head.has_marked_end:
                         raise no_response(question)
                     transfer.is_open = True
+                    self._note_answer(transfer)
                     return CurlReply(self, transfer, head)
                 if transfer.is_done:
                     raise transfer.failure or no_response(question)
@@ -177,7 +187,7 @@ class CurlDoor:
         if self._busy.pop(request, None) is None or self._driver is None:
             return
         self._driver.cancel(request.handle.curl)
-        self._idle.append(request.handle)
+        self._free(request, is_kept=False)
         request.end(failure)
 
     async def close(self) -> None:
@@ -223,6 +233,10 @@ class CurlDoor:
         if handle.proxy != proxy:
             handle.proxy = proxy
             set_proxy(handle.curl, proxy)
+        opening = self._openings.get(url.origin)
+        if opening is None:
+            opening = self._openings[url.origin] = Opening()
+        handle.opening, handle.request = opening, transfer
         if handle.pin is not pin:
             handle.pin = pin
             set_option(pycurl.RESOLVE, pin.entry)
@@ -251,6 +265,7 @@ class CurlDoor:
                 idle=max(IDLE_CONNECTIONS, self._options.connections or 0),
                 per_host=max(PER_HOST, self._options.connections or 0),
                 multiplex=self._options.http2 or self._options.http3,
+                begun=self._settle,
                 interest=self._interest,
             )
         slow = self._options.limit_rate is not None
@@ -288,8 +303,30 @@ class CurlDoor:
             )
             if not transfer.lines:
                 self._pins.forget(transfer.question.url, handle.proxy)
-        self._idle.append(handle)
+        self._note_answer(transfer)
+        self._free(transfer, is_kept=not code and not transfer.closes)
         transfer.end(failure)
+
+    def _settle(self) -> None:
+        """Libcurl has opened connections for those that began just now, or has found some."""
+        for opening in self._unsettled:
+            opening.settled()
+        self._unsettled.clear()
+
+    def _note_answer(self, transfer: Transfer) -> None:
+        """Something has come of it. Where many requests share a connection, that says nothing of connecting."""
+        opening, curl = transfer.handle.opening, transfer.handle.curl
+        if transfer in opening.new and transfer.lines and not self._is_multiplexed:
+            opening.heard(transfer, curl.getinfo(pycurl.STARTTRANSFER_TIME))
+
+    def _free(self, transfer: Transfer, *, is_kept: bool) -> None:
+        """Its handle may be used again, and perhaps its connection."""
+        opening = transfer.handle.opening
+        self._idle.append(transfer.handle)
+        opening.ended(transfer, is_kept=is_kept)
+        if opening.held and self._driver is not None:
+            for due in opening.due():
+                self._start(due)
 
     def _asks_anew(self, transfer: Transfer, handle: Handle, code: int) -> bool:
         """Ask once more where a kept connection was closed under a request, which says nothing of the server.
@@ -322,8 +359,13 @@ class CurlDoor:
         self._hearing.look(now, has_come=bool(came))
         if self._is_multiplexed:
             self._heard |= {one.question.url.origin: now for one in came}
+        for opening in self._openings.values():
+            for overdue in opening.overdue():
+                self._start(overdue)
         for transfer, handle in tuple(self._busy.items()):
             curl = handle.curl
+            if transfer in handle.opening.held:
+                continue  # it was not sent: what libcurl tells is of the request before it
             failure = transfer.tick(now, passed, partial(is_sent, curl), partial(self._is_unheard, transfer, curl, now))
             if failure is not None:
                 if self._is_multiplexed:

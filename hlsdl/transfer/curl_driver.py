@@ -191,15 +191,30 @@ def _cselect(events: int, writable: int) -> int:
     return mask
 
 
+def _nothing() -> None:
+    """Done, and nobody to tell."""
+
+
 class Driver:
     """Starts and cancels transfers of one event loop. Handles (`pycurl.Curl`) are the caller's.
 
     Nothing here may be called from inside a libcurl callback, or from another thread.
     """
 
-    def __init__(self, *, idle: int, per_host: int, multiplex: bool, interest: type[Interest] | None = None) -> None:
-        """Keep at most `idle` connections open and use at most `per_host` for one host."""
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        *,
+        idle: int,
+        per_host: int,
+        multiplex: bool,
+        begun: Callable[[], None] = _nothing,
+        interest: type[Interest] | None = None,
+    ) -> None:
+        """Keep at most `idle` connections open and use at most `per_host` for one host.
+
+        `begun` is told when libcurl has begun all that was started, each on a connection of its own or a kept one.
+        """
+        self._loop, self._begun = asyncio.get_running_loop(), begun
         self._finished: dict[pycurl.Curl, Finished] = {}
         self._starting: dict[pycurl.Curl, Finished] = {}
         """Started, and not yet with libcurl."""
@@ -297,13 +312,14 @@ class Driver:
                 self._multi.add_handle(curl)
             except pycurl.error as error:
                 self._finished.pop(curl)(_NOT_TAKEN, str(error))
-        self._act()
+        self._act(self._begun)
 
-    def _act(self) -> None:
+    def _act(self, then: Callable[[], None] = _nothing) -> None:
         """Let libcurl do what it was waiting to do."""
         self._is_acting_soon = False
         if not self._is_closed:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            then()
             self._tell()
             self._heed_time()
 

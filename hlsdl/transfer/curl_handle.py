@@ -21,6 +21,7 @@ from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question
 from hlsdl.transfer.hearing import KEPT_IDLE
+from hlsdl.transfer.opening import Opening
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.pinning import Pin
 from hlsdl.transfer.trust import LazyTls, system_store
@@ -97,15 +98,21 @@ class Handle:
         "curl",
         "headers",
         "kept_idle",
+        "opening",
         "pin",
         "proxy",
         "refusal",
+        "request",
     )
 
     def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
         self.curl = pycurl.Curl()
         self.pin: Pin | None = None
         self.proxy: Proxy | None = None
+        self.request: Any = None
+        """What it was given last."""
+        self.opening: Opening[Any] = Opening()
+        """That of this request's origin."""
         self.headers: list[bytes] | None = None
         self.refusal: PolicyError | None = None
         """Why the last socket was not made."""
@@ -130,6 +137,7 @@ class Handle:
             self._is_stream = made.type == socket.SOCK_STREAM
             # libcurl takes a duplicate; this one must not outlive the connection.
             asyncio.get_running_loop().call_soon(made.close)
+            self.opening.opened(self.request)
         except (OSError, ValueError, AttributeError):
             return pycurl.SOCKET_BAD  # reported as a connection that cannot be made
         return made

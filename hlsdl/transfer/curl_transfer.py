@@ -28,6 +28,7 @@ _STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: |\r?\n)")
 _ENDS = (b"\r\n", b"\n")
 _FOLD = re.compile(rb"[ \t\r]*\n[ \t]+")
 """A line break inside a field (RFC 9112 §5.2)."""
+_CLOSES, _CLOSES_TOO = b"Connection: close\r\n", b"connection: close\r\n"
 _BLANK = frozenset({b" ", b"\t"})
 _CONTINUED = ("", "")
 
@@ -313,6 +314,12 @@ class Transfer:
         amount = len(self.lines) + self._held + self._size
         has_grown, self._amount = amount != self._amount, amount
         return has_grown or self._size > 0
+
+    @property
+    def closes(self) -> bool:
+        """Whether the server said, as servers spell it, that it closes the connection after this."""
+        lines = self.lines
+        return bool(lines) and (_CLOSES in lines or _CLOSES_TOO in lines or lines[0].startswith(b"HTTP/1.0"))
 
     @property
     def _has_head(self) -> bool:

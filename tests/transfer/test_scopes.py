@@ -178,7 +178,8 @@ async def test_a_name_that_was_public_cannot_become_private(
     setting = DoorSetting(policy=policy, options=TransferOptions(proxy="", timeout=1.0), resolver=names)
     door: Any = DOORS[door_name](setting)
     inner: Any = door if door_name == "curl" else door._transport
-    vetting: Vetting = getattr(inner, "_door", inner)._vetting
+    inner = getattr(inner, "_door", inner)
+    vetting: Vetting = getattr(inner, "_pins", inner)._vetting
     vetting._public.add("films.example")  # as after an answer with a public address, which no test may connect to
     async with Client(setting.options, home, door=door, clock=clock, retry=RetryPolicy(retries=0)) as client:
         with pytest.raises(PolicyError):
