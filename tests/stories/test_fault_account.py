@@ -15,7 +15,7 @@ from hlsdl.errors import HlsdlError
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "faults.md"
 ROWS = [str(number) for number in range(1, 105)] + [f"S{number}" for number in range(1, 18)]
-FURTHER = {"50a", "54a", "54b"}
+FURTHER = {"50a", "50b", "54a", "54b"}
 PHASES = {"fresh": "F", "middle": "M", "resume": "R"}
 """Word in the name of a case -> letter in the account."""
 SAID_OTHERWISE = {
