@@ -19,9 +19,14 @@ from typing import Generic, TypeVar
 R = TypeVar("R", bound=Hashable)
 
 AT_ONCE = 5
-"""Connections of which nothing has come yet. The shortest queue in use holds one more."""
+"""Connections of which nothing has come yet, at first. The shortest queue in use holds one more."""
+ONE_MORE = 500
+"""Answers on new connections, all of them soon, after which there may be one more at once: so many come only of hosts
+that close each connection, and some of those take many at once."""
 NEAR = 0.02
 """Seconds from asking to the first byte of the answer, connecting included, within which a host is near."""
+DROPPED = 0.5
+"""Seconds that tell of a queue that did not hold another one."""
 
 
 class Opening(Generic[R]):
@@ -29,6 +34,8 @@ class Opening(Generic[R]):
 
     def __init__(self) -> None:
         self._is_near = False
+        self._at_once, self._soon, self._grows = AT_ONCE, 0, True
+        """New ones that may be without an answer, those answered soon since, and whether that makes it more."""
         self._kept = 0
         """Connections that nobody uses."""
         self._begun: set[R] = set()
@@ -69,7 +76,13 @@ class Opening(Generic[R]):
     def heard(self, request: R, after: float) -> None:
         """Something has come of `request`, one of `new`, after so many seconds."""
         self.new.discard(request)
-        self._is_near = self._is_near or 0 < after <= NEAR
+        if 0 < after <= NEAR:
+            self._is_near = True
+            self._soon += 1
+            if self._grows and self._soon >= ONE_MORE:
+                self._soon, self._at_once = 0, self._at_once + 1
+        elif after >= DROPPED:
+            self._at_once, self._grows = AT_ONCE, False
 
     def ended(self, request: R, *, is_kept: bool) -> None:
         """A request is over, or was given up; `is_kept`: its connection can be used again."""
@@ -91,7 +104,7 @@ class Opening(Generic[R]):
     @property
     def _room(self) -> int:
         """How many may begin."""
-        return max(0, self._kept + max(0, AT_ONCE - len(self.new)) - len(self._begun))
+        return max(0, self._kept + max(0, self._at_once - len(self.new)) - len(self._begun))
 
     def _begin(self, most: int) -> list[R]:
         begun = [*islice(self.held, most)]

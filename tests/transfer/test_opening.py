@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("pycurl", reason="not installed: pycurl")
 
 from hlsdl.transfer.client import Client
-from hlsdl.transfer.opening import AT_ONCE, NEAR, Opening
+from hlsdl.transfer.opening import AT_ONCE, DROPPED, NEAR, ONE_MORE, Opening
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
@@ -87,6 +87,31 @@ def test_a_kept_connection_that_turns_out_to_be_dead_is_forgotten() -> None:
         opening.ended(number, is_kept=True)
     assert begin(opening, 90) == [90]
     assert begin(opening, *range(100, 110)) == [*range(100, 104)]
+
+
+def answer(opening: Opening[int], *, times: int, after: float) -> None:
+    """Of a host that closes each connection."""
+    for _ in range(times):
+        assert begin(opening, -2) == [-2]
+        opening.heard(-2, after)
+        opening.ended(-2, is_kept=False)
+
+
+def test_a_host_that_closes_each_connection_and_stays_quick_gets_more_by_and_by_until_its_queue_has_dropped_one() -> (
+    None
+):
+    opening = near()
+    answer(opening, times=ONE_MORE - 2, after=NEAR)
+    assert len(begin(opening, *range(MANY))) == AT_ONCE
+    for number in range(MANY):
+        opening.ended(number, is_kept=False)
+    answer(opening, times=1, after=NEAR)
+    assert len(begin(opening, *range(MANY))) == AT_ONCE + 1
+    for number in range(MANY):
+        opening.ended(number, is_kept=False)
+    answer(opening, times=1, after=DROPPED)
+    answer(opening, times=2 * ONE_MORE, after=NEAR)
+    assert len(begin(opening, *range(MANY))) == AT_ONCE
 
 
 def test_what_was_given_up_leaves_its_place_whether_it_had_begun_or_not() -> None:
