@@ -18,7 +18,7 @@ from typing import Any
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
-from hlsdl.planning.plan import Resource
+from hlsdl.planning.plan import DownloadPlan, Resource
 from hlsdl.planning.reasons import rendition_label, variant_label
 from hlsdl.planning.selection import Selection
 from hlsdl.session import events
@@ -126,6 +126,8 @@ async def download(
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
             await in_thread(_want, writer, damaged or {})
+            if before is not None and writer.entries:
+                await in_thread(_doubt, writer, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
             arrived, absent = await _brought(client, writer, contents, options, mends=mends, emit=emit)
@@ -165,6 +167,14 @@ def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
     for path, was in damaged.items():
         if writer.is_stored(path) or path in writer.wanted:
             writer.want(path, was)
+
+
+def _doubt(writer: BundleWriter, before: Bundle, plan: DownloadPlan) -> None:
+    if all(entry.length_verified for entry in writer.entries.values()):
+        return
+    from hlsdl.session.adopted import want_what_cannot_be_whole  # reads XML and media, which is rarely needed
+
+    want_what_cannot_be_whole(writer, before, plan)
 
 
 def _given_up(writer: BundleWriter) -> Iterable[str]:

@@ -67,9 +67,14 @@ def local_path(uri: str) -> str:
     return uri.removeprefix(BASE)
 
 
+def role_of(kind: str) -> Role:
+    """What the segments of a stream of this kind are for."""
+    return {"subtitles": Role.SUBTITLE, "images": Role.IMAGE, "iframes": Role.IFRAME}.get(kind, Role.SEGMENT)
+
+
 def uses_of(stream: StoredStream, playlist: MediaPlaylist) -> dict[str, Use]:
     """What each file of the stream is for, by path, as its local playlist says."""
-    role = {"subtitles": Role.SUBTITLE, "images": Role.IMAGE, "iframes": Role.IFRAME}.get(stream.kind, Role.SEGMENT)
+    role = role_of(stream.kind)
     uses = {
         local_path(one.uri): Use(role=role, is_encrypted=_is_wholly_encrypted(one))
         for one in playlist.segments

@@ -90,5 +90,5 @@ async def test_what_came_without_its_length_is_said(tmp_path: Path) -> None:
             origin.always(f"/{name}.ts", IgnoreRange(), CloseDelimited())
         bundle = await hlsdl.fetch(origin.url("/media.m3u8"), output=tmp_path / "film.movpkg", emit=told.append)
     warned = [one.message for one in told if isinstance(one, Warned)]
-    assert [message.split(":")[0] for message in warned] == ["2 objects came without length"]
+    assert [message.split(":")[0] for message in warned] == ["how long 2 objects must be, nobody says"]
     assert hlsdl.open(bundle.path).manifest.warnings == tuple(warned)

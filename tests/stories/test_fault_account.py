@@ -40,7 +40,9 @@ SAID_OTHERWISE = {
     "R": """a_resumed_download_uses_the_tokens_of_now a_stream_that_changed_between_two_runs_is_never_mixed
         another_place_must_prove_that_it_has_the_same_bytes a_manifest_that_is_damaged_is_told_and_left_alone
         a_playlist_that_lost_its_end_is_still_the_same_stream a_kill_during_recovery_does_not_hide_the_power_cut
-        a_damaged_tail_loses_no_segment damage_in_the_middle_loses_no_segment a_deleted_journal_loses_no_segment""",
+        a_damaged_tail_loses_no_segment damage_in_the_middle_loses_no_segment a_deleted_journal_loses_no_segment
+        a_sealed_bundle_knows_how_long_its_segments_are
+        what_is_no_media_is_not_taken_in_by_a_bundle_that_was_never_sealed""",
 }
 """Phases -> the tests that are about just these, though their cases do not say so; any other test is about a start."""
 
