@@ -87,28 +87,32 @@ def remove_bundle(path: Path) -> int:
     return freed
 
 
-def sweep(folder: Path) -> int:
-    """Finish the removals in `folder` that were interrupted; returns how many. What cannot be finished is logged."""
+def sweep(folder: Path) -> list[int]:
+    """Finish the removals in `folder` that were interrupted; returns the bytes that each of them gave back.
+
+    What cannot be finished is logged.
+    """
     try:
         names = [entry.name for entry in os.scandir(folder) if _TRASH.fullmatch(entry.name)]
     except OSError:  # gone, or not ours to read: then there is nothing to finish
-        return 0
-    return sum(_finish(folder / name) for name in names)
+        return []
+    return [freed for name in names if (freed := _finish(folder / name)) is not None]
 
 
-def _finish(trash: Path) -> bool:
+def _finish(trash: Path) -> int | None:
     if trash.is_symlink() or not trash.is_dir():
-        return False
+        return None
     try:
         with Watch.alone(trash), translating(str(trash)):
+            freed = size_on_disk(trash)
             _empty(trash)
     except LockedError:  # whoever began is still at it
-        return False
+        return None
     except HlsdlError as error:
         if os.path.lexists(trash):  # else whoever began has come to the end
             logger.warning("what is left of a bundle cannot be deleted: %s", error.message)
-        return False
-    return True
+        return None
+    return freed
 
 
 def _empty(trash: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 from hlsdl.bundle.layout import JOURNAL, MANIFEST, SUFFIX
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.reading import Bundle, read_manifest
-from hlsdl.bundle.removal import size_on_disk
+from hlsdl.bundle.removal import size_on_disk, sweep
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
 from hlsdl.library.database import Database, Row, Schema, Tables
 from hlsdl.library.places import index_file
@@ -149,6 +149,8 @@ class BundleIndex(Tables):
     def refresh(self, folders: Iterable[Path], *, now: float) -> None:
         """Look again: drop what is gone, measure what has changed, take in every bundle directly in `folders`.
 
+        Where a bundle is gone, removals that were interrupted are brought to their end.
+
         What is wrong with a bundle is logged; only what is wrong with the index is raised.
         """
         for row in self._database.rows("SELECT * FROM bundles"):
@@ -168,6 +170,7 @@ class BundleIndex(Tables):
             facts = _facts(path.resolve())
         except UsageError:
             self.forget(path)
+            sweep(path.parent)  # its removal may have been interrupted, and nothing else leads there any more
         except IntegrityError:
             values = {"state": DAMAGED, "path": row["path"]}
             self._database.change("UPDATE bundles SET state = :state WHERE path = :path", values)

@@ -184,13 +184,20 @@ class StorageManager:
     def remove(self, path: str | Path) -> int:
         """Delete the bundle at `path` and return the bytes that gave back; it need not be in the library.
 
+        Where there is nothing any more, it is what was left in that folder by removals that were interrupted.
+
         Raises:
             UsageError: there is no bundle, or `path` is a link.
             LockedError: it is being written or played.
         """
         named = path_of(path)
         place = named.resolve()
-        freed = remove_bundle(named)
+        try:
+            freed = remove_bundle(named)
+        except UsageError:
+            if os.path.lexists(named) or not (left := sweep(place.parent)):
+                raise
+            freed = sum(left)
         sweep(place.parent)
         if index_file(self.root).exists():
             with _told_only(place), self._index() as index:

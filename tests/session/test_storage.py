@@ -266,6 +266,37 @@ def test_removing_one_bundle_forgets_it(storage: StorageManager, films: list[Pat
     assert [one.path for one in storage.bundles()] == films[1:]
 
 
+@pytest.fixture
+def interrupted(tmp_path: Path, storage: StorageManager, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a bundle, alone in its folder, whose removal was interrupted while its files were deleted."""
+    (tmp_path / "alone").mkdir()
+    bundle = sealed(tmp_path / "alone" / "A.movpkg")
+    storage.record(bundle)
+
+    def stop(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "_remove_tree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            storage.remove(bundle)
+    assert [*bundle.parent.iterdir()]
+    return bundle
+
+
+def test_removing_again_what_was_interrupted_brings_it_to_its_end(storage: StorageManager, interrupted: Path) -> None:
+    assert storage.remove(interrupted) > 0
+    assert [*interrupted.parent.iterdir()] == []
+    with pytest.raises(UsageError):
+        storage.remove(interrupted)
+
+
+def test_whoever_notices_that_a_bundle_is_gone_ends_its_removal(storage: StorageManager, interrupted: Path) -> None:
+    """Its folder is in no other list, so nobody would ever come by again."""
+    assert storage.bundles() == ()
+    assert [*interrupted.parent.iterdir()] == []
+
+
 def test_a_library_that_cannot_be_read_keeps_no_bundle_from_being_removed(
     storage: StorageManager, films: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
