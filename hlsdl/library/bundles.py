@@ -149,7 +149,7 @@ class BundleIndex(Tables):
     def refresh(self, folders: Iterable[Path], *, now: float) -> None:
         """Look again: drop what is gone, measure what has changed, take in every bundle directly in `folders`.
 
-        Where a bundle is gone, removals that were interrupted are brought to their end.
+        Where a bundle is gone, removals that were interrupted are brought to their end, but not by a copy.
 
         What is wrong with a bundle is logged; only what is wrong with the index is raised.
         """
@@ -170,7 +170,8 @@ class BundleIndex(Tables):
             facts = _facts(path.resolve())
         except UsageError:
             self.forget(path)
-            sweep(path.parent)  # its removal may have been interrupted, and nothing else leads there any more
+            if not self.is_copy:
+                sweep(path.parent)  # its removal may have been interrupted, and nothing else leads there any more
         except IntegrityError:
             values = {"state": DAMAGED, "path": row["path"]}
             self._database.change("UPDATE bundles SET state = :state WHERE path = :path", values)

@@ -221,7 +221,8 @@ class StorageManager:
         if (free is not None and free < 0) or (quota is not None and quota < 0):
             raise UsageError("a number of bytes is not negative")
         now = time.time()
-        with self._looked_at([self.folder], now=now) as index:
+        look = self._copy if dry_run and index_file(self.root).exists() else self._looked_at
+        with look([self.folder], now=now) as index:
             bundles = [_candidate(one) for one in index.all()]
             if not dry_run:
                 for folder in {self.folder, *(Path(one.path).parent for one in bundles)}:
@@ -306,11 +307,15 @@ class StorageManager:
                 return index
         except DiskError as error:
             try:
-                index = BundleIndex.open_copy(index_file(self.root))
+                return self._copy(folders, now=now)
             except HlsdlError:
                 raise error from None
-            index.refresh(folders, now=now)
-            return index
+
+    def _copy(self, folders: Sequence[Path], *, now: float) -> BundleIndex:
+        """The same, and nothing of it is written down."""
+        index = BundleIndex.open_copy(index_file(self.root))
+        index.refresh(folders, now=now)
+        return index
 
 
 @contextmanager
