@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.journal import Entry, JournalState, replay
-from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, is_media, is_safe_path, path_given, split_path
+from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, final_name, is_media, is_safe_path, path_given, split_path
 from hlsdl.bundle.ledger import LARGEST_JOURNAL
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, as_json, count_segments, shortfalls
 from hlsdl.errors import IntegrityError, PolicyError, UsageError, redact_typed
@@ -136,6 +136,10 @@ class Bundle:
         if INDEX not in sizes:
             problems = (f"`{INDEX}` is missing", *problems)
         return problems if self.is_seal_intact else ("`journal.jsonl` is not what was sealed", *problems)
+
+    def leftovers(self) -> tuple[str, ...]:
+        """Return the temporaries that an interrupted run has left, by path: whoever opens the bundle removes them."""
+        return tuple(path for path in self.sizes() if final_name(split_path(path)[1]) is not None)
 
     def sizes(self) -> dict[str, int]:
         """Return the regular files on disk now: bytes by relative path, child bundles included."""

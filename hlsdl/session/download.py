@@ -54,6 +54,7 @@ from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
+from hlsdl.session.wholeness import is_whole, tidy
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
@@ -118,6 +119,7 @@ async def download(
     if before is not None and mends and is_named_so and damaged is None and is_whole(before):
         if lacks_mark(source, before):
             await _mark(source, before, emit)
+        await in_thread(tidy, before)
         if watch is not unwatched:
             watch(await recall(source, options, before))
         return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
@@ -154,13 +156,6 @@ def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwor
         and same_wishes(before.manifest, options.wishes)
         and (artwork is None or artwork.is_in(before))
     )
-
-
-def is_whole(before: Bundle) -> bool:
-    """Whether a bundle is sealed and all of it is there, as far as is known without reading it."""
-    if before.state != "complete" or not before.manifest.is_intact:
-        return False
-    return not (before.journal.wanted or before.journal.replaced) and not before.shortfalls()
 
 
 def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:

@@ -38,13 +38,14 @@ from hlsdl.session.bundles import Bundle
 from hlsdl.session.closing import closing
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import IMPORTED, Contents, lay_out, seal
-from hlsdl.session.download import Downloaded, Fetched, ended, is_whole, sealed
+from hlsdl.session.download import Downloaded, Fetched, ended, sealed
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.places import is_free, numbered
 from hlsdl.session.presentation import refuse_protected
 from hlsdl.session.progress import Progress
 from hlsdl.session.received import Place, Received, all_of, receive
 from hlsdl.session.segments import PROGRESS_INTERVAL, Arrived
+from hlsdl.session.wholeness import is_whole
 from hlsdl.transfer.content import SAMPLE, is_webvtt, why_not_key, why_not_media
 
 

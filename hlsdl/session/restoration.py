@@ -15,13 +15,13 @@ from pathlib import Path
 from hlsdl.bundle.layout import must_come_as_it_was
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.threads import in_thread
-from hlsdl.bundle.writing import BundleWriter
 from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.provenance import client_for
 from hlsdl.session.sources import source_of
+from hlsdl.session.wholeness import look_again
 from hlsdl.session.wishes import last_wish
 from hlsdl.verification import Code, Report, verify_bundle
 from hlsdl.verification.findings import DAMAGED_CODES
@@ -39,8 +39,9 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     report = await in_thread(partial(verify_bundle, path))
     bundle = Bundle.open(path)
     if report.ok:
-        if bundle.journal.wanted:
-            await in_thread(_look_again, path)
+        if bundle.journal.wanted or bundle.leftovers():
+            await in_thread(look_again, path)
+            return await in_thread(partial(verify_bundle, path))
         return report
     pictures = {one.path for one in bundle.manifest.documents if one.category == "artwork"}
     for one in pictures.intersection(report.damaged):
@@ -52,11 +53,6 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     async with client_for(bundle, options.transfer) as client:
         await download(source_of(bundle.manifest), again, emit, opened=client, damaged=damaged)
     return await in_thread(partial(verify_bundle, path))
-
-
-def _look_again(path: Path) -> None:
-    """Let a bundle know that what was damaged is here again: somebody has put it back."""
-    BundleWriter.open(path).close()
 
 
 def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:

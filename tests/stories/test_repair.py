@@ -317,3 +317,27 @@ def test_what_a_killed_repair_began_is_done_by_the_next_and_by_fetch(again: str,
         assert state(bundle) == "complete"
         assert hlsdl(again, *([origin.url("/v/index.m3u8"), "-o"] if again == "fetch" else []), bundle).code == 0
     assert hlsdl("verify", bundle).code == 0
+
+
+@pytest.mark.parametrize("again", ["repair", "fetch"])
+def test_what_a_killed_run_left_is_removed_though_nothing_else_is_to_be_done(
+    again: str, film: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "f.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film / "aac-en", at="/v")
+        assert hlsdl("fetch", origin.url("/v/index.m3u8"), "-o", bundle).code == 0
+        before = files(bundle)
+        [stream] = bundle.glob("0-*/index.m3u8")
+        left = [bundle / ".manifest.json.01234567.part", stream.parent / ".index.m3u8.89abcdef.part"]
+        for one in left:
+            one.write_bytes(b"half of")
+        foreign = bundle / ".manifest.json.part"
+        foreign.write_bytes(b"not ours")
+        asked = len(origin.requests)
+        hlsdl(again, *([origin.url("/v/index.m3u8"), "-o"] if again == "fetch" else []), bundle)
+        assert len(origin.requests) == asked
+    assert not any(one.exists() for one in left)
+    assert foreign.read_bytes() == b"not ours"
+    foreign.unlink()
+    assert (files(bundle), hlsdl("verify", bundle).code) == (before, 0)
