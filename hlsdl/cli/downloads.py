@@ -102,7 +102,7 @@ def fetch(
 ) -> Job:
     """Download streams into bundles that play offline; run it again to resume."""
     wishes = Wishes(common=common, selection=selection, source=source, plan=plan_flags, store=store, transfer=transfer)
-    return _each(sources, wishes, _plan_one) if store.dry_run else _each(sources, wishes, _fetch_one, resumes=True)
+    return _each(sources, wishes, _outline_one) if store.dry_run else _each(sources, wishes, _fetch_one, resumes=True)
 
 
 def plan(
@@ -278,10 +278,17 @@ def _remember(bundle: Bundle, terminal: Terminal) -> None:
         terminal.warn(f"the library does not learn of this bundle: {error.message}")
 
 
-async def _plan_one(source: str, options: FetchOptions, terminal: Terminal, _emit: Emit) -> None:
+async def _outline_one(source: str, options: FetchOptions, terminal: Terminal, emit: Emit) -> None:
+    """What `fetch` would do, here."""
+    await _plan_one(source, options, terminal, emit, goes_on=True)
+
+
+async def _plan_one(
+    source: str, options: FetchOptions, terminal: Terminal, _emit: Emit, *, goes_on: bool = False
+) -> None:
     from hlsdl.session import front
 
-    document = (await front.plan(source, options)).document()
+    document = (await front.plan(source, options, goes_on=goes_on)).document()
     if terminal.json:
         terminal.document(document)
     else:

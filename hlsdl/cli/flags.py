@@ -203,7 +203,10 @@ class StoreFlags(PlaceFlags):
         bool, Option("--no-resume", help="Start over if it is unfinished.", rich_help_panel=STORING)
     ] = False
     dry_run: Annotated[
-        bool, Option("--dry-run", help="Say what would be downloaded and why.", rich_help_panel=STORING)
+        bool,
+        Option(
+            "--dry-run", help="Say what would be downloaded and why, on top of what is there.", rich_help_panel=STORING
+        ),
     ] = False
 
 

@@ -68,6 +68,7 @@ def plan_blocks(document: Document) -> list[Block]:
             ("source", redact(document["source"])),
             ("duration", format_duration(document["duration"])),
             ("size", f"{about}{format_bytes(document['bytes'])} in {document['segments']} segments"),
+            *_gone_on_with(document),
         ]
     )
     streams = [
@@ -93,6 +94,14 @@ def plan_blocks(document: Document) -> list[Block]:
     if rejected:
         blocks.append(Grid("not chosen", ("what", "candidate", "because"), rejected))
     return [*blocks, *_warnings(document)]
+
+
+def _gone_on_with(document: Document) -> list[tuple[str, object]]:
+    """The bundle that an earlier run left, and what is in it."""
+    if document.get("bundle") is None:
+        return []
+    stored = f"{document['stored_segments']} of them are there, with what earlier runs asked for"
+    return [("goes on with", document["bundle"]), ("stored", stored)]
 
 
 def stream_blocks(document: Document) -> list[Block]:

@@ -54,7 +54,7 @@ from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
-from hlsdl.session.wholeness import is_whole, tidy
+from hlsdl.session.wholeness import bundle_before, is_whole, tidy
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
@@ -113,7 +113,7 @@ async def download(
     started = time.monotonic()
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
-    before = _bundle_before(existing, options)
+    before = bundle_before(existing, options)
     mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
     is_named_so = before is not None and options.title in (None, before.title)
     if before is not None and mends and is_named_so and damaged is None and is_whole(before):
@@ -214,14 +214,6 @@ async def _chosen(
         artwork=artwork,
     )
     return contents, selection
-
-
-def _bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | None:
-    """What an earlier run left and this one may go on with."""
-    if existing is None or options.force:
-        return None
-    bundle = Bundle.open(existing)
-    return bundle if options.resume or bundle.state == "complete" else None
 
 
 def sealed(writer: BundleWriter) -> Bundle:

@@ -42,12 +42,15 @@ async def fetch(source: str | Path, options: FetchOptions, *, emit: Emit = ignor
         return await download(named, options, emit, opened=client)
 
 
-async def plan(source: str | Path, options: FetchOptions) -> PlanOutcome:
-    """Choose, and say what would be downloaded and why; no segment is asked for."""
+async def plan(source: str | Path, options: FetchOptions, *, goes_on: bool = False) -> PlanOutcome:
+    """Choose, and say what would be downloaded and why; no segment is asked for.
+
+    `goes_on`: as `fetch` would, with the bundle that an earlier run left.
+    """
     from hlsdl.session.outline import outline
     from hlsdl.session.sources import parse_source
 
-    return await outline(parse_source(source, base_url=options.base_url), options)
+    return await outline(parse_source(source, base_url=options.base_url), options, goes_on=goes_on)
 
 
 async def inspect(source: str | Path, options: FetchOptions) -> StreamDescription:

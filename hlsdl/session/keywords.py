@@ -107,7 +107,8 @@ async def import_package(
 
 async def plan(source: str | Path, **flags: Any) -> PlanOutcome:
     """Say what `fetch` with the same flags would store, and why."""
-    return await front.plan(source, options_from(**flags))
+    options = options_from(**flags)
+    return await front.plan(source, options, goes_on=options.output is not None)
 
 
 async def inspect(source: str | Path, **flags: Any) -> StreamDescription:

@@ -9,10 +9,15 @@ from hlsdl.errors import redact
 from hlsdl.planning.plan import DownloadPlan, Estimate, StreamPlan
 from hlsdl.planning.reasons import Choice
 from hlsdl.planning.selection import StreamSource
+from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import stored_documents
 from hlsdl.session.keys import look_at_inline_keys
+from hlsdl.session.places import find_bundle
 from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
 from hlsdl.session.sources import Source, title_of
+from hlsdl.session.wholeness import bundle_before
+from hlsdl.session.wishes import asked_so_far
 from hlsdl.transfer.client import Client
 
 
@@ -25,6 +30,14 @@ class PlanOutcome:
     choices: tuple[Choice, ...]
     plan: DownloadPlan
     warnings: tuple[str, ...] = ()
+    bundle: Bundle | None = field(default=None, repr=False)
+    """What would be gone on with: an earlier run left it, and `choices` holds what it was asked for as well."""
+
+    @property
+    def stored_segments(self) -> int:
+        """How many of `segments` are there already."""
+        stored = self.bundle.entries if self.bundle is not None else {}
+        return sum(one.kind == "segment" and one.path in stored for one in self.plan.resources)
 
     @property
     def streams(self) -> tuple[StreamSource, ...]:
@@ -70,19 +83,25 @@ class PlanOutcome:
             "streams": [_stream_document(*one) for one in zip(self.plan.streams, self.plan.estimates(), strict=True)],
             "choices": [choice.document() for choice in self.choices],
             "warnings": list(self.warnings),
+            "bundle": str(self.bundle.path) if self.bundle is not None else None,
+            "stored_segments": self.stored_segments,
         }
 
 
-async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
+async def outline(source: Source, options: FetchOptions, *, goes_on: bool = False) -> PlanOutcome:
     """Read the playlists and make the plan; protected streams are reported, not refused.
+
+    `goes_on`: with the bundle that an earlier run left where `options` say, if there is one.
 
     Raises:
         HlsdlError: what a download would end with, as far as it can be seen without asking for a segment.
     """
+    before = bundle_before(find_bundle(source, options), options) if goes_on else None
     async with Client(options.transfer, source.url, base_url=source.base_url) as client:
-        documents = Documents(client)
+        documents = Documents(client, stored_documents(before))
         root = await read_root(documents, source)
-        selection = choose(root, options.wishes)
+        asked = asked_so_far(before).and_now(options.wishes, root.master)
+        selection = choose(root, asked.wishes, asked.dropped)
         plan = await read_streams(documents, root, selection)
         refuse_unfinished(plan)
         refuse_empty(plan)
@@ -101,6 +120,7 @@ async def outline(source: Source, options: FetchOptions) -> PlanOutcome:
         choices=selection.choices,
         plan=plan,
         warnings=tuple(dict.fromkeys((*root.playlist.warnings, *obstacles))),
+        bundle=before,
     )
 
 

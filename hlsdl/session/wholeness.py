@@ -1,6 +1,6 @@
-"""Whether a bundle has all that it should have, as far as is known without reading it, and nothing that it should not.
+"""What an earlier run left: whether a bundle has all that it should have, and nothing that it should not.
 
-What is in its files, `verification` says.
+As far as is known without reading it: what is in its files, `verification` says.
 """
 
 from __future__ import annotations
@@ -8,11 +8,20 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError
+from hlsdl.session.bundles import Bundle
+from hlsdl.session.configuration import FetchOptions
 
 logger = logging.getLogger(__name__)
+
+
+def bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | None:
+    """What an earlier run left and this one may go on with."""
+    if existing is None or options.force:
+        return None
+    bundle = Bundle.open(existing)
+    return bundle if options.resume or bundle.state == "complete" else None
 
 
 def is_whole(before: Bundle) -> bool:

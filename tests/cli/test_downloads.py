@@ -191,6 +191,28 @@ class TestPlan:
         assert segments_asked(origin) == []
         assert not list(tmp_path.glob("*.movpkg"))
 
+    def test_a_dry_run_says_what_the_same_command_would_do_to_the_bundle_that_is_there(
+        self, origin: ScriptedOrigin, tmp_path: Path
+    ) -> None:
+        """Wishes add up, and what is stored is not fetched again."""
+        assert hlsdl("fetch", origin.url(FILM), "--audio", "en", "-o", "f.movpkg", home=tmp_path).code == 0
+        for wish in (("--audio", "de"), ("--audio", "en")):
+            command = ("fetch", origin.url(FILM), *wish, "-o", "f.movpkg")
+            planned = hlsdl(*command, "--dry-run", "--json", home=tmp_path).document
+            table = hlsdl(*command, "--dry-run", home=tmp_path).out
+            asked = len(segments_asked(origin))
+            bundle = hlsdl(*command, "--json", home=tmp_path).document
+            assert [one["id"] for one in planned["streams"]] == [one["id"] for one in bundle["streams"]]
+            assert planned["segments"] - planned["stored_segments"] == len(segments_asked(origin)) - asked
+            assert planned["bundle"] == bundle["path"]
+            assert f"{planned['stored_segments']} of them are there" in table
+        assert (
+            hlsdl(
+                "fetch", origin.url(FILM), "-o", "f.movpkg", "--dry-run", "--force", "--json", home=tmp_path
+            ).document["bundle"]
+            is None
+        )
+
     def test_the_table_shows_every_choice_and_rejection(self, origin: ScriptedOrigin, tmp_path: Path) -> None:
         document = hlsdl("plan", "--json", origin.url(FILM), home=tmp_path).document
         table = hlsdl("plan", origin.url(FILM), home=tmp_path).out
