@@ -43,8 +43,8 @@ _AGAIN = "run the same command again; what is stored stays"
 _SENTENCES: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", f"free some space, then {_AGAIN}"),
     errno.EDQUOT: ("the disk quota is used up", f"free some space, then {_AGAIN}"),
-    errno.EROFS: ("the file system is read-only", "choose another folder with `-P`, or mount it writable"),
-    errno.EACCES: ("permission denied", "check who owns the folder and its permissions, or choose another with `-P`"),
+    errno.EROFS: ("the file system is read-only", "mount it writable; `fetch -P` stores elsewhere"),
+    errno.EACCES: ("permission denied", "check who owns the folder and its permissions; `fetch -P` stores elsewhere"),
     errno.EPERM: ("the system does not permit it", "check who owns the folder and its permissions"),
     errno.EIO: ("the disk reports an I/O error", "check the disk; copy what matters elsewhere first"),
     errno.EMFILE: ("too many files are open", "use fewer connections with `-N`, or raise `ulimit -n`"),

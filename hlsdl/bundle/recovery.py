@@ -19,6 +19,9 @@ from hlsdl.bundle.layout import DATA, KEYS, is_media, is_stream_folder, must_com
 from hlsdl.bundle.ledger import Ledger
 from hlsdl.bundle.manifest import Manifest, WrittenIn
 
+MOST_KEYS_READ = 1000
+"""Keys that are read whenever a bundle is opened: it takes a moment, and with one wrong bit in one a film is noise."""
+
 
 class Cause(StrEnum):
     """How the last writer ended."""
@@ -165,11 +168,12 @@ def _judge(
         else:
             verdicts.remove.append(join_path(relative, temporary))
             doubtful.add(name)  # the last line may speak of bytes that never got this name
+    is_read = relative == KEYS and len(entries) <= MOST_KEYS_READ
     for name, entry in entries.items():
         if entry.path in state.wanted:  # known for what it is
             _judge_wanted(folder, name, entry, is_there=name in found.sizes, state=state, verdicts=verdicts)
             continue
-        has_size = found.sizes.get(name) == entry.size
+        has_size = found.sizes.get(name) == entry.size and not is_read
         by_size = trust.recent or (trust.checkpointed and entry.path not in state.unsynced)
         if has_size and by_size and name not in doubtful and entry.path not in state.replaced:
             continue  # as nearly always, and there are many; what was replaced may still be the damaged file

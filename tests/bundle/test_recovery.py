@@ -15,6 +15,7 @@ from hlsdl.bundle.journal import (
     drop_line,
     entry_line,
 )
+from hlsdl.bundle.layout import KEYS
 from hlsdl.bundle.manifest import WrittenIn
 from hlsdl.bundle.recovery import Cause, trust_in
 from hlsdl.bundle.writing import BundleWriter
@@ -163,6 +164,37 @@ def test_sizes_are_enough_after_a_dead_process(shelf: Shelf) -> None:
     assert result.hashed == 0
     assert set(result.dropped) == {segment_path(3), segment_path(4)}
     assert shelf.numbers() == set(range(10)) - {3, 4}
+
+
+@pytest.mark.parametrize("is_clean", [True, False])
+def test_keys_are_read_again_whatever_their_size_says(is_clean: bool, tmp_path: Path) -> None:
+    """One wrong bit in sixteen bytes, and a whole film is noise."""
+    paths = [f"{KEYS}/{letter * 32}.key" for letter in "AB"]
+    writer = BundleWriter.open(tmp_path)
+    writer.save_manifest(manifest(stream(0)))
+    for path in paths:
+        writer.put(path, body(1, 32)[:16])
+    writer.checkpoint()
+    writer.close(clean=is_clean)
+    (tmp_path / paths[0]).write_bytes(body(2, 32)[:16])
+    with BundleWriter.open(tmp_path) as again:
+        assert again.recovery.hashed == 2
+        assert [again.is_stored(path) for path in paths] == [False, True]
+        assert set(again.wanted) == {paths[0]}
+
+
+def test_so_many_keys_that_it_takes_time_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery_module, "MOST_KEYS_READ", 3)
+    writer = BundleWriter.open(tmp_path)
+    writer.save_manifest(manifest(stream(0)))
+    for number, reads in ((3, 3), (4, 0)):
+        for key in range(number):
+            if not writer.is_stored(path := f"{KEYS}/{str(key) * 32}.key"):
+                writer.put(path, body(key, 32)[:16])
+        writer.close()
+        writer = BundleWriter.open(tmp_path)
+        assert writer.recovery.hashed == reads
+    writer.close()
 
 
 @NEEDS_BOOT_ID
