@@ -93,21 +93,21 @@ class Credentials:
             referer=referer,
         )
 
-    def may_go_to(self, url: CheckedUrl) -> bool:
-        """Whether `url` is at the source's origin or at a trusted one.
+    def may_go_to(self, origin: SourceOrigin) -> bool:
+        """Whether `origin` is the source's or a trusted one.
 
         A trusted host gets nothing over http unless the source itself is on http: that would be a leak to the wire.
         """
-        if url.origin in self.origins:
+        if origin in self.origins:
             return True
-        if url.scheme == "http" and not any(origin.scheme == "http" for origin in self.origins):
+        if origin.scheme == "http" and not any(origin.scheme == "http" for origin in self.origins):
             return False
-        return not self.trusted.isdisjoint({(url.host, url.port), (url.host, None)})
+        return not self.trusted.isdisjoint({(origin.host, origin.port), (origin.host, None)})
 
     def headers_for(self, url: CheckedUrl, *, now: float, kept: Iterable[Cookie] = ()) -> list[tuple[str, str]]:
         """The headers of a request for `url`; `kept` are the cookies that this origin has set itself."""
         headers = [("User-Agent", self.user_agent)]
-        ours = self.may_go_to(url)
+        ours = self.may_go_to(url.origin)
         referer = self._referer_for(url, whole=ours)
         if referer is not None:
             headers.append(("Referer", referer))

@@ -109,11 +109,12 @@ class Client:
         )
         self._urls = CheckedUrls(self._policy)
         self._files = LocalFiles.beside(source_url, typed=source_url in typed)
-        self._door = door or self._make_door(transport, resolver or SystemResolver(), environment)
+        credentials = self._credentials(sources)
+        self._door = door or self._make_door(transport, resolver or SystemResolver(), environment, credentials)
         self._exchange = Exchange(
             door=self._door,
             policy=self._policy,
-            credentials=self._credentials(sources),
+            credentials=credentials,
             jar=CookieJar(self._limits),
             patience=Patience(
                 retry or RetryPolicy(retries=options.retries),
@@ -335,7 +336,9 @@ class Client:
         texts = (*((read_cookie_file(file),) if file is not None else ()), *((text,) if text is not None else ()))
         return tuple(cookie for one in texts for cookie in read_cookies_txt(one, now=time.time()))
 
-    def _make_door(self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None) -> Door:
+    def _make_door(
+        self, transport: Any, resolver: Resolver, environment: Mapping[str, str] | None, credentials: Credentials
+    ) -> Door:
         if transport is not None:
             # Imported here: an HTTP library is heavy, and reading the options does not need one.
             from hlsdl.transfer.origin import GenericDoor
@@ -348,6 +351,7 @@ class Client:
                 explicit=self._options.proxy, environment=os.environ if environment is None else environment
             ),
             limits=self._limits,
+            shows_certificate_to=credentials.may_go_to,
         )
 
 

@@ -9,6 +9,7 @@ the environment are never left to libcurl.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 import pycurl
@@ -37,6 +38,7 @@ from hlsdl.transfer.opening import Opening
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.pinning import Pin, Pins, closed
 from hlsdl.transfer.resolving import Vetting
+from hlsdl.transfer.trust import nobody
 
 IDLE_CONNECTIONS = 128
 """Connections kept open, over all hosts."""
@@ -103,16 +105,22 @@ class CurlDoor:
         options: TransferOptions,
         proxies: ProxyRules,
         limits: Limits,
+        shows_certificate_to: Callable[[SourceOrigin], bool] = nobody,
         interest: type[Interest] | None = None,
     ) -> None:
-        """UsageError when a certificate file cannot be read or HTTP/3 is not to be had. `interest` is for tests."""
+        """UsageError when a certificate file cannot be read or HTTP/3 is not to be had. `interest` is for tests.
+
+        `shows_certificate_to` says which origins get to see that of `options.client_cert`.
+        """
         http_version(options)
         self._options, self._proxies, self._limits = options, proxies, limits
         self._pins = Pins(vetting)
         self._interest = interest
         self._authorities = find_authorities(options)
         self._driver: Driver | None = None
-        self._idle: list[Handle] = []
+        self._shows_certificate_to = shows_certificate_to if options.client_cert is not None else nobody
+        self._idle: dict[bool, list[Handle]] = {False: [], True: []}
+        """By whether they show that certificate."""
         self._busy: dict[Transfer, Handle] = {}
         self._lines_of: dict[tuple[tuple[str, str], ...], list[bytes]] = {}
         self._last_lines: tuple[object, list[bytes]] = (None, [])
@@ -147,7 +155,8 @@ class CurlDoor:
         return None if pin is None else self._send(question, proxy, pin)
 
     def _send(self, question: Question, proxy: Proxy | None, pin: Pin) -> Transfer:
-        handle = self._idle.pop() if self._idle else self._new_handle()
+        shows = self._shows_certificate_to(question.url.origin)
+        handle = self._idle[shows].pop() if self._idle[shows] else self._new_handle(shows_certificate=shows)
         transfer = Transfer(question, handle, self)
         self._set_up(handle, transfer, self._header_lines(question), proxy, pin)
         self._busy[transfer] = handle
@@ -201,9 +210,9 @@ class CurlDoor:
             driver.close()
         for transfer in tuple(self._busy):
             transfer.end(closed())
-        for handle in (*self._idle, *self._busy.values()):
+        for handle in (*self._idle[False], *self._idle[True], *self._busy.values()):
             handle.curl.close()
-        self._idle.clear()
+        self._idle = {False: [], True: []}
         self._busy.clear()
         await look_ups
 
@@ -259,7 +268,7 @@ class CurlDoor:
             self._proxy_of[origin] = self._proxies.proxy_for(origin)
         return self._proxy_of[origin]
 
-    def _new_handle(self) -> Handle:
+    def _new_handle(self, *, shows_certificate: bool) -> Handle:
         if self._driver is None:
             self._driver = Driver(
                 idle=max(IDLE_CONNECTIONS, self._options.connections or 0),
@@ -269,8 +278,9 @@ class CurlDoor:
                 interest=self._interest,
             )
         slow = self._options.limit_rate is not None
-        handle = Handle(self._driver.adopted, SLOW_BUFFER if slow else None)
-        set_constants(handle.curl, self._options, self._authorities)
+        buffer = SLOW_BUFFER if slow else None
+        handle = Handle(self._driver.adopted, buffer, shows_certificate=shows_certificate)
+        set_constants(handle, self._options, self._authorities)
         set_proxy(handle.curl, None)
         return handle
 
@@ -316,13 +326,13 @@ class CurlDoor:
     def _note_answer(self, transfer: Transfer) -> None:
         """Something has come of it. Where many requests share a connection, that says nothing of connecting."""
         opening, curl = transfer.handle.opening, transfer.handle.curl
-        if transfer in opening.new and transfer.lines and not self._is_multiplexed:
+        if transfer in opening.new and transfer.lines and not self._is_multiplexed and self._driver is not None:
             opening.heard(transfer, curl.getinfo(pycurl.STARTTRANSFER_TIME))
 
     def _free(self, transfer: Transfer, *, is_kept: bool) -> None:
         """Its handle may be used again, and perhaps its connection."""
         opening = transfer.handle.opening
-        self._idle.append(transfer.handle)
+        self._idle[transfer.handle.shows_certificate].append(transfer.handle)
         opening.ended(transfer, is_kept=is_kept)
         if opening.held and self._driver is not None:
             for due in opening.due():

@@ -103,10 +103,13 @@ class Handle:
         "proxy",
         "refusal",
         "request",
+        "shows_certificate",
     )
 
-    def __init__(self, adopted: Adopted, receive_buffer: int | None) -> None:
+    def __init__(self, adopted: Adopted, receive_buffer: int | None, *, shows_certificate: bool = False) -> None:
         self.curl = pycurl.Curl()
+        self.shows_certificate = shows_certificate
+        """Whether it is for origins that may see the user's own; pycurl cannot take one back."""
         self.pin: Pin | None = None
         self.proxy: Proxy | None = None
         self.request: Any = None
@@ -170,8 +173,9 @@ def find_authorities(options: TransferOptions) -> tuple[str | None, str | None]:
     return certifi.where(), None
 
 
-def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tuple[str | None, str | None]) -> None:
-    """Set what is the same for all requests of a job."""
+def set_constants(handle: Handle, options: TransferOptions, authorities: tuple[str | None, str | None]) -> None:
+    """Set what is the same for all requests of a handle."""
+    curl = handle.curl
     for option, value in (
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         (pycurl.REDIR_PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
@@ -203,7 +207,7 @@ def set_constants(curl: pycurl.Curl, options: TransferOptions, authorities: tupl
     if folder is not None:
         curl.setopt(pycurl.CAPATH, folder)
         curl.setopt(pycurl.PROXY_CAPATH, folder)
-    if options.client_cert is not None:
+    if options.client_cert is not None and handle.shows_certificate:
         curl.setopt(pycurl.SSLCERT, str(options.client_cert))
         curl.setopt(pycurl.SSLKEY, str(options.client_cert))
 

@@ -15,9 +15,11 @@ from typing import Any
 
 import httpx
 
+from hlsdl.access.credentials import Credentials
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
+from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, LimitError, PolicyError
 from hlsdl.transfer.curl import CurlDoor, CurlReply
 from hlsdl.transfer.doors import Question, Setback, Timeouts
@@ -47,8 +49,9 @@ class CurlTransport(httpx.AsyncBaseTransport):
     ) -> CurlTransport:
         """The rules of a job whose source is `url`: its host may be private, all others must not.
 
-        Of `options` those are heeded that concern connections: proxy, certificates, addresses, HTTP versions, `timeout`
-        for connecting. `environment` (proxies) is by default that of the process. UsageError as `CurlDoor`.
+        Of `options` those are heeded that concern connections: proxy, certificates (the user's own for this source
+        only), addresses, HTTP versions, `timeout` for connecting. `environment` (proxies) is by default that of the
+        process. UsageError as `CurlDoor`.
         """
         options = options or TransferOptions()
         policy = UrlPolicy.for_typed([url], allow_private=options.allow_private, require_https=options.require_https)
@@ -57,6 +60,7 @@ class CurlTransport(httpx.AsyncBaseTransport):
             options=options,
             proxies=ProxyRules(explicit=options.proxy, environment=os.environ if environment is None else environment),
             limits=Limits(),
+            shows_certificate_to=Credentials.given(sources=[read_url(url)]).may_go_to,
         )
         return cls(door, policy)
 

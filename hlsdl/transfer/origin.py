@@ -235,7 +235,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         proxy = self._proxies.proxy_for(key)
         backend = PinnedBackend(None if proxy else self._vetting, self._limits)
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=self._tls.context if key.scheme == "https" else None,
+            ssl_context=self._tls.context_for(key) if key.scheme == "https" else None,
             proxy=self._httpcore_proxy(proxy) if proxy else None,
             max_connections=1,
             keepalive_expiry=KEEP_ALIVE,
@@ -248,7 +248,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if proxy.scheme.startswith("socks") and find_spec("socksio") is None:
             raise UsageError("SOCKS proxies are not installed", hint='install them with: pip install "hlsdl[socks]"')
         auth = None if proxy.user is None else (proxy.user, proxy.password or "")
-        context = self._tls.context if proxy.scheme == "https" else None
+        context = self._tls.anonymous if proxy.scheme == "https" else None
         return httpcore.Proxy(proxy.url, auth=auth, ssl_context=context)
 
     async def give_back(self, line: Line) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
+from hlsdl.access.urls import SourceOrigin
 from hlsdl.errors import UsageError
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
@@ -16,13 +18,29 @@ from hlsdl.transfer.resolving import Vetting
 logger = logging.getLogger(__name__)
 
 
-def open_door(options: TransferOptions, *, vetting: Vetting, proxies: ProxyRules, limits: Limits) -> Door:
-    """The door of a job, by `options.transport`; UsageError when what was insisted on cannot be used."""
+def open_door(
+    options: TransferOptions,
+    *,
+    vetting: Vetting,
+    proxies: ProxyRules,
+    limits: Limits,
+    shows_certificate_to: Callable[[SourceOrigin], bool],
+) -> Door:
+    """The door of a job, by `options.transport`; UsageError when what was insisted on cannot be used.
+
+    `shows_certificate_to`: the origins that may see the certificate of the user's own.
+    """
     reason = None if options.transport == "httpx" else why_not_libcurl()
     if options.transport != "httpx" and reason is None:
         from hlsdl.transfer.curl import CurlDoor
 
-        return CurlDoor(vetting=vetting, options=options, proxies=proxies, limits=limits)
+        return CurlDoor(
+            vetting=vetting,
+            options=options,
+            proxies=proxies,
+            limits=limits,
+            shows_certificate_to=shows_certificate_to,
+        )
     if options.transport == "httpx" and options.http3:
         raise UsageError("httpx speaks no HTTP/3", hint="leave --http3 out, or let libcurl be used")
     if options.transport == "libcurl" or options.http3:
@@ -32,7 +50,7 @@ def open_door(options: TransferOptions, *, vetting: Vetting, proxies: ProxyRules
     from hlsdl.transfer.origin import open_generic_door
     from hlsdl.transfer.trust import LazyTls
 
-    tls, http2 = LazyTls(options), options.http2
+    tls, http2 = LazyTls(options, shows_certificate_to), options.http2
     return open_generic_door(vetting=vetting, tls=tls, proxies=proxies, limits=limits, http2=http2)
 
 

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from hlsdl.access.urls import SourceOrigin
 from hlsdl.errors import UsageError
 from hlsdl.transfer.options import TransferOptions
 
 
-class LazyTls:
-    """One TLS context for a whole job, made when the first https origin is met: reading the authorities takes time.
+def nobody(_origin: SourceOrigin) -> bool:
+    """Whom a certificate of the user's is shown to by default."""
+    return False
 
-    What the user named is read at once, so that a wrong file is reported before anything is asked for.
+
+class LazyTls:
+    """The TLS contexts of a whole job, made when the first https origin is met: reading the authorities takes time.
+
+    There are two where the user has a certificate of their own, since that is shown to some origins only
+    (`shows_certificate_to`). What the user named is read at once, so that a wrong file is reported before anything is
+    asked for.
     """
 
-    def __init__(self, options: TransferOptions) -> None:
-        self._options = options
-        if options.cacert is not None or options.client_cert is not None:
-            _ = self.context
+    def __init__(self, options: TransferOptions, shows_certificate_to: Callable[[SourceOrigin], bool] = nobody) -> None:
+        self._options, self._shows_certificate_to = options, shows_certificate_to
+        if options.client_cert is not None:
+            _ = self._showing
+        elif options.cacert is not None:
+            _ = self.anonymous
+
+    def context_for(self, origin: SourceOrigin) -> ssl.SSLContext:
+        """The context for an https origin."""
+        shows = self._options.client_cert is not None and self._shows_certificate_to(origin)
+        return self._showing if shows else self.anonymous
 
     @cached_property
-    def context(self) -> ssl.SSLContext:
-        """The context; UsageError when a certificate file cannot be read."""
+    def anonymous(self) -> ssl.SSLContext:
+        """The one that shows nothing; UsageError when a file of authorities cannot be read."""
+        return make_tls_context(replace(self._options, client_cert=None))
+
+    @cached_property
+    def _showing(self) -> ssl.SSLContext:
         return make_tls_context(self._options)
 
 
 def make_tls_context(options: TransferOptions) -> ssl.SSLContext:
-    """Build the one TLS context of a job; UsageError when a certificate file cannot be read.
+    """Build a TLS context of a job; UsageError when a certificate file cannot be read.
 
     The system's store is used (and `SSL_CERT_FILE`, as OpenSSL does); where a system has none, certifi's list is.
     """

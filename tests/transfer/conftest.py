@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from hlsdl.access.credentials import Credentials
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import Limits
+from hlsdl.access.urls import is_file_url, read_url
 from hlsdl.planning.plan import Resource
 from hlsdl.playlist.models import ByteRange
 from hlsdl.testing import ScriptedOrigin
@@ -65,7 +67,12 @@ async def make_client(door_name: str, clock: FakeClock) -> AsyncIterator[MakeCli
                 require_https=options.require_https,
                 insecure=options.insecure,
             )
-            door = DOORS[door_name](DoorSetting(policy=policy, options=options, limits=limits))
+            given = Credentials.given(
+                sources=[read_url(url) for url in [source_url] if not is_file_url(url)],
+                trusted_origins=options.trusted_origins,
+            )
+            setting = DoorSetting(policy=policy, options=options, limits=limits, shows_certificate_to=given.may_go_to)
+            door = DOORS[door_name](setting)
             client = Client(options, source_url, door=door, limits=limits, retry=retry, clock=clock)
             stack.push_async_exit(client)
             return client

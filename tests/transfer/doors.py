@@ -17,13 +17,14 @@ import httpx
 from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
+from hlsdl.access.urls import SourceOrigin
 from hlsdl.transfer.curl import CurlDoor
 from hlsdl.transfer.curl_httpx import CurlTransport
 from hlsdl.transfer.doors import Door
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.origin import GenericDoor, open_generic_door
 from hlsdl.transfer.resolving import Resolver, SystemResolver, Vetting
-from hlsdl.transfer.trust import LazyTls, make_tls_context
+from hlsdl.transfer.trust import LazyTls, make_tls_context, nobody
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class DoorSetting:
     options: TransferOptions = field(default_factory=TransferOptions)
     limits: Limits = field(default_factory=Limits)
     resolver: Resolver = field(default_factory=SystemResolver)
+    shows_certificate_to: Callable[[SourceOrigin], bool] = nobody
 
 
 def curl(setting: DoorSetting) -> Door:
@@ -43,6 +45,7 @@ def curl(setting: DoorSetting) -> Door:
         options=setting.options,
         proxies=ProxyRules(explicit=setting.options.proxy or ""),
         limits=setting.limits,
+        shows_certificate_to=setting.shows_certificate_to,
     )
 
 
@@ -55,7 +58,7 @@ def direct(setting: DoorSetting) -> Door:
     """Our own transport behind the generic door: where there is no libcurl."""
     return open_generic_door(
         vetting=Vetting(setting.policy, setting.resolver),
-        tls=LazyTls(setting.options),
+        tls=LazyTls(setting.options, setting.shows_certificate_to),
         proxies=ProxyRules(explicit=setting.options.proxy or ""),
         limits=setting.limits,
         http2=setting.options.http2,

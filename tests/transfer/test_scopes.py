@@ -19,7 +19,7 @@ from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.policy import RetryPolicy
 from hlsdl.transfer.resolving import Vetting
 from hlsdl.transfer.sink import MemorySink
-from transfer.conftest import segment
+from transfer.conftest import MakeClient, segment
 from transfer.doors import DOORS, OUR_DOORS, DoorSetting, FakeClock
 
 BODY = b"G" + bytes(187)
@@ -184,3 +184,32 @@ async def test_a_name_that_was_public_cannot_become_private(
     async with Client(setting.options, home, door=door, clock=clock, retry=RetryPolicy(retries=0)) as client:
         with pytest.raises(PolicyError):
             await client.fetch(segment(home + "/a.ts"), MemorySink())
+
+
+@pytest.mark.parametrize("way", ["segment", "redirect"])
+@pytest.mark.parametrize("door_name", OUR_DOORS)
+async def test_a_certificate_of_the_users_own_is_shown_to_the_source_and_to_whom_they_trust(
+    make_client: MakeClient, way: str, tmp_path: Path
+) -> None:
+    """It says who somebody is: nobody else learns that, by whatever way the request comes there."""
+    authority = LocalAuthority(tmp_path)
+    asking = authority.server_context("127.0.0.1", ask_client_certificate=True)
+    mine = {"cacert": authority.ca_file, "client_cert": authority.certificate("me", client=True)}
+    with ScriptedOrigin(tls=asking) as home, ScriptedOrigin(tls=asking) as other:
+        at_home, there = home.add("/a.ts", BODY), other.add("/a.ts", BODY)
+        home.add("/b.ts", BODY)
+        home.always("/b.ts", Redirect(there))
+        away = segment(there if way == "segment" else home.url("/b.ts"))
+        client = make_client(at_home, **mine, retry=RetryPolicy(retries=0))
+        sink = MemorySink()
+        await client.fetch(segment(at_home), sink)
+        assert sink.data == BODY
+        with pytest.raises(HlsdlError):
+            await client.fetch(away, MemorySink())
+        assert other.requests == []
+        sink = MemorySink()
+        await client.fetch(segment(at_home), sink)
+        assert sink.data == BODY, "shown there as before"
+        trusting = make_client(at_home, **mine, trusted_origins=(f"127.0.0.1:{other.port}",))
+        await trusting.fetch(away, sink := MemorySink())
+        assert sink.data == BODY
