@@ -51,7 +51,8 @@ _IN_A_SENTENCE = r"""\S*[^\s)"',.;>\]]"""
 def redact(url: str) -> str:
     """Return `url` without user info, query values and fragment, fit for messages, logs and events.
 
-    Query *names* stay, since they help to recognise a resource; values are where tokens live.
+    Query *names* stay, since they help to recognise a resource; values are where tokens live. What has no value may be
+    a token itself.
     `data:` URLs are cut to their media type, since their body may be a key.
     """
     scheme, separator, rest = url.partition(":")
@@ -62,8 +63,8 @@ def redact(url: str) -> str:
     except ValueError:
         return "<unreadable URL>"
     host = parts.netloc.rpartition("@")[2]
-    names = [pair.split("=", 1)[0] for pair in parts.query.split("&") if pair]
-    query = "&".join(f"{name}=…" for name in names)
+    pairs = [pair.partition("=") for pair in parts.query.split("&") if pair]
+    query = "&".join(f"{name}=…" if value.strip("=") else "…" for name, _, value in pairs)
     shown = urlunsplit((parts.scheme, host, parts.path, query, ""))
     return shown if len(shown) <= LONGEST_URL_SHOWN else shown[: LONGEST_URL_SHOWN - 1] + "…"
 

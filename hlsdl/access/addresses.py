@@ -70,6 +70,8 @@ _KINDS_V6: tuple[tuple[IPv6Network, AddressKind], ...] = tuple(
         ("fc00::/7", AddressKind.PRIVATE),
         ("fe80::/10", AddressKind.LINK_LOCAL),
         ("ff00::/8", AddressKind.MULTICAST),
+        ("64:ff9b:1::/48", AddressKind.PRIVATE),  # translation for local use (RFC 8215)
+        ("2001:2::/48", AddressKind.SHARED),  # benchmarking (RFC 5180), as 198.18/15
         ("2001:db8::/32", AddressKind.RESERVED),
         ("2001:10::/28", AddressKind.RESERVED),
         ("2001:20::/28", AddressKind.RESERVED),
@@ -79,7 +81,7 @@ _KINDS_V6: tuple[tuple[IPv6Network, AddressKind], ...] = tuple(
 )
 
 _LOW_32_BITS_ARE_IPV4 = tuple(
-    IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+    IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96")
 )
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _TEREDO = IPv6Network("2001::/32")

@@ -118,9 +118,11 @@ async def _renewed(renew: Renew | None, url: str, refusal: HttpError) -> str:
     except ProgramFault as fault:
         logger.warning("the program was asked for a new URL and %s", fault)
         raise refusal from fault
-    if now is None:
-        raise refusal
-    return now
+    if isinstance(now, str):
+        return now
+    if now is not None:
+        logger.warning("the program was asked for a new URL and gave something else: `%s`", type(now).__name__)
+    raise refusal
 
 
 def _same_choice(root: Root, again: Root, asked: Asked) -> tuple[tuple[StreamSource, ...], Selection]:

@@ -60,3 +60,13 @@ def test_what_the_doctor_says_is_what_a_job_gets(monkeypatch: pytest.MonkeyPatch
         client = Client(TransferOptions(proxy=""), "https://films.example/")
         kind = type(client._door).__name__
         assert kind == {"libcurl": "CurlDoor", "httpx": "GenericDoor"}[transport.transport_in_use().name]
+
+
+@pytest.mark.parametrize("proxy", ["anna:SECRETPW@127.0.0.1:3128", "http://anna:SECRETPW@127.0.0.1:3128"])
+def test_the_password_of_a_proxy_is_shown_in_no_spelling(
+    proxy: str, doctor: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HLSDL_PROXY", proxy)
+    for shown in (doctor(), doctor("--json")):
+        assert "SECRETPW" not in shown
+        assert "127.0.0.1:3128" in shown

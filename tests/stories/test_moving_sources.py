@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import hlsdl
@@ -126,10 +127,12 @@ async def test_a_run_that_ended_before_its_first_segment_is_gone_on_with_too(tmp
     assert (bundle.title, renewed, stored(bundle.path)) == ("The Film", [url], TRUTH)
 
 
-@pytest.mark.parametrize("failure", [TimeoutError(), ValueError("a bug")], ids=str)
-async def test_a_program_that_fails_to_give_a_new_url_leaves_the_refusal(tmp_path: Path, failure: Exception) -> None:
+@pytest.mark.parametrize("answer", [TimeoutError(), ValueError("a bug"), 7, b"https://films.example/"], ids=repr)
+async def test_a_program_that_fails_to_give_a_new_url_leaves_the_refusal(tmp_path: Path, answer: Any) -> None:
     async def renew(url: str) -> str:
-        raise failure
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
 
     with ScriptedOrigin() as origin:
         url = serve(origin)
