@@ -121,14 +121,24 @@ def _moved_keys(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
     """Keys by their place: what is encrypted with a key then is encrypted with the one at that place now.
 
     Tokens can make one key look like two, in either reading: then several URLs lead to it, and one of them will do.
+
+    Raises:
+        IntegrityError: what was encrypted with one key is now encrypted with two, which have other names.
     """
     urls: dict[str, str] = {}
     for old, new in zip(plan.streams, now.streams, strict=True):
         for mine, theirs in _keys_at_places(old, new):
             for key, other in zip(mine, theirs, strict=True):
-                if (path := stored_key_path(key)) and other.uri:
-                    urls.setdefault(path, other.uri)
+                if not (path := stored_key_path(key)) or not other.uri:
+                    continue
+                if _name(urls.setdefault(path, other.uri)) != _name(other.uri):
+                    raise _changed(f"the keys of a {old.source.kind} stream change at other places", "")
     return tuple(replace(key, url=urls.get(key.path, key.url)) for key in plan.keys)
+
+
+def _name(url: str) -> str:
+    """The last part of its path."""
+    return place_of(url)[1].rpartition("/")[2]
 
 
 def _moved_data(plan: DownloadPlan, now: DownloadPlan) -> tuple[Resource, ...]:
@@ -186,7 +196,7 @@ def samples(
     Playlists of equal shape prove nothing about the bytes. Where only the query differs it is the same place with
     another token, unless the stream is described with another bitrate, or its playlist is at another place, or it is a
     redundant copy. Segments that were encrypted anew may have other bytes under their very URLs: where a key is at
-    another place, it is a segment under that key.
+    another place, it is a segment under that key; where only its query is another one, it is the key itself.
 
     Args:
         plan: the URLs of then.
@@ -206,7 +216,13 @@ def samples(
         if under_moved or _may_be_another(old, new, is_a_copy=is_a_copy):
             chosen += [telling(under_moved or segments, stored)] if segments else finished
     unproven = [one for one in now.keys if one.path in moved_keys - spoken_for and one.path in stored]
-    return (*chosen, *unproven[:1])
+    # The query of a key is often what says which key it is.
+    asked_otherwise = [
+        new
+        for old, new in zip(plan.keys, now.keys, strict=True)
+        if old.url != new.url and new.path in stored and new.path not in moved_keys
+    ]
+    return (*chosen, *unproven[:1], *asked_otherwise[:1])
 
 
 def telling(finished: Sequence[Resource], stored: Mapping[str, int]) -> Resource:

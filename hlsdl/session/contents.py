@@ -30,6 +30,7 @@ from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.bitrates import measured
+from hlsdl.session.copies import COPIES, choices_of_copies
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
 from hlsdl.session.provenance import NAMED, is_named_here, marked
@@ -39,7 +40,7 @@ from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
 IMPORTED = "imported"
-CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED, IMPORTED})
+CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED, IMPORTED, COPIES})
 """What this version writes in the manifest's `choices`."""
 
 
@@ -319,6 +320,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
             **contents.asked.choices(),
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
             **({IMPORTED: contents.imported} if contents.imported else {}),
+            **choices_of_copies(before),
             **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),

@@ -37,6 +37,7 @@ from hlsdl.session.contents import (
     unproven,
     with_ids_of,
 )
+from hlsdl.session.copies import from_copies
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
@@ -280,7 +281,7 @@ async def _brought(
         keys_are_given=options.key_provider is not None,
         warn=lambda message: emit(events.Warned(task=contents.title, message=message)),
     )
-    await renewal.prove_stored(contents.bereft)
+    await renewal.prove_stored(contents.bereft | (from_copies(writer.manifest) & _unfinished(contents.plan, writer)))
     await in_thread(partial(lay_out, writer, contents, mends=mends))
     await fetch_keys(client, writer, renewal, options.key_provider)
     lost = await _fetch_data(writer, renewal)
@@ -292,6 +293,12 @@ async def _brought(
         told = f"session data is left out: {error.message}"
         emit(events.Warned(task=contents.title, message=told))
     return arrived, frozenset(work.absent)
+
+
+def _unfinished(plan: DownloadPlan, writer: BundleWriter) -> frozenset[str]:
+    """The streams of which something is still to come."""
+    stored = writer.entries
+    return frozenset(stream.id for stream in plan.streams if any(one.path not in stored for one in stream.resources))
 
 
 async def _fetch_data(writer: BundleWriter, renewal: Renewal) -> list[tuple[Resource, HlsdlError]]:

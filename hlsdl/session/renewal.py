@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Collection
 
+from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import (
     ContentKeyError,
@@ -21,6 +22,7 @@ from hlsdl.errors import (
 )
 from hlsdl.planning.moving import other_bytes, same_urls, samples, telling, with_copy
 from hlsdl.planning.plan import DownloadPlan, Resource
+from hlsdl.session.copies import note_copy
 from hlsdl.session.moves import Moves
 from hlsdl.session.presentation import MAY_HAVE_MOVED, OF_A_PLACE
 from hlsdl.transfer.client import Client
@@ -101,7 +103,7 @@ class Renewal:
         await self._refresh(failed, error)
 
     async def prove_stored(self, streams: Collection[str]) -> None:
-        """Compare a finished segment of each of these streams with the one at its URL of now.
+        """Compare a finished segment of each of these streams with the one at its URL of now, or else at a copy.
 
         Raises:
             IntegrityError: it has other bytes there.
@@ -109,10 +111,17 @@ class Renewal:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
         for stream in self.plan.streams:
             finished = [one for one in stream.resources if one.kind == "segment" and one.path in sizes]
-            if stream.id in streams and finished:
-                sample = telling(finished, sizes)
-                if not await self.is_as_stored(sample):
-                    raise other_bytes(sample.path)
+            if stream.id not in streams or not finished:
+                continue
+            sample = telling(finished, sizes)
+            try:
+                if await self.is_as_stored(sample):
+                    continue
+                raise other_bytes(sample.path)
+            except OF_THE_ORIGIN as refusal:
+                if not await self._from_a_copy(sample, refusal):
+                    raise
+                self.is_read_again = True  # where the first place is now, would be asked in vain
 
     async def is_as_stored(self, resource: Resource) -> bool:
         """Whether a finished object still has the same bytes at its origin."""
@@ -163,6 +172,7 @@ class Renewal:
                 self._warn(f"a redundant copy cannot take over: {refusal.message}")
                 continue
             self._warn(f"a redundant copy of the {stream.source.kind} stream takes over: {error.message}")
+            await in_thread(note_copy, self._writer, stream.id)  # before anything of it is stored
             self.plan = plan
             return True
         return False
@@ -175,10 +185,14 @@ class Renewal:
     async def _prove(self, again: DownloadPlan, *, is_a_copy: bool = False) -> None:
         sizes = {path: entry.size for path, entry in self._writer.entries.items()}
         for sample in samples(self.plan, again, sizes, is_a_copy=is_a_copy):
+            is_given = sample.kind == "key" and self._keys_are_given
+            if is_given and is_a_copy:
+                told = "its key is at another place, and nothing finished proves that it is the same one"
+                raise ContentKeyError(told, url=sample.url)
             try:
-                is_same = (sample.kind == "key" and self._keys_are_given) or await self.is_as_stored(sample)
+                is_same = is_given or await self.is_as_stored(sample)
             except (HttpError, ContentKeyError) as refusal:
-                if sample.kind != "key":
+                if sample.kind != "key" or is_a_copy:
                     raise
                 # It may be given once only, or to whoever signs in; what is stored stays what it was.
                 self._warn(f"a key is at another place now, and cannot be compared: {refusal.message}")

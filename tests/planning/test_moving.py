@@ -134,3 +134,14 @@ def test_tokens_that_make_one_key_look_like_two_change_nothing() -> None:
     one, two = plan(keyed.format(1, 1)), plan(keyed.format(2, 3))
     assert [key.url for key in moved(one, two).keys] == ["https://one.test/v/k?exp=2"]
     assert [key.url for key in moved(two, one).keys] == ["https://one.test/v/k?exp=1"] * 2
+
+
+def test_keys_that_change_at_other_places_are_another_encode() -> None:
+    """What was encrypted with one key is encrypted with two now; whose tokens differ is no other key."""
+    keyed = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n" + "".join(
+        f'#EXT-X-KEY:METHOD=AES-128,URI="{{{number}}}"\n#EXTINF:4,\n{number}.ts\n' for number in range(2)
+    )
+    one = plan(keyed.format("k1.bin", "k1.bin"))
+    with pytest.raises(IntegrityError, match="change at other places"):
+        moved(one, plan(keyed.format("k1.bin", "k2.bin")))
+    assert moved(one, plan(keyed.format("token1/k1.bin", "token2/k1.bin"))).keys[0].url.endswith("/token1/k1.bin")

@@ -149,6 +149,33 @@ def test_a_key_for_what_is_still_to_come_is_compared_itself(
     assert told in done.err
 
 
+@pytest.mark.parametrize("is_same", [True, False], ids=["a token", "another key"])
+def test_the_query_of_a_key_may_say_which_key_it_is(is_same: bool, tmp_path: Path) -> None:
+    """It is asked for under the new one, and compared; no finished segment is asked for again."""
+
+    def encrypted(number: int) -> bytes:
+        text = playlist().replace(b"#EXTINF", f'#EXT-X-KEY:METHOD=AES-128,URI="k?id={number}"\n#EXTINF'.encode(), 1)
+        return text.replace(b".ts", f".ts?t={number}".encode())
+
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        url = serve(origin, encrypted(1))
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", body(number)[:1600])
+        origin.add("/v/k", bytes(range(16)))
+        origin.always(f"/v/{SEGMENTS - 1}.ts", Status(404))
+        assert hlsdl("fetch", url, "-o", bundle, "-N", "1").code == 4
+        origin.clear_requests()
+        origin.always(f"/v/{SEGMENTS - 1}.ts")
+        origin.add("/v/index.m3u8", encrypted(2))
+        if not is_same:
+            origin.add("/v/k", bytes(16))
+        done = hlsdl("fetch", url, "-o", bundle)
+        assert done.code == (0 if is_same else 8), done.err
+        assert [one.target for one in origin.requests if one.path == "/v/k"] == ["/v/k?id=2"]
+        assert sum(origin.count(f"/v/{number}.ts") for number in range(SEGMENTS - 1)) == 0
+
+
 def test_another_key_in_the_playlist_itself_is_another_stream(tmp_path: Path) -> None:
     def encrypted(key: str) -> bytes:
         line = f'#EXT-X-KEY:METHOD=AES-128,URI="data:;base64,{key}"\n#EXTINF'

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import hlsdl, start
 from moving import TRUTH, playlist, serve, stored
 
 import hlsdl as library
@@ -169,3 +170,60 @@ async def test_a_copy_whose_address_had_expired_takes_over_when_it_is_needed(tmp
         origin.always("*", Expiring())
         bundle = await library.fetch(origin.url("/master.m3u8"), output=tmp_path, connections=1)
     assert stored(bundle.path) == TRUTH
+
+
+@pytest.mark.parametrize("has_copy", [True, False], ids=["the copy is there", "the copy is gone"])
+def test_a_run_that_was_killed_goes_on_where_its_segments_came_from(has_copy: bool, tmp_path: Path) -> None:
+    """At first only the copy had segments, of another encode; then the first place has its own again."""
+    bundle = tmp_path / "f.movpkg"
+    other = [segment[:-1] + b"x" for segment in TRUTH]
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        url = first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        for number, segment in enumerate(other):
+            second.add(f"/v/{number}.ts", segment)
+            first.always(f"/v/{number}.ts", Status(404))
+        second.delay = 0.1
+        running = start("fetch", url, "-o", bundle, "-N", "1", "--allow-private")
+        second.wait_for("/v/4.ts")
+        running.kill()
+        running.communicate()
+        second.delay = 0.0
+        for number in range(len(TRUTH)):
+            first.always(f"/v/{number}.ts")
+            if not has_copy:
+                second.always(f"/v/{number}.ts", Status(404))
+        done = hlsdl("fetch", url, "-o", bundle, "--allow-private", "-R", "0")
+        if has_copy:
+            assert done.code == 0, done.err
+            assert stored(bundle) == other
+            assert hlsdl("verify", bundle).code == 0
+        else:
+            assert done.code == 8
+            assert "has other bytes now" in done.err
+            assert set(stored(bundle)) <= set(other)
+
+
+@pytest.mark.parametrize("key", ["other", "refused"])
+def test_a_copy_whose_key_is_not_known_to_be_the_same_is_not_used(key: str, tmp_path: Path) -> None:
+    """No segment has come that could prove it, and with another key none could be played."""
+    line = '#EXT-X-KEY:METHOD=AES-128,URI="{}/key?id={}"\n#EXTINF'
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        for number, origin in enumerate((first, second)):
+            text = playlist().replace(b"#EXTINF", line.format(origin.url(""), number).encode(), 1)
+            serve(origin, text)
+            origin.add("/key", bytes(15) + bytes([number]))
+            for name in range(len(TRUTH)):
+                origin.add(f"/v/{name}.ts", bytes(1600))
+        if key == "refused":
+            second.always("/key", Status(403))
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        places = f"{info}{first.url('/v/index.m3u8')}\n{info}{second.url('/v/index.m3u8')}\n"
+        url = first.add("/master.m3u8", f"#EXTM3U\n{places}".encode())
+        for name in range(len(TRUTH)):
+            first.always(f"/v/{name}.ts", Status(404))
+        done = hlsdl("fetch", url, "-o", tmp_path / "f.movpkg", "--allow-private", "-R", "0")
+        assert done.code == 4
+        assert "a redundant copy cannot take over" in done.err
+        assert [one for one in second.requests if one.path.endswith(".ts")] == []
