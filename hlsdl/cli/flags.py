@@ -250,7 +250,10 @@ class TransferFlags:
         str | None, Option(metavar="FILE", help="Trust these certificate authorities.", rich_help_panel=TRANSFER)
     ] = None
     client_cert: Annotated[
-        str | None, Option(metavar="FILE", help="A PEM file with certificate and key.", rich_help_panel=TRANSFER)
+        str | None,
+        Option(
+            metavar="FILE", help="A PEM file with certificate and key, for the source only.", rich_help_panel=TRANSFER
+        ),
     ] = None
     http2: Annotated[bool | None, Option("--http2", help="Offer HTTP/2.", rich_help_panel=TRANSFER)] = None
     http3: Annotated[

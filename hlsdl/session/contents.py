@@ -68,7 +68,7 @@ class Contents:
             read += [f"{stream.source.kind} playlist: {warning}" for warning in stream.playlist.warnings]
             if stream.protection.obstacle is not None:
                 read.append(f"the {stream.source.kind} stream is kept as ciphertext: {stream.protection.obstacle}")
-        return tuple(dict.fromkeys(read))
+        return tuple(dict.fromkeys((*read, *self.documents.notes)))
 
 
 def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:

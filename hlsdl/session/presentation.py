@@ -61,6 +61,8 @@ class Documents:
         self._known: dict[str, Document] = dict(stored or {})
         self.stored = frozenset(self._known)
         """URLs of the documents that came from the bundle."""
+        self.notes: list[str] = []
+        """What people should know of where they came from, one sentence each."""
         for known in self._known.values():
             if client is not None:
                 client.met_playlist(known.final_url)
@@ -95,6 +97,7 @@ class Documents:
                     logger.info("a redundant copy is not there either: %s", refusal.message)
                     continue
                 self._known[url] = replace(copy, url=url)
+                self.notes.append(f"a playlist comes from a redundant copy: {error.message}")
                 return self._known[url]
             now = await self.address_now(url) if self.address_now and error.http_status in MAY_HAVE_MOVED else None
             if now is None or now == url:

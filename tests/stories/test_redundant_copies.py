@@ -90,6 +90,7 @@ async def test_a_media_playlist_may_come_from_the_copy_too(tmp_path: Path, fault
         first.always("/v/index.m3u8", fault)
         bundle = await library.fetch(first.url("/master.m3u8"), output=tmp_path, retries=1)
     assert stored(bundle.path) == TRUTH
+    assert any("comes from a redundant copy" in told for told in bundle.manifest.warnings)
 
 
 async def test_bare_subtitles_may_have_a_copy(tmp_path: Path) -> None:
