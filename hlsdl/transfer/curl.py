@@ -18,7 +18,7 @@ from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import SourceOrigin
 from hlsdl.errors import HlsdlError
-from hlsdl.transfer.curl_driver import Driver, Interest
+from hlsdl.transfer.curl_driver import Driver
 from hlsdl.transfer.curl_errors import meaning, no_response
 from hlsdl.transfer.curl_handle import (
     SLOW_BUFFER,
@@ -30,9 +30,11 @@ from hlsdl.transfer.curl_handle import (
     set_constants,
     set_proxy,
 )
+from hlsdl.transfer.curl_interest import Interest
+from hlsdl.transfer.curl_reply import CurlReply
 from hlsdl.transfer.curl_transfer import Transfer
 from hlsdl.transfer.descriptors import cut_off
-from hlsdl.transfer.doors import Head, Question, Setback, Timeouts
+from hlsdl.transfer.doors import Question, Setback, Timeouts
 from hlsdl.transfer.hearing import Hearing
 from hlsdl.transfer.opening import Opening
 from hlsdl.transfer.options import TransferOptions
@@ -51,48 +53,6 @@ TICKS = 8
 
 _MET_THE_END = frozenset({52, 55, 56})
 """Result codes: nothing came, or sending or receiving failed."""
-
-
-class CurlReply:
-    """A response under way on libcurl."""
-
-    __slots__ = ("_door", "_transfer", "head")
-
-    def __init__(self, door: CurlDoor, transfer: Transfer, head: Head) -> None:
-        self.head = head
-        self._door, self._transfer = door, transfer
-
-    async def read_block(self) -> bytes:
-        """All that has come since; waits for a whole block, the end, or a quarter of a second's worth."""
-        transfer = self._transfer
-        while True:
-            if not transfer.is_done:
-                await transfer.wait()
-            block = transfer.take()
-            if block:
-                return block
-            if transfer.is_done:
-                if transfer.failure is not None:
-                    raise transfer.failure
-                return b""
-
-    def take_rest(self) -> bytes:
-        """All that has come and was not read."""
-        return self._transfer.take_rest()
-
-    @property
-    def ready(self) -> int:
-        """Bytes of the whole body when they can be read at once; else 0."""
-        return self._transfer.ready
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left, here or on the wire."""
-        return self._transfer.is_over
-
-    async def close(self) -> None:
-        """Let go; a body that was not read to its end takes its connection with it."""
-        self._door.abandon(self._transfer)
 
 
 class CurlDoor:
@@ -198,6 +158,11 @@ class CurlDoor:
         self._driver.cancel(request.handle.curl)
         self._free(request, is_kept=False)
         request.end(failure)
+
+    def keep_at_most(self, connections: int) -> None:
+        """Close what is idle beyond so many."""
+        if self._driver is not None:
+            self._driver.keep_at_most(connections)
 
     async def close(self) -> None:
         """Cancel what is under way and close all connections."""

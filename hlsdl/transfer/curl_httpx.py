@@ -21,7 +21,8 @@ from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import ProxyRules
 from hlsdl.access.urls import read_url
 from hlsdl.errors import HlsdlError, LimitError, PolicyError
-from hlsdl.transfer.curl import CurlDoor, CurlReply
+from hlsdl.transfer.curl import CurlDoor
+from hlsdl.transfer.curl_reply import CurlReply
 from hlsdl.transfer.doors import Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.resolving import SystemResolver, Vetting

@@ -112,6 +112,10 @@ class Conducts(Protocol):
         """It ended, with libcurl's result code (0: well) and message."""
         ...
 
+    def abandon(self, request: Transfer) -> None:
+        """Nobody reads it any further."""
+        ...
+
 
 class Transfer:
     """One request under way. Lives on the event loop's thread, callbacks included."""

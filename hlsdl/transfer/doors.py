@@ -279,6 +279,15 @@ class QuickDoor(Door, Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsConnections(Protocol):
+    """A door that keeps connections for later, and can be told to keep fewer."""
+
+    def keep_at_most(self, connections: int) -> None:
+        """Close what is idle beyond so many connections, of all hosts: one of them finds that there are too many."""
+        ...
+
+
 class PaceWatch:
     """Notices bodies that trickle: fewer than `slowest` bytes for each second of waiting over `slow_after` seconds.
 

@@ -14,7 +14,7 @@ from hlsdl.access.gate import UrlPolicy
 from hlsdl.access.limits import MIB, Limits
 from hlsdl.access.urls import CheckedUrl, SourceOrigin
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, LimitError, NetworkError, PolicyError
-from hlsdl.transfer.doors import Door, Head, Question, Reply, Setback, Timeouts, discard
+from hlsdl.transfer.doors import Door, Head, KeepsConnections, Question, Reply, Setback, Timeouts, discard
 from hlsdl.transfer.patience import HostPace, Patience
 from hlsdl.transfer.policy import StatusClass, class_of_status, hint_for_status, read_retry_after
 from hlsdl.transfer.ranges import is_whole
@@ -181,6 +181,8 @@ class Exchange:
                 url=url.text,
                 status=head.status,
             )
+            if isinstance(self.door, KeepsConnections):  # it may count those that are open, and not those in use
+                self.door.keep_at_most(self.patience.allowed)
         error = NetworkError(
             f"the server answers {head.status}",
             url=url.text,

@@ -88,7 +88,7 @@ class Lane:
         request = self.door.begin(self.exchange.question(url, PLAIN))
         if request is None:
             return False
-        pace.busy += 1
+        pace.take()
         self._under_way[request] = (resource, pace)
         request.when_ready(self._answered)
         return True

@@ -103,6 +103,11 @@ class HostPace:
         """Whether it may be asked for the length of a body that it sent without one."""
         self._successes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._demand = 0
+        """The most that were here or waited, when places were taken last: answers that come together leave them empty
+        for a moment, and say nothing of what there is to do."""
+        self._is_emptied = True
+        """Whether one has been given back since."""
 
     @property
     def has_room(self) -> bool:
@@ -121,11 +126,19 @@ class HostPace:
                 self._wake()  # a place that was given to this one, or would have been, goes to the next one in line
                 raise
             self._waiting.remove(place)
+        self.take()
+
+    def take(self) -> None:
+        """Take a place that is free."""
         self.busy += 1
+        demand = self.busy + len(self._waiting)
+        self._demand = demand if self._is_emptied else max(self._demand, demand)
+        self._is_emptied = False
 
     def leave(self) -> None:
         """Give the place back."""
         self.busy -= 1
+        self._is_emptied = True
         self._wake()
 
     async def within(self, attempt: Callable[[], Awaitable[T]], *, has_place: bool = False) -> T:
@@ -134,7 +147,7 @@ class HostPace:
             if self.busy >= self.allowed:
                 await self.enter()
             else:
-                self.busy += 1
+                self.take()
         try:
             return await attempt()
         finally:
@@ -189,7 +202,7 @@ class HostPace:
         self.pause.fruitless = 0
         if self._adaptive is not None:
             # Its own place counts: it was taken until now. Those just woken have not taken theirs yet.
-            self._adaptive.finished(now, demand=self.busy + 1 + len(self._waiting))
+            self._adaptive.finished(now, demand=max(self._demand, self.busy + 1 + len(self._waiting)))
             if self._adaptive.allowed != self.allowed:
                 self.allowed = self._adaptive.allowed
                 self._wake()
@@ -244,6 +257,11 @@ class Patience:
         for pace in self._hosts.values():  # asked for each resource, and there is one host: a generator costs more
             most = max(most, pace.allowed)
         return most or self._connections or START
+
+    @property
+    def allowed(self) -> int:
+        """Requests that all hosts together may get at once."""
+        return sum(pace.allowed for pace in self._hosts.values())
 
     def is_paused(self, name: str) -> bool:
         """Whether `wait_for` would wait."""

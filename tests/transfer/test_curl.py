@@ -26,7 +26,7 @@ from hlsdl.testing import HangUp, Hold, LocalAuthority, Longer, ScriptedOrigin, 
 from hlsdl.transfer import curl_handle, transport
 from hlsdl.transfer.client import Client
 from hlsdl.transfer.curl import CurlDoor
-from hlsdl.transfer.curl_driver import EpollInterest, Interest, LoopInterest
+from hlsdl.transfer.curl_interest import EpollInterest, Interest, LoopInterest
 from hlsdl.transfer.descriptors import borrowed
 from hlsdl.transfer.doors import Question, Setback, Timeouts
 from hlsdl.transfer.options import TransferOptions

@@ -15,7 +15,8 @@ pytest.importorskip("pycurl", reason="not installed: pycurl")
 
 import pycurl
 
-from hlsdl.transfer.curl_driver import Driver, EpollInterest, Interest, LoopInterest
+from hlsdl.transfer.curl_driver import Driver
+from hlsdl.transfer.curl_interest import EpollInterest, Interest, LoopInterest
 from transfer.test_curl import door_for, question, read
 
 DRIVERS = [EpollInterest, LoopInterest] if sys.platform == "linux" else [LoopInterest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,12 +12,20 @@ import pytest
 
 pytest.importorskip("pycurl", reason="not installed: pycurl")
 
+from hlsdl.access.gate import UrlPolicy
+from hlsdl.access.limits import Limits
+from hlsdl.access.proxies import ProxyRules
 from hlsdl.transfer.client import Client
+from hlsdl.transfer.curl import CurlDoor
+from hlsdl.transfer.curl_interest import EpollInterest, Interest, LoopInterest
 from hlsdl.transfer.opening import AT_ONCE, DROPPED, NEAR, ONE_MORE, Opening
 from hlsdl.transfer.options import TransferOptions
+from hlsdl.transfer.resolving import SystemResolver, Vetting
 from hlsdl.transfer.sink import MemorySink
 from transfer.conftest import segment
+from transfer.doors import FakeClock
 
+INTERESTS = [EpollInterest, LoopInterest] if sys.platform == "linux" else [LoopInterest]
 MANY = 40
 
 
@@ -220,3 +229,41 @@ async def test_a_real_host_that_answers_no_more_is_asked_for_all_nevertheless() 
         assert {type(ended) for ended in await asyncio.gather(*asking, return_exceptions=True)} == {
             asyncio.CancelledError
         }
+
+
+@pytest.mark.parametrize("interest", INTERESTS)
+async def test_a_host_that_counts_open_connections_is_left_with_as_many_as_it_is_asked_with(
+    interest: type[Interest],
+) -> None:
+    """It answers 429 while more than four are open, idle ones too, and keeps the connections that it says it on."""
+    open_now: set[asyncio.StreamWriter] = set()
+    refusals: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now.add(writer)
+        while await reader.readline():
+            while (await reader.readline()).strip():
+                pass
+            await asyncio.sleep(0.05)
+            if len(open_now) > 4:
+                refusals.append(len(open_now))
+                writer.write(b"HTTP/1.1 429 Too Many\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n")
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 188\r\n\r\nG" + bytes(187))
+        open_now.discard(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    options = TransferOptions(proxy="")
+    door = CurlDoor(
+        vetting=Vetting(UrlPolicy.for_typed([url]), SystemResolver()),
+        options=options,
+        proxies=ProxyRules(explicit=""),
+        limits=Limits(),
+        interest=interest,
+    )
+    async with Client(options, url, door=door, clock=FakeClock()) as client:
+        assert await asyncio.gather(*(ask(client, f"{url}/{number}.ts") for number in range(60))) == [188] * 60
+    server.close()
+    assert 0 < len(refusals) < 60

@@ -360,6 +360,35 @@ async def test_more_places_than_there_is_to_do_wake_nobody() -> None:
     assert pace.allowed - pace.busy == 1
 
 
+async def test_answers_that_come_together_do_not_look_like_too_little_to_do() -> None:
+    """Equal segments over equal connections end in the same moment, before anybody has taken the next place."""
+    pace = HostPace(None)
+    begun = pace.allowed
+    now = 0.0
+    while pace.allowed == begun and now < 60:
+        for _ in range(pace.allowed):
+            pace.take()
+        now += 1.0
+        for _ in range(pace.busy):
+            pace.leave()
+            pace.received(1_000_000)
+            pace.succeed(now)
+    assert pace.allowed > begun
+
+
+async def test_where_few_are_asked_for_their_answers_bring_in_no_more() -> None:
+    pace = HostPace(None)
+    begun = pace.allowed
+    for now in range(60):
+        for _ in range(begun - 1):
+            pace.take()
+        for _ in range(begun - 1):
+            pace.leave()
+            pace.received(1_000_000)
+            pace.succeed(float(now))
+    assert pace.allowed == begun
+
+
 async def test_a_place_that_was_given_to_somebody_who_is_cancelled_is_free_again() -> None:
     pace = HostPace(1)
     await pace.enter()
