@@ -78,7 +78,7 @@ class CurlDoor:
         self._interest = interest
         self._authorities = find_authorities(options)
         self._driver: Driver | None = None
-        self._shows_certificate_to = shows_certificate_to if options.client_cert is not None else nobody
+        self._shows_certificate_to = None if options.client_cert is None else shows_certificate_to
         self._idle: dict[bool, list[Handle]] = {False: [], True: []}
         """By whether they show that certificate."""
         self._busy: dict[Transfer, Handle] = {}
@@ -115,8 +115,9 @@ class CurlDoor:
         return None if pin is None else self._send(question, proxy, pin)
 
     def _send(self, question: Question, proxy: Proxy | None, pin: Pin) -> Transfer:
-        shows = self._shows_certificate_to(question.url.origin)
-        handle = self._idle[shows].pop() if self._idle[shows] else self._new_handle(shows_certificate=shows)
+        shows = self._shows_certificate_to is not None and self._shows_certificate_to(question.url.origin)
+        idle = self._idle[shows]
+        handle = idle.pop() if idle else self._new_handle(shows_certificate=shows)
         transfer = Transfer(question, handle, self)
         self._set_up(handle, transfer, self._header_lines(question), proxy, pin)
         self._busy[transfer] = handle
@@ -278,8 +279,12 @@ class CurlDoor:
             )
             if not transfer.lines:
                 self._pins.forget(transfer.question.url, handle.proxy)
-        self._note_answer(transfer)
-        self._free(transfer, is_kept=not code and not transfer.closes)
+        is_first = transfer in handle.opening.new
+        if is_first:
+            self._note_answer(transfer)
+        # Of small answers on a kept connection there are thousands: that it was closed, the next request finds out.
+        may_close = is_first or transfer.is_open
+        self._free(transfer, is_kept=not code and not (may_close and transfer.closes))
         transfer.end(failure)
 
     def _settle(self) -> None:

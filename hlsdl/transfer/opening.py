@@ -51,7 +51,8 @@ class Opening(Generic[R]):
 
     def may_begin(self, request: R) -> bool:
         """Whether `request` begins now; otherwise it is held, until `due` or `overdue` gives it back."""
-        if self._is_near and not self._room:
+        # Most find a connection that was kept: thousands a second come by here.
+        if self._is_near and len(self._begun) >= self._kept and not self._room:
             self._is_moving = self._is_moving or not self.held
             self.held[request] = None
             return False
@@ -86,10 +87,12 @@ class Opening(Generic[R]):
 
     def ended(self, request: R, *, is_kept: bool) -> None:
         """A request is over, or was given up; `is_kept`: its connection can be used again."""
+        if is_kept:
+            self._kept += 1
         self.new.discard(request)
         self._begun.discard(request)
-        self.held.pop(request, None)
-        self._kept += is_kept
+        if self.held:
+            self.held.pop(request, None)
 
     def due(self) -> list[R]:
         """Those that begin now, for which a connection is there or may be opened."""
