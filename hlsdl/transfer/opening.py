@@ -67,10 +67,8 @@ class Opening(Generic[R]):
 
     def settled(self) -> None:
         """Those that have begun and had none opened use one that was kept. What was not used all the same was none."""
-        if self._has_opened and len(self._begun) < self._kept:
-            self._kept = 0
-        else:
-            self._kept = max(0, self._kept - len(self._begun))
+        left = self._kept - len(self._begun)
+        self._kept = 0 if left < 0 or self._has_opened else left
         self._begun.clear()
         self._has_opened = False
 

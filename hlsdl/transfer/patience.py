@@ -132,8 +132,8 @@ class HostPace:
         """Take a place that is free."""
         self.busy += 1
         demand = self.busy + len(self._waiting)
-        self._demand = demand if self._is_emptied else max(self._demand, demand)
-        self._is_emptied = False
+        if self._is_emptied or demand > self._demand:
+            self._demand, self._is_emptied = demand, False
 
     def leave(self) -> None:
         """Give the place back."""
