@@ -15,6 +15,9 @@ from hlsdl.session.configuration import checked_values
 from hlsdl.transfer.options import TransferOptions
 
 WEEK = 7 * 24 * 3600.0
+REQUEST = 60.0
+"""Seconds: Apple's default of timeoutIntervalForRequest."""
+_STALL_TIMEOUT = TransferOptions().stall_timeout
 LONGEST_IDENTIFIER = 100
 """Characters; an identifier becomes a file name."""
 _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -40,8 +43,9 @@ class SessionConfiguration:
     kind: SessionKind = SessionKind.DEFAULT
     identifier: str | None = None
     """Of a background session: its tasks are found again under it (`background(withIdentifier:)`)."""
-    timeout_interval_for_request: float = 60.0
-    """Without a byte from the origin; each new byte starts it again (timeoutIntervalForRequest)."""
+    timeout_interval_for_request: float = REQUEST
+    """Without a byte from the origin; each new byte starts it again (timeoutIntervalForRequest). Where this is as it
+    was, and `transfer.stall_timeout` is not, that counts."""
     timeout_interval_for_resource: float = WEEK
     """For a whole task, retries and waiting for the network included, from its start in this process, or since it was
     suspended the last time (timeoutIntervalForResource)."""
@@ -118,6 +122,11 @@ class SessionConfiguration:
         if self.cookies_file is not None and Path(self.cookies_file).is_fifo():
             raise UsageError("a pipe of cookies can be read once only", hint="a session reads a file for each task")
 
+    @property
+    def _stall_timeout(self) -> float:
+        was_changed = self.timeout_interval_for_request != REQUEST or self.transfer.stall_timeout == _STALL_TIMEOUT
+        return self.timeout_interval_for_request if was_changed else self.transfer.stall_timeout
+
     def transfer_options(self, headers: tuple[tuple[str, str], ...]) -> TransferOptions:
         """What one task says to its origin; `headers` are the asset's own, and win over the session's."""
         named = {name.lower() for name, _ in headers}
@@ -128,7 +137,7 @@ class SessionConfiguration:
         return replace(
             base,
             connections=self.http_maximum_connections_per_host or base.connections,
-            stall_timeout=self.timeout_interval_for_request,
+            stall_timeout=self._stall_timeout,
             headers=(*base.headers, *added, *headers),
             cookies_file=Path(self.cookies_file) if self.cookies_file is not None else base.cookies_file,
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,

@@ -125,3 +125,17 @@ async def test_a_bundle_may_be_named_by_an_entry_of_its_folder(tmp_path: Path) -
         (entry,) = entries
     assert hlsdl.open(entry).path == bundle.path  # type: ignore[arg-type]
     assert hlsdl.Asset(entry).bundle_path == bundle.path  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [
+        ({}, 60.0),
+        ({"transfer": hlsdl.TransferOptions(stall_timeout=1.0)}, 1.0),
+        ({"timeout_interval_for_request": 5.0, "transfer": hlsdl.TransferOptions(stall_timeout=1.0)}, 5.0),
+        ({"timeout_interval_for_request": 5.0}, 5.0),
+    ],
+)
+def test_a_stall_timeout_counts_wherever_it_was_given(given: dict[str, Any], counts: float) -> None:
+    configuration = hlsdl.SessionConfiguration(**given)
+    assert configuration.transfer_options(()).stall_timeout == counts
