@@ -326,14 +326,15 @@ def _bomb(size: int, prefix: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class FlipBit:
-    """One flipped bit, undetectable by HTTP."""
+    """One flipped bit, undetectable by HTTP; of what is shorter the last one, of nothing none."""
 
     at: int = 0
 
     def apply(self, request: Request, answer: Answer) -> Answer:
         """Damage the body."""
         damaged = bytearray(answer.body)
-        damaged[self.at] ^= 1
+        if damaged:
+            damaged[min(self.at, len(damaged) - 1)] ^= 1
         return replace(answer, body=bytes(damaged))
 
 

@@ -315,7 +315,7 @@ class ScriptedOrigin:
         self._send_body(connection, request, answer, head, body)
         if answer.framing == "chunked" and answer.ending == "keep" and body == answer.body:
             connection.sendall(b"0\r\n\r\n")
-        if request.headers.get("connection", "").lower() == "close":
+        if answer.ending == "keep" and request.headers.get("connection", "").lower() == "close":
             return False
         return self._end(connection, answer)
 

@@ -6,8 +6,10 @@ The long runs are in docs/torture.md.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,38 @@ assert outcome.mutants == 210 and len(outcome.findings) == 1
     assert told in done.stdout
     kept = {file.suffix for file in tmp_path.iterdir()}
     assert kept == {".input", ".txt"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("fuzz", "--count", "0"),
+        ("fuzz", "--seconds", "0"),
+        ("fuzz", "--jobs", "0"),
+        ("torture", "kill", "--kills", "0"),
+        ("torture", "syscalls", "--stride", "0"),
+        ("bench", "--rounds", "0"),
+        ("bench", "--size-scale", "-1"),
+    ],
+    ids=" ".join,
+)
+def test_a_tool_that_would_do_nothing_says_so_and_is_no_success(command: tuple[str, ...]) -> None:
+    name, *flags = command
+    done = subprocess.run(
+        [sys.executable, str(TOOLS / name), *flags], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "at least 1" in done.stderr or "more than 0" in done.stderr
+
+
+def test_ctrl_c_ends_a_tool_with_a_sentence(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, str(TOOLS / "fuzz"), "--target", "urls", "--seconds", "60", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1.5)
+    running.send_signal(signal.SIGINT)
+    told = running.communicate(timeout=30)[1]
+    assert running.returncode == 130
+    assert "Traceback" not in told

@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
+from commandline import more_than_none, some
+
 from benching.adaptive import measure_adaptive
 from benching.cases import CASES, Stage, run_case
 from benching.figures import KEPT, Figures, describe_machine
@@ -55,11 +57,13 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", nargs="+", choices=CASES, metavar="NAME", help=f"of {', '.join(CASES)}")
     parser.add_argument("--peers", nargs="+", choices=PEERS, metavar="NAME", help=f"of {', '.join(PEERS)}")
-    parser.add_argument("--rounds", type=int, default=5, help="of each comparison (default 5)")
+    parser.add_argument("--rounds", type=some, default=5, help="of each comparison (default 5)")
     parser.add_argument(
         "--input", action="append", default=[], metavar="NAME=COUNTxSIZE", help=f"of {', '.join(INPUTS)}"
     )
-    parser.add_argument("--size-scale", type=float, default=1.0, metavar="F", help="multiplies numbers of segments")
+    parser.add_argument(
+        "--size-scale", type=more_than_none, default=1.0, metavar="F", help="multiplies numbers of segments"
+    )
     parser.add_argument("--start-up", action="store_true", help="time --help and import")
     parser.add_argument("--playlist", action="store_true", help="time the parser")
     parser.add_argument("--memory", action="store_true", help="peak memory, and resuming behind many segments")

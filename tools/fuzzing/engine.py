@@ -98,6 +98,7 @@ def _fuzz_some(work: tuple[str, int, int, int, int, float, Path]) -> Outcome:
     """One process: every `step`th mutant from `start` on."""
     target, start, count, step, seed, deadline, folder = work
     signal.signal(signal.SIGALRM, _hang)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever began this
     mutator, outcome = make_mutator(target, seed), Outcome()
     before = _peak()
     for done, number in enumerate(range(start, count, step)):
