@@ -25,11 +25,11 @@ from hlsdl.tasks.delivery import Delivery
 from hlsdl.tasks.event_loops import must_be_running, running_loop, to_its_end
 from hlsdl.tasks.file_task import DownloadTask, wanted_file
 from hlsdl.tasks.runners import Runners
-from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind
+from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind, own_copy
 from hlsdl.tasks.states import ENDS, Phase, Trigger
 from hlsdl.tasks.stored import StoredTasks
 from hlsdl.tasks.task import LostTask, Task
-from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes
+from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes, must_be
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=Task[Any])
@@ -57,7 +57,7 @@ class AssetDownloadSession:
         delegate: any object with some of the methods of `AssetDownloadDelegate`.
 
     Raises:
-        UsageError: the configuration has a number that cannot be.
+        UsageError: the configuration is none, or has a number that cannot be.
         LockedError: another session, here or in another process, has this background identifier.
         DiskError, IntegrityError: the stored tasks cannot be read.
 
@@ -65,8 +65,7 @@ class AssetDownloadSession:
     """
 
     def __init__(self, configuration: SessionConfiguration | None = None, delegate: object | None = None) -> None:
-        self._configuration = copy.deepcopy(configuration or SessionConfiguration.default())
-        self._configuration.check()
+        self._configuration = own_copy(configuration)
         self.session_description: str | None = None
         """The app's own words for this session (sessionDescription)."""
         self.delivery = Delivery(delegate)
@@ -104,11 +103,11 @@ class AssetDownloadSession:
         """A task for one asset, suspended; the configuration is copied.
 
         Raises:
-            SessionInvalidated: the session makes no tasks any more.
-            UsageError: the configuration asks for what cannot be.
+            SessionInvalidated, UsageError: the session makes no tasks any more; the configuration cannot be.
 
         Source: makeAssetDownloadTask(downloadConfiguration:).
         """
+        must_be(configuration, DownloadConfiguration, "configuration", example="hlsdl.DownloadConfiguration(asset)")
         wanted = wanted_asset(
             configuration.asset,
             configuration.wishes(),

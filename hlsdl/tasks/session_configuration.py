@@ -5,6 +5,7 @@ The environment is not read here: folders that are not given are those of the us
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from hlsdl.errors import UsageError
 from hlsdl.session.configuration import checked_values
+from hlsdl.tasks.wanted import must_be
 from hlsdl.transfer.options import TransferOptions
 
 WEEK = 7 * 24 * 3600.0
@@ -143,6 +145,15 @@ class SessionConfiguration:
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
             limit_rate=self.limit_rate or base.limit_rate,
         )
+
+
+def own_copy(configuration: SessionConfiguration | None) -> SessionConfiguration:
+    """What a session keeps of the configuration that it is given; UsageError when that is none or cannot be."""
+    configuration = configuration or SessionConfiguration.default()
+    must_be(configuration, SessionConfiguration, "configuration", example="hlsdl.SessionConfiguration.default()")
+    copied = copy.deepcopy(configuration)
+    copied.check()
+    return copied
 
 
 _CALLED = {

@@ -86,6 +86,12 @@ class DownloadOptions:
         )
 
 
+def must_be(value: object, kind: type, name: str, *, example: str) -> None:
+    """Raise UsageError for what a program gives in the place of a value of ours: most often a URL."""
+    if not isinstance(value, kind):
+        raise UsageError(f"`{name}` is no `{kind.__name__}` but a `{type(value).__name__}`", hint=f"give it {example}")
+
+
 @dataclass(slots=True, kw_only=True)
 class DownloadConfiguration:
     """Everything about one asset download; the task that is made with it keeps a copy.
@@ -115,6 +121,9 @@ class DownloadConfiguration:
     """Store ciphertext that nothing here can play."""
     allow_gaps: bool = False
     """Turn segments that the origin no longer has into gaps instead of failing."""
+
+    def __post_init__(self) -> None:
+        must_be(self.asset, Asset, "asset", example='hlsdl.Asset("https://…")')
 
     @classmethod
     def from_options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -139,3 +140,18 @@ async def test_a_bundle_may_be_named_by_an_entry_of_its_folder(tmp_path: Path) -
 def test_a_stall_timeout_counts_wherever_it_was_given(given: dict[str, Any], counts: float) -> None:
     configuration = hlsdl.SessionConfiguration(**given)
     assert configuration.transfer_options(()).stall_timeout == counts
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda: hlsdl.DownloadConfiguration("https://films.example/m.m3u8"),  # type: ignore[arg-type]
+        lambda: hlsdl.AssetDownloadSession("films"),  # type: ignore[arg-type]
+        lambda: hlsdl.AssetDownloadSession().make_asset_download_task("https://films.example/"),  # type: ignore[arg-type]
+    ],
+    ids=["a URL for an asset", "a name for a session", "a URL for a configuration"],
+)
+async def test_a_text_in_the_place_of_a_value_is_told_with_what_to_give(slip: Callable[[], object]) -> None:
+    with pytest.raises(hlsdl.UsageError, match="but a `str`") as caught:
+        slip()
+    assert "hlsdl." in str(caught.value.hint)
