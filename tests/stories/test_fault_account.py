@@ -37,7 +37,7 @@ SAID_OTHERWISE = {
         a_closed_terminal_saves_and_the_same_command_goes_on a_second_process_on_the_same_bundle_is_told_so
         a_killed_run_over_many_sources_goes_on_with_each""",
     "MR": "a_killed_download_resumes_without_asking_for_a_finished_segment_again",
-    "R": """a_resumed_download_uses_the_tokens_of_now a_stream_that_changed_between_two_runs_is_never_mixed
+    "R": """a_run_that_was_killed_goes_on_where_its_segments_came_from a_resumed_download_uses_the_tokens_of_now a_stream_that_changed_between_two_runs_is_never_mixed
         another_place_must_prove_that_it_has_the_same_bytes a_manifest_that_is_damaged_is_told_and_left_alone
         a_playlist_that_lost_its_end_is_still_the_same_stream a_kill_during_recovery_does_not_hide_the_power_cut
         a_damaged_tail_loses_no_segment damage_in_the_middle_loses_no_segment a_deleted_journal_loses_no_segment
