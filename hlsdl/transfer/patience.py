@@ -11,8 +11,10 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from itertools import islice
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from heapq import heappop, heappush
+from itertools import count, islice
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
@@ -214,6 +216,46 @@ class HostPace:
                 self._wake()
 
 
+class SlowLane:
+    """One at a time, and whoever has failed most often first.
+
+    In turn, a dozen segments of a dead origin would fail for the last time after a quarter of an hour, all of them; the
+    first of them says as much after a minute.
+    """
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._order = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """A heap: failures (negative), then who came first."""
+
+    @asynccontextmanager
+    async def alone(self, failures: int) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it until the end of the block."""
+        if self._is_taken:
+            turn = asyncio.get_running_loop().create_future()
+            heappush(self._waiting, (-failures, next(self._order), turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._pass_on()  # it was given a turn that it cannot take
+                raise
+        self._is_taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            turn = heappop(self._waiting)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
 class Patience:
     """Retries for a whole job.
 
@@ -236,7 +278,7 @@ class Patience:
         self._pauses = pauses or Pauses()
         self._tokens = policy.tokens
         self._hosts: dict[str, HostPace] = {}
-        self._slow_lane = asyncio.Lock()
+        self._slow_lane = SlowLane()
 
     @property
     def clock(self) -> Clock:
@@ -313,7 +355,7 @@ class Patience:
         while True:
             try:
                 if slow:
-                    result = await self._slowly(pace, attempt)
+                    result = await self._slowly(pace, attempt, failures)
                 else:
                     had_place, has_place = has_place, False
                     result = await pace.within(attempt, has_place=had_place)
@@ -335,9 +377,9 @@ class Patience:
                 self.succeeded(pace)
                 return result
 
-    async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]], failures: int) -> T:
         """One retry at a time, far apart, until others find that the origin is well again."""
-        async with self._slow_lane:
+        async with self._slow_lane.alone(failures):
             left = self._clock.chance() * self._policy.slow_delay
             while left > 0 and self._tokens < 1:
                 await self._clock.sleep(min(left, SLOW_LOOK))

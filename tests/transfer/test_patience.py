@@ -10,7 +10,7 @@ import pytest
 
 from hlsdl.errors import HlsdlError, IntegrityError, NetworkError
 from hlsdl.transfer.doors import Setback
-from hlsdl.transfer.patience import SLOW_LOOK, SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
+from hlsdl.transfer.patience import SLOW_LOOK, SUCCESSES_TO_GROW, HostPace, Patience, SlowLane, SystemClock
 from hlsdl.transfer.pauses import Pauses
 from hlsdl.transfer.policy import RetryPolicy
 from transfer.doors import FakeClock
@@ -399,3 +399,57 @@ async def test_a_place_that_was_given_to_somebody_who_is_cancelled_is_free_again
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert pace.has_room
+
+
+async def test_in_the_slow_lane_whoever_has_failed_most_often_is_next() -> None:
+    lane, order = SlowLane(), list[int]()
+
+    async def pass_through(failures: int) -> None:
+        async with lane.alone(failures):
+            order.append(failures)
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.create_task(pass_through(failures)) for failures in (1, 2, 5, 3, 5, 4)]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [1, 5, 5, 4, 2]
+    await pass_through(7)
+    assert order[-1] == 7
+
+
+async def test_a_turn_that_is_given_to_somebody_who_is_cancelled_goes_to_the_next() -> None:
+    lane, order = SlowLane(), list[str]()
+
+    async def pass_through(name: str) -> None:
+        async with lane.alone(1):
+            order.append(name)
+            await asyncio.sleep(0.01)
+
+    async with lane.alone(1):
+        second, third = (asyncio.create_task(pass_through(name)) for name in ("second", "third"))
+        await asyncio.sleep(0)
+    second.cancel()  # its turn has just been given to it
+    await asyncio.wait_for(asyncio.gather(second, third, return_exceptions=True), 5)
+    assert order == ["third"]
+    assert lane._waiting == []
+
+
+async def test_a_dead_origin_is_given_up_as_soon_as_one_of_many_has_failed_for_the_last_time() -> None:
+    """And not when all of them have."""
+    clock = FakeClock()
+    job = Patience(RetryPolicy(), clock, connections=None)
+    asked = 0
+
+    async def attempt() -> None:
+        nonlocal asked
+        asked += 1
+        raise Setback(NetworkError("dead"))
+
+    tasks = [asyncio.create_task(job.persist("a", attempt)) for _ in range(40)]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(done) == 1
+    assert asked <= 40 + RetryPolicy().tokens + 2 * RetryPolicy().retries
