@@ -26,10 +26,14 @@ SAMPLE = 512
 HINT_BROKEN = "the playlist is broken: ask the one who made it"
 
 _HTML = re.compile(rb"<(?:!doctype html|html|head|body|script|title|meta|!--)", re.IGNORECASE)
+_MARKUP = re.compile(rb"<(?!tt[\s>:])[a-z][a-z0-9]*[\s/>]", re.IGNORECASE)
+"""Any element but that of timed text (TTML)."""
 _XML_ERROR = re.compile(
     rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:[A-Za-z]+:)?(?:error|fault|accessdenied)", re.IGNORECASE
 )
 _JSON = re.compile(rb'(?:\{\s*["}]|\[\s*[\[{"\]])')
+_BEFORE = b"\xef\xbb\xbf\t\n\x0c\r "
+"""What may stand before the first element."""
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]*")
 
 
@@ -42,16 +46,18 @@ def why_not_media(beginning: bytes, *, may_be_empty: bool = False, content_type:
     """
     if not beginning:
         return None if may_be_empty else "an empty body"
+    kind = (content_type or "").lower()
+    sample = beginning[:SAMPLE].lstrip(_BEFORE)
+    is_page = _HTML.match(sample) or (kind.startswith("text/html") and _MARKUP.match(sample))
+    if is_page and _TEXT.fullmatch(sample):
+        return "an HTML page"  # in whatever encoding
     text = _leading_text(beginning)
     if text is None:
         return None
-    if _HTML.match(text):
-        return "an HTML page"
     if _XML_ERROR.match(text):
         return "an XML error document"
     if _JSON.match(text):
         return "a JSON document"
-    kind = (content_type or "").lower()
     is_said = kind.startswith("text/") and not kind.startswith("text/vtt")
     return "a text" if is_said and not text.startswith((b"WEBVTT", b"<")) else None
 

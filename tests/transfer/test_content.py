@@ -144,3 +144,24 @@ def test_a_cut_in_the_first_packet_shows(size: int) -> None:
 )  # fmt: skip
 def test_what_shows_no_end_is_never_called_cut(body: bytes) -> None:
     assert not looks_cut(body, 5)
+
+
+@pytest.mark.parametrize(
+    ("page", "content_type"),
+    [
+        ("<!DOCTYPE html><p>Accès refusé".encode("latin-1"), None),
+        ("<html><body>拒绝访问".encode("gbk"), "video/mp4"),
+        (b"\x0c<html>", None),
+        (b"<h1>503 Service Unavailable</h1>", "text/html"),
+        ("<div>Zugriff verweigert: \xfc".encode("latin-1"), "text/html; charset=iso-8859-1"),
+    ],
+)
+def test_a_page_is_a_page_in_whatever_encoding_and_however_it_begins(page: bytes, content_type: str | None) -> None:
+    assert why_not_media(page, content_type=content_type) == "an HTML page"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<tt xmlns='x'><body/></tt>", b"<tt:tt xmlns:tt='x'/>", b"<\x80\x01\x02" + bytes(200)]
+)
+def test_timed_text_and_ciphertext_may_be_called_html(body: bytes) -> None:
+    assert why_not_media(body, content_type="text/html") is None
