@@ -13,7 +13,7 @@ from hlsdl.cli.interrupts import Interruption
 from hlsdl.cli.parameters import Job
 from hlsdl.cli.settings import load
 from hlsdl.cli.terminal import Terminal
-from hlsdl.errors import HlsdlError, redact, redact_typed
+from hlsdl.errors import HlsdlError, redact_typed
 from hlsdl.version import __version__
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def shown_values(loaded: Loaded) -> dict[str, Any]:
         if name == "header":
             value = [f"{header}: …" for header, _ in value]
         elif name in ADDRESSES and value:
-            value = redact(value) if "://" in value else redact_typed(value)
+            value = redact_typed(value)
         values[name] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
     return values
 

@@ -77,8 +77,8 @@ def unproven(entries: Mapping[str, Entry]) -> tuple[str, ...]:
     if not count:
         return ()
     objects = "1 object" if count == 1 else f"{count} objects"
-    told = "was cut between two packets, or two lines, would not be noticed"
-    return (f"how long {objects} must be, nobody says: what {told}",)
+    unseen = "what was cut between two packets, or two lines, would not be noticed"
+    return (f"how long {objects} must be, nobody says: {unseen}",)
 
 
 def stored_documents(before: Bundle | None) -> dict[str, Document]:

@@ -118,19 +118,12 @@ async def download(
     mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
     is_named_so = before is not None and options.title in (None, before.title)
     if before is not None and mends and is_named_so and damaged is None and is_whole(before):
-        if lacks_mark(source, before):
-            await _mark(source, before, emit)
-        await in_thread(tidy, before)
-        if watch is not unwatched:
-            watch(await recall(source, options, before))
-        return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
+        return await _as_it_is(source, options, before, emit, watch)
     opening = nullcontext(opened) if opened else client_of(source, options.transfer, before)
     async with opening as client:
         contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
         async with _writing(source, options, contents.title, existing, before) as writer:
-            await in_thread(_want, writer, damaged or {})
-            if before is not None and writer.entries:
-                await in_thread(_doubt, writer, before, contents.plan)
+            await in_thread(_want, writer, damaged or {}, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
             arrived, absent = await _brought(client, writer, contents, options, mends=mends, emit=emit)
@@ -139,6 +132,16 @@ async def download(
             await in_thread(partial(seal, writer, contents, absent=absent))
             bundle = sealed(writer)
     return ended(emit, bundle, arrived, seconds=time.monotonic() - started)
+
+
+async def _as_it_is(source: Source, options: FetchOptions, before: Bundle, emit: Emit, watch: Watch) -> Downloaded:
+    """A bundle that has all that is asked for: nothing of it is written but what it should know, and tidied."""
+    if lacks_mark(source, before):
+        await _mark(source, before, emit)
+    await in_thread(tidy, before)
+    if watch is not unwatched:
+        watch(await recall(source, options, before))
+    return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
 
 
 async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
@@ -159,18 +162,15 @@ def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwor
     )
 
 
-def _want(writer: BundleWriter, damaged: Mapping[str, str | None]) -> None:
+def _want(writer: BundleWriter, damaged: Mapping[str, str | None], before: Bundle | None, plan: DownloadPlan) -> None:
+    """Say what must come again: what is known to be damaged, and what cannot be what once arrived."""
     for path, was in damaged.items():
         if writer.is_stored(path) or path in writer.wanted:
             writer.want(path, was)
+    if before is not None and not all(entry.length_verified for entry in writer.entries.values()):
+        from hlsdl.session.adopted import want_what_cannot_be_whole  # reads XML and media, which is rarely needed
 
-
-def _doubt(writer: BundleWriter, before: Bundle, plan: DownloadPlan) -> None:
-    if all(entry.length_verified for entry in writer.entries.values()):
-        return
-    from hlsdl.session.adopted import want_what_cannot_be_whole  # reads XML and media, which is rarely needed
-
-    want_what_cannot_be_whole(writer, before, plan)
+        want_what_cannot_be_whole(writer, before, plan)
 
 
 def _given_up(writer: BundleWriter) -> Iterable[str]:

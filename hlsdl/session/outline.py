@@ -46,7 +46,7 @@ class PlanOutcome:
 
     @property
     def segments(self) -> int:
-        """Media segments to fetch."""
+        """Media segments of all that would be stored, those that are there included."""
         return self.plan.segments
 
     @property

@@ -123,6 +123,7 @@ class SegmentWork:
                 keeper=self,
                 forgive=self._forgive,
                 stopped=lambda: self._failure is not None or self._is_in_doubt,
+                given_up=lambda: self._failure is not None,
             )
             if self._failure is not None:
                 await self._renewal.way_round(*self._failure)

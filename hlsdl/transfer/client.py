@@ -61,6 +61,7 @@ class _Job:
     on_bytes: Callable[[int], None] | None
     forgive: Forgive | None
     stopped: Callable[[], bool]
+    given_up: Callable[[], bool]
     entities: Mapping[str, Entity]
     """Of each URL that is asked for in parts."""
 
@@ -217,7 +218,14 @@ class Client:
         """
         await self._fetch(resource, sink, Tap(on_bytes=on_bytes, rate=self._rate, on_total=on_total))
 
-    async def _fetch(self, resource: Resource, sink: Sink, tap: Tap, begun: Sent | None = None) -> None:
+    async def _fetch(
+        self,
+        resource: Resource,
+        sink: Sink,
+        tap: Tap,
+        begun: Sent | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         """As `fetch`; with `begun`, its first question was sent already."""
         from hlsdl.transfer.fetching import Fetch
 
@@ -229,7 +237,8 @@ class Client:
         tap.pace = self._exchange.patience.host(checked.host)
         fetch = Fetch(exchange=self._exchange, url=checked, resource=resource, sink=sink, tap=tap, begun=begun)
         has_place = begun is not None and begun.take_place()
-        await self._exchange.patience.persist(checked.host, fetch.attempt, has_place=has_place)
+        persist = self._exchange.patience.persist
+        await persist(checked.host, fetch.attempt, has_place=has_place, given_up=given_up)
 
     async def fetch_all(
         self,
@@ -241,6 +250,7 @@ class Client:
         keeper: Keeper | None = None,
         forgive: Forgive | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
         """Bring all of `work` in the order given, at most `options.connections` at once (None: as `concurrency` finds).
 
@@ -249,7 +259,8 @@ class Client:
         its sink. A `keeper` is given what is small and comes as it mostly does; no sink is made for it (`lane`).
 
         The first permanent error stops the rest and is raised as it is; `forgive` may say that one resource's error is
-        no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins.
+        no reason to stop. Once `stopped` says so, what is under way comes to its end and nothing new begins; once
+        `given_up` does, what fails is not tried again either.
         """
         from hlsdl.transfer.lane import Lane
         from hlsdl.transfer.parts import entities_of
@@ -261,6 +272,7 @@ class Client:
             on_bytes=on_bytes,
             forgive=forgive,
             stopped=stopped,
+            given_up=given_up,
             entities=entities_of(queue) if isinstance(queue, list) else {},
         )
         bring = partial(self._bring, job)
@@ -295,12 +307,13 @@ class Client:
                 entity=job.entities[resource.url],
                 cutter=Cutter(resource.parts, job.make_sink, job.finished),
                 tap=tap,
+                given_up=job.given_up,
             )
             await parts.bring(resource, forgive=job.forgive, stopped=job.stopped)
             return
         sink = job.make_sink(resource)
         try:
-            await self._fetch(resource, sink, tap, begun)
+            await self._fetch(resource, sink, tap, begun, given_up=job.given_up)
         except HlsdlError as error:
             if job.forgive is None or not job.forgive(resource, error):
                 raise

@@ -209,6 +209,8 @@ class PartsFetch:
     entity: Entity
     cutter: Cutter
     tap: Tap
+    given_up: Callable[[], bool]
+    """Whether what fails is not tried again."""
     _asked: tuple[Resource, ...] = field(default=(), init=False)
     _fetch: Fetch | None = field(default=None, init=False)
     """For `_asked`; kept for another try while nothing of it is finished and it is to be asked for just so again."""
@@ -227,7 +229,7 @@ class PartsFetch:
                 try:
                     url = self.urls.check(run.url)
                     self.tap.pace = patience.host(url.host)
-                    await patience.persist(url.host, partial(self.attempt, url))
+                    await patience.persist(url.host, partial(self.attempt, url), given_up=self.given_up)
                 except HlsdlError as error:
                     if self.cutter.is_finishing or forgive is None or not forgive(self.cutter.current, error):
                         raise

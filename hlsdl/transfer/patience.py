@@ -11,10 +11,8 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from heapq import heappop, heappush
-from itertools import count, islice
+from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from hlsdl.errors import NetworkError
@@ -22,6 +20,7 @@ from hlsdl.transfer.concurrency import MOST, START, Concurrency, most_within
 from hlsdl.transfer.doors import Setback
 from hlsdl.transfer.pauses import Pause, Pauses
 from hlsdl.transfer.policy import RetryPolicy
+from hlsdl.transfer.slow_lane import SlowLane
 
 T = TypeVar("T")
 
@@ -70,6 +69,10 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
         await asyncio.sleep(seconds)
+
+
+def _never() -> bool:
+    return False
 
 
 def _descriptors() -> int | None:
@@ -216,46 +219,6 @@ class HostPace:
                 self._wake()
 
 
-class SlowLane:
-    """One at a time, and whoever has failed most often first.
-
-    In turn, a dozen segments of a dead origin would fail for the last time after a quarter of an hour, all of them; the
-    first of them says as much after a minute.
-    """
-
-    def __init__(self) -> None:
-        self._is_taken = False
-        self._order = count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        """A heap: failures (negative), then who came first."""
-
-    @asynccontextmanager
-    async def alone(self, failures: int) -> AsyncIterator[None]:
-        """Wait for one's turn, and have it until the end of the block."""
-        if self._is_taken:
-            turn = asyncio.get_running_loop().create_future()
-            heappush(self._waiting, (-failures, next(self._order), turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._pass_on()  # it was given a turn that it cannot take
-                raise
-        self._is_taken = True
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        while self._waiting:
-            turn = heappop(self._waiting)[2]
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._is_taken = False
-
-
 class Patience:
     """Retries for a whole job.
 
@@ -343,23 +306,34 @@ class Patience:
         self._tokens = min(self._policy.tokens, self._tokens + self._policy.refund)
         pace.succeed(self._clock.now())
 
-    async def persist(self, host: str, attempt: Callable[[], Awaitable[T]], *, has_place: bool = False) -> T:
+    async def persist(
+        self,
+        host: str,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        has_place: bool = False,
+        given_up: Callable[[], bool] = _never,
+    ) -> T:
         """Make attempts until one succeeds; raises the last Setback's error when patience is spent.
 
-        `has_place`: the first one has its place at the host already.
+        `has_place`: the first one has its place at the host already. `given_up`: whether something else has failed for
+        the last time, so that what is under way may still come, but is not tried again.
         """
         failures = of_kinds = 0
         """All of them, and those that are worth fewer tries than usual."""
-        slow = False
+        last: Setback | None = None
+        """Set where the next attempt is one of the slow lane."""
         pace = self.host(host)
         while True:
             try:
-                if slow:
-                    result = await self._slowly(pace, attempt, failures)
+                if last is not None:
+                    result = await self._slowly(pace, attempt, last, failures, given_up)
                 else:
                     had_place, has_place = has_place, False
                     result = await pace.within(attempt, has_place=had_place)
             except Setback as setback:
+                if given_up():
+                    raise setback.error from setback.__cause__
                 failures += not setback.progressed
                 if setback.timed_out:
                     pace.timed_out(self._clock.now())
@@ -369,19 +343,30 @@ class Patience:
                     raise setback.error from setback.__cause__
                 if setback.wait is not None:
                     continue
-                slow = self._tokens < 1
+                last = setback if self._tokens < 1 else None
                 self._tokens = max(0.0, self._tokens - 1)
-                if failures:
+                if failures and last is None:  # the slow lane has waits of its own
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
+                if given_up():
+                    raise setback.error from setback.__cause__
             else:
                 self.succeeded(pace)
                 return result
 
-    async def _slowly(self, pace: HostPace, attempt: Callable[[], Awaitable[T]], failures: int) -> T:
+    async def _slowly(
+        self,
+        pace: HostPace,
+        attempt: Callable[[], Awaitable[T]],
+        last: Setback,
+        failures: int,
+        given_up: Callable[[], bool],
+    ) -> T:
         """One retry at a time, far apart, until others find that the origin is well again."""
         async with self._slow_lane.alone(failures):
             left = self._clock.chance() * self._policy.slow_delay
-            while left > 0 and self._tokens < 1:
+            while left > 0 and self._tokens < 1 and not given_up():
                 await self._clock.sleep(min(left, SLOW_LOOK))
                 left -= SLOW_LOOK
+            if given_up():
+                raise last
             return await pace.within(attempt)

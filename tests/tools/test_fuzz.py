@@ -106,13 +106,16 @@ def test_a_tool_that_would_do_nothing_says_so_and_is_no_success(command: tuple[s
     assert "at least 1" in done.stderr or "more than 0" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it is /proc that tells when the tool has begun")
 def test_ctrl_c_ends_a_tool_with_a_sentence(tmp_path: Path) -> None:
     running = subprocess.Popen(
         [sys.executable, str(TOOLS / "fuzz"), "--target", "urls", "--seconds", "60", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(1.5)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    while running.poll() is None and not children.read_text():
+        time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     told = running.communicate(timeout=30)[1]
     assert running.returncode == 130

@@ -10,9 +10,10 @@ import pytest
 
 from hlsdl.errors import HlsdlError, IntegrityError, NetworkError
 from hlsdl.transfer.doors import Setback
-from hlsdl.transfer.patience import SLOW_LOOK, SUCCESSES_TO_GROW, HostPace, Patience, SlowLane, SystemClock
+from hlsdl.transfer.patience import SLOW_LOOK, SUCCESSES_TO_GROW, HostPace, Patience, SystemClock
 from hlsdl.transfer.pauses import Pauses
 from hlsdl.transfer.policy import RetryPolicy
+from hlsdl.transfer.slow_lane import SlowLane
 from transfer.doors import FakeClock
 
 
@@ -429,6 +430,7 @@ async def test_a_turn_that_is_given_to_somebody_who_is_cancelled_goes_to_the_nex
     async with lane.alone(1):
         second, third = (asyncio.create_task(pass_through(name)) for name in ("second", "third"))
         await asyncio.sleep(0)
+    await asyncio.sleep(0)
     second.cancel()  # its turn has just been given to it
     await asyncio.wait_for(asyncio.gather(second, third, return_exceptions=True), 5)
     assert order == ["third"]
@@ -453,3 +455,42 @@ async def test_a_dead_origin_is_given_up_as_soon_as_one_of_many_has_failed_for_t
     await asyncio.gather(*tasks, return_exceptions=True)
     assert len(done) == 1
     assert asked <= 40 + RetryPolicy().tokens + 2 * RetryPolicy().retries
+
+
+async def test_whoever_fails_again_goes_on_before_those_who_have_failed_less_often() -> None:
+    """It is gone for a moment between two tries, and still the next."""
+    lane, order = SlowLane(), list[str]()
+
+    async def fail(name: str, failures: int) -> None:
+        for number in range(3):
+            async with lane.alone(failures + number):
+                order.append(name)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(fail("a", 4), fail("b", 4))
+    assert "".join(order) == "aaabbb"
+
+
+async def test_where_something_else_has_failed_for_the_last_time_nothing_is_tried_again() -> None:
+    """What waits for its next try, in whatever way, ends with why it failed; what is under way may still come."""
+    clock = FakeClock()
+    job = Patience(RetryPolicy(tokens=3), clock, connections=None)
+    over = asyncio.Event()
+    asked: Counter[int] = Counter()
+
+    async def attempt(number: int) -> str:
+        asked[number] += 1
+        if number == 0:
+            await over.wait()
+            return "whole"
+        if sum(asked.values()) > 25:
+            over.set()
+        raise Setback(NetworkError(f"dead {number}"))
+
+    def persist(number: int) -> Awaitable[str]:
+        return job.persist("a", lambda: attempt(number), given_up=over.is_set)
+
+    ended = await asyncio.gather(*(persist(number) for number in range(6)), return_exceptions=True)
+    assert ended[0] == "whole"
+    assert [str(one) for one in ended[1:]] == [f"dead {number}" for number in range(1, 6)]
+    assert sum(asked.values()) <= 27
