@@ -280,15 +280,8 @@ class Client:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group, iter(queue), bring, wanted=self._wanted_workers, stopped=stopped)
                 if keeper is not None and self._rate is None and isinstance(self._door, QuickDoor):
-                    lane = Lane(
-                        door=self._door,
-                        exchange=self._exchange,
-                        urls=self._urls,
-                        keeper=keeper,
-                        on_bytes=on_bytes or _unheard,
-                        crew=crew,
-                        usually=bring,
-                    )
+                    door, heard = self._door, on_bytes or _unheard
+                    lane = Lane(door, self._exchange, self._urls, keeper, heard, crew=crew, usually=bring)
                     group.create_task(lane.attend())
                 crew.fill()
         except BaseExceptionGroup as errors:

@@ -41,7 +41,7 @@ class Keeper(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Lane:
     """The requests of one job that are under way like this."""
 

@@ -319,19 +319,25 @@ class Patience:
         `has_place`: the first one has its place at the host already. `given_up`: whether something else has failed for
         the last time, so that what is under way may still come, but is not tried again.
         """
-        failures = of_kinds = 0
-        """All of them, and those that are worth fewer tries than usual."""
+        failures = of_kinds = 0  # all of them, and those that are worth fewer tries than usual
+        slow = False
         last: Setback | None = None
-        """Set where the next attempt is one of the slow lane."""
         pace = self.host(host)
+
+        async def once_more() -> T:
+            if last is not None and given_up():
+                raise last
+            return await attempt()
+
         while True:
             try:
-                if last is not None:
-                    result = await self._slowly(pace, attempt, last, failures, given_up)
+                if slow:
+                    result = await self._slowly(pace, once_more, failures, given_up)
                 else:
                     had_place, has_place = has_place, False
-                    result = await pace.within(attempt, has_place=had_place)
+                    result = await pace.within(once_more, has_place=had_place)
             except Setback as setback:
+                last = setback
                 if given_up():
                     raise setback.error from setback.__cause__
                 failures += not setback.progressed
@@ -343,12 +349,10 @@ class Patience:
                     raise setback.error from setback.__cause__
                 if setback.wait is not None:
                     continue
-                last = setback if self._tokens < 1 else None
+                slow = self._tokens < 1
                 self._tokens = max(0.0, self._tokens - 1)
-                if failures and last is None:  # the slow lane has waits of its own
+                if failures and not slow:  # the slow lane has waits of its own
                     await self._clock.sleep(self._policy.delay(failures, self._clock.chance()))
-                if given_up():
-                    raise setback.error from setback.__cause__
             else:
                 self.succeeded(pace)
                 return result
@@ -357,7 +361,6 @@ class Patience:
         self,
         pace: HostPace,
         attempt: Callable[[], Awaitable[T]],
-        last: Setback,
         failures: int,
         given_up: Callable[[], bool],
     ) -> T:
@@ -367,6 +370,4 @@ class Patience:
             while left > 0 and self._tokens < 1 and not given_up():
                 await self._clock.sleep(min(left, SLOW_LOOK))
                 left -= SLOW_LOOK
-            if given_up():
-                raise last
             return await pace.within(attempt)
