@@ -71,6 +71,9 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+_TOO_LATE = NetworkError("it was not asked for, since something else had failed for good", retryable=True)
+
+
 def _never() -> bool:
     return False
 
@@ -325,8 +328,8 @@ class Patience:
         pace = self.host(host)
 
         async def once_more() -> T:
-            if last is not None and given_up():
-                raise last
+            if given_up():
+                raise last or Setback(_TOO_LATE)
             return await attempt()
 
         while True:
@@ -335,7 +338,7 @@ class Patience:
                     result = await self._slowly(pace, once_more, failures, given_up)
                 else:
                     had_place, has_place = has_place, False
-                    result = await pace.within(once_more, has_place=had_place)
+                    result = await pace.within(attempt if had_place else once_more, has_place=had_place)
             except Setback as setback:
                 last = setback
                 if given_up():

@@ -494,3 +494,6 @@ async def test_where_something_else_has_failed_for_the_last_time_nothing_is_trie
     assert ended[0] == "whole"
     assert [str(one) for one in ended[1:]] == [f"dead {number}" for number in range(1, 6)]
     assert sum(asked.values()) <= 27
+    with pytest.raises(NetworkError, match="something else had failed"):
+        await persist(6)
+    assert asked[6] == 0
