@@ -38,6 +38,8 @@ class HasValidators(Protocol):
     def etag(self) -> str | None: ...
     @property
     def last_modified(self) -> str | None: ...
+    @property
+    def complete_length(self) -> int | None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,11 +257,19 @@ def _remove_left_over(folder: Folder, temporary: str) -> None:
 
 
 def _entry(path: str, size: int, digest: str, validator: HasValidators | None, *, length_verified: bool) -> Entry:
-    etag = last_modified = None
+    etag = last_modified = complete_length = None
     if validator is not None:
-        etag, last_modified = validator.etag, validator.last_modified
+        etag, last_modified, complete_length = validator.etag, validator.last_modified, validator.complete_length
         if etag is not None and len(etag) > LONGEST_VALIDATOR:
             etag = None
         if last_modified is not None and len(last_modified) > LONGEST_VALIDATOR:
             last_modified = None
-    return new_entry(path, size, digest, etag=etag, last_modified=last_modified, length_verified=length_verified)
+    return new_entry(
+        path,
+        size,
+        digest,
+        etag=etag,
+        last_modified=last_modified,
+        complete_length=complete_length,
+        length_verified=length_verified,
+    )

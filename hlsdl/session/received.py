@@ -152,7 +152,7 @@ def _as_journalled(entry: Entry) -> Place:
         path=entry.path,
         size=entry.size,
         sha256=entry.sha256,
-        validator=Validator(etag=entry.etag, last_modified=entry.last_modified),
+        validator=Validator(etag=entry.etag, last_modified=entry.last_modified, complete_length=entry.complete_length),
         length_verified=entry.length_verified,
     )
 

@@ -1,8 +1,8 @@
 """Versions: whether the parts of one file, which come by byte ranges, are parts of one and the same file.
 
-The ETag is the version's name, weak or not, else its date (RFC 9110 §8.8). Another name is a doubt, not a proof:
-servers behind one address may name the same file differently. `segments` asks again for what `parts_to_compare` says,
-and decides by the bytes.
+The ETag is the version's name, weak or not, else its date (RFC 9110 §8.8) and its length, as far as they are told.
+Another name is a doubt, not a proof: servers behind one address may name the same file differently. `segments` asks
+again for what `parts_to_compare` says, and decides by the bytes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Versions:
 
 
 def _name(entry: Entry) -> str | None:
-    return entry.etag or entry.last_modified
+    told = (entry.last_modified, entry.complete_length and f"{entry.complete_length} bytes")
+    return entry.etag or " ".join(word for word in told if word) or None
 
 
 def _file(part: Resource) -> File:

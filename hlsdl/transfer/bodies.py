@@ -171,10 +171,10 @@ class IncomingBody:
 
     def _describe(self) -> None:
         self._described = True
-        self.sink.describe(
-            validator=ranges.read_validator(self.opened.head.headers),
-            length_verified=self.has_known_length,
-        )
+        validator = ranges.read_validator(self.opened.head.headers)
+        if self.resource.byte_range is not None and validator.etag is None:
+            validator.complete_length = self.take.total
+        self.sink.describe(validator=validator, length_verified=self.has_known_length)
 
     def _look_at(self, beginning: bytes) -> None:
         if not self.sink.size:

@@ -15,6 +15,8 @@ class Validator:
 
     etag: str | None = None
     last_modified: str | None = None
+    complete_length: int | None = None
+    """Bytes of the whole resource (RFC 9110 §14.4), where a byte range has no ETag to be recognised by."""
     strong: bool = False
     """Whether it proves byte equality: a strong ETag, or without any ETag a Last-Modified date that was at least 60 s
     old when it was given (RFC 9110 §8.8.2.2). Only then may bytes be appended."""

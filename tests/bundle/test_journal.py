@@ -63,15 +63,30 @@ def test_an_entry_that_was_read_is_whole_and_frozen() -> None:
     sha256=st.binary(min_size=32, max_size=32).map(bytes.hex),
     etag=st.none() | st.text(max_size=60),
     modified=st.none() | st.text(max_size=60),
+    length=st.none() | st.integers(min_value=0, max_value=2**63 - 1),
     verified=st.booleans(),
 )
 def test_an_entry_is_written_as_json_writes_it(
-    *, path: str, size: int, sha256: str, etag: str | None, modified: str | None, verified: bool
+    *, path: str, size: int, sha256: str, etag: str | None, modified: str | None, length: int | None, verified: bool
 ) -> None:
     """The line that is put together by hand is the one that the JSON encoder would give, byte for byte."""
-    one = Entry(path=path, size=size, sha256=sha256, etag=etag, last_modified=modified, length_verified=verified)
+    one = Entry(
+        path=path,
+        size=size,
+        sha256=sha256,
+        etag=etag,
+        last_modified=modified,
+        complete_length=length,
+        length_verified=verified,
+    )
     fields = {"path": path, "size": size, "sha256": sha256, "etag": etag, "modified": modified, "verified": verified}
-    assert entry_line(one) == encode_line({"t": "seg", **fields})
+    more = {} if length is None else {"complete_length": length}
+    assert entry_line(one) == encode_line({"t": "seg", **fields, **more})
+
+
+def test_the_length_of_the_whole_of_which_an_object_is_a_part_comes_back() -> None:
+    first = replace(entry(1), etag=None, complete_length=2**40)
+    assert replay(entry_line(first)).entries[first.path] == first
 
 
 @given(

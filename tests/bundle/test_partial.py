@@ -28,6 +28,7 @@ BIG = os.urandom(SMALL)
 class Validator:
     etag: str | None = '"v1"'
     last_modified: str | None = None
+    complete_length: int | None = None
 
 
 @pytest.fixture

@@ -49,6 +49,14 @@ def test_the_first_part_of_another_version_is_doubted(etags: list[str | None], d
     assert (found and found[0].path) == doubted
 
 
+def test_where_there_is_no_etag_another_length_of_the_whole_is_another_version() -> None:
+    versions, first = Versions(), replace(entry(0, None), complete_length=100)
+    assert versions.fits(part(0), first)
+    assert versions.fits(part(1), replace(first, path="0/1.ts"))
+    assert not versions.fits(part(2), replace(first, path="0/2.ts", complete_length=101))
+    assert versions.fits(part(3), entry(3, None)), "nothing at all is told of it"
+
+
 def test_the_query_of_a_url_makes_no_other_file_and_its_host_does() -> None:
     versions = Versions()
     assert versions.fits(part(0), entry(0, '"a"'))

@@ -17,6 +17,9 @@ from hlsdl.transfer.sink import Validator
 PART, PARTS = 3760, 12
 
 
+NAMELESS = {"etag": None, "last_modified": None}
+
+
 def film(mark: bytes) -> bytes:
     return b"".join(b"\x47" + n.to_bytes(2, "big") + mark * 185 for n in range(PART * PARTS // 188))
 
@@ -56,8 +59,10 @@ async def half(origin: ScriptedOrigin, url: str, bundle: Path) -> None:
         ({"etag": 'W/"v0"'}, {"etag": 'W/"v1"'}),
         ({"etag": '"v0"'}, {"etag": None}),
         ({"etag": None}, {"etag": None, "last_modified": "Sun, 29 Nov 2026 10:00:00 GMT"}),
+        ({"etag": '"v0"'}, NAMELESS),
+        (NAMELESS, {"etag": None}),
     ],
-    ids=["strong", "weak", "no name any more", "a date"],
+    ids=["strong", "weak", "no name any more", "a date", "not even a date any more", "a date since"],
 )
 async def test_a_file_that_was_replaced_between_two_runs_is_not_mixed(tmp_path: Path, names: Any) -> None:
     before, after = names
@@ -73,6 +78,22 @@ async def test_a_file_that_was_replaced_between_two_runs_is_not_mixed(tmp_path: 
         origin.add("/all.ts", film(b"A"), **before)
         await library.fetch(url, output=tmp_path / "f.movpkg", connections=1)
     assert stored(tmp_path / "f.movpkg") == film(b"A")
+
+
+@pytest.mark.parametrize("dated", [None, "Sun, 29 Nov 2026 10:00:00 GMT"])
+async def test_another_length_alone_tells_that_the_file_was_replaced(tmp_path: Path, dated: str | None) -> None:
+    bundle, names = tmp_path / "f.movpkg", {"etag": None, "last_modified": dated}
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.add("/all.ts", film(b"A"), **names)
+        await half(origin, url, bundle)
+        origin.add("/all.ts", film(b"B") + bytes(188), **names)
+        with pytest.raises(IntegrityError, match="changed"):
+            await library.fetch(url, output=bundle, connections=1)
+        assert stored(bundle) == film(b"A")[: PART * PARTS // 2]
+        origin.add("/all.ts", film(b"A"), **names)
+        await library.fetch(url, output=bundle, connections=1)
+    assert stored(bundle) == film(b"A")
 
 
 async def test_a_run_that_was_killed_before_it_could_compare_is_not_sealed(tmp_path: Path) -> None:
