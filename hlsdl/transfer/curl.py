@@ -275,7 +275,7 @@ class CurlDoor:
                 transfer.question,
                 through_proxy=handle.proxy is not None,
                 connect_status=handle.curl.getinfo(pycurl.HTTP_CONNECTCODE),
-                is_fresh=handle.curl.getinfo(pycurl.NUM_CONNECTS) > 0,
+                is_head=bool(transfer.lines) or handle.curl.getinfo(pycurl.NUM_CONNECTS) > 0,
             )
             if not transfer.lines:
                 self._pins.forget(transfer.question.url, handle.proxy)

@@ -27,11 +27,12 @@ def meaning(
     *,
     through_proxy: bool = False,
     connect_status: int = 0,
-    is_fresh: bool = True,
+    is_head: bool = True,
 ) -> HlsdlError | Setback:
     """Translate the end of a transfer; `connect_status` is what a proxy answered to CONNECT, or 0.
 
-    `is_fresh`: its connection was made for it. On another one, what came may be the rest of an answer before.
+    `is_head`: what came is a response head, as on a connection that was made for it, or as its first line says. Else it
+    may be the rest of an answer before.
     """
     url = question.url.text
     if connect_status >= 300 or code == _PROXY:
@@ -43,7 +44,7 @@ def meaning(
         return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
     if code == 3 or (code == 1 and "protocol" in message.lower() and "version" not in message.lower()):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
-    if is_fresh and (code == _OVER_LIMIT or (code == 56 and "header" in message.lower())):
+    if is_head and (code == _OVER_LIMIT or (code == 56 and "header" in message.lower())):
         return LimitError("the response head is larger than allowed", url=url)
     # A handshake that failed, as opposed to a connection that was cut under it.
     is_handshake = code == 35 and "error:" in message.lower()

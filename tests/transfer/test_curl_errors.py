@@ -13,10 +13,10 @@ QUESTION = Question(url=read_url("http://h.test/a"), headers=(), timeouts=Timeou
 
 
 @pytest.mark.parametrize(("code", "message"), [(100, ""), (56, "Too large response headers: 307300 > 307200")])
-def test_an_endless_head_is_final_only_on_a_connection_of_its_own(code: int, message: str) -> None:
-    """On one that was used before, it may be the surplus of the answer before: another try, on another one, tells."""
+def test_an_endless_head_is_final_where_it_is_known_to_be_a_head(code: int, message: str) -> None:
+    """On a connection that was used before, it may be the surplus of the answer before: another try tells."""
     assert isinstance(meaning(code, message, QUESTION), LimitError)
-    assert isinstance(meaning(code, message, QUESTION, is_fresh=False), Setback)
+    assert isinstance(meaning(code, message, QUESTION, is_head=False), Setback)
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,21 @@ async def test_broken_answers_are_one_error(origin: ScriptedOrigin, make_client:
     assert isinstance(await outcome(make_client, origin, REFUSED[name]), HlsdlError)
 
 
+@pytest.mark.parametrize("door_name", OUR_DOORS)
+@pytest.mark.parametrize("name", ["head of 400 KB", "6000 fields"])
+async def test_an_endless_head_is_known_on_a_connection_that_was_used_before(
+    origin: ScriptedOrigin, make_client: MakeClient, name: str
+) -> None:
+    """It is a head, and not what is left of the answer before: its first line says so."""
+    client = make_client(origin.url("/"), retry=RetryPolicy(retries=0))
+    await client.fetch(segment(origin.add("/first.ts", BODY), limit=10_000), MemorySink())
+    url = origin.add("/a.ts", b"never served")
+    origin.always("/a.ts", Raw(REFUSED[name]))
+    with pytest.raises(LimitError):
+        await client.fetch(segment(url, limit=10_000), MemorySink())
+    assert len({request.connection for request in origin.requests}) == 1
+
+
 async def test_what_is_wrong_with_a_head_hides_no_refusal(origin: ScriptedOrigin, make_client: MakeClient) -> None:
     """Nobody wants its body."""
     odd = b"Content-Encoding: gzip\r\nContent-Encoding: br\r\nContent-Length: 0\r\n\r\n"
