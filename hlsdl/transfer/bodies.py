@@ -87,6 +87,8 @@ class IncomingBody:
         keeps_scraps, self._written_at = self._keeps_scraps, self.now()
         stop = None if self.take.length is None else self.take.skip + self.take.length
         while (stop is None or self.received < stop) and (block := await self._read()):
+            if self.take.skip and not self.received:
+                self._look_at(block)  # at the beginning of the whole, of which only what is cut out is seen later
             self._hold(self._cut_to_slice(block))
             await self.tap.pass_on(len(block))
             if self._held_before + self.taken > self.limit:
@@ -181,6 +183,8 @@ class IncomingBody:
             self.look_at(beginning)
 
     def _check_length(self) -> None:
+        if not self.received and self.opened.head.has_marked_end:
+            self._look_at(b"")
         expected = self.take.body_length if self.take.length is None else self.take.skip + self.take.length
         if expected is not None and self.received < expected:
             raise Setback(cut_short(self.received, expected, self.resource.url))

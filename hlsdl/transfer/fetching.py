@@ -123,9 +123,17 @@ class Fetch:
             case Complete():
                 return True
             case TooLargeToSlice(total=total):
+                await self._see_what_came(opened)
                 raise self._too_large_to_slice(total)
             case Discard():
+                await self._see_what_came(opened)
                 raise await self._discarded(decision, opened)
+
+    async def _see_what_came(self, opened: Opened) -> None:
+        """Setback when the answer is no media: which says more than that it has the wrong length."""
+        if opened.head.status in ranges.OF_ALL:
+            self._refuse_encoded(opened)
+            self.look_at(await opened.reply.read_block(), opened)
 
     async def _wanted(self) -> Wanted:
         """What to ask for: the rest when it is safe and worth it, else all of it, the sink emptied."""

@@ -25,14 +25,12 @@ from hlsdl.transfer.doors import Head, Setback
 from hlsdl.transfer.exchange import Exchange
 from hlsdl.transfer.fetching import Fetch
 from hlsdl.transfer.joining import MOST_PARTS, Run, leading, range_of, span_of
+from hlsdl.transfer.ranges import OF_ALL
 from hlsdl.transfer.sink import Sink, Validator
 from hlsdl.transfer.tap import Tap
 
 LEAST_BLOCK = 64 * KIB
 """Bytes that a door gathers at least, however small the parts are."""
-
-OF_ALL = frozenset({200, 203})
-"""Statuses of an answer that brings the whole entity."""
 
 MakeSink = Callable[[Resource], Sink]
 Forgive = Callable[[Resource, HlsdlError], bool]

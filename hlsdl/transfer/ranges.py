@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DATE_STRENGTH = 60.0
 """Seconds by which Last-Modified must be older than Date to be a strong validator."""
 
+OF_ALL = frozenset({200, 203})
+"""Statuses of an answer that brings the whole entity."""
+
 _CONTENT_RANGE = re.compile(r"bytes\s+([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _UNSATISFIED = re.compile(r"bytes\s+\*/([0-9]{1,19})")
@@ -178,10 +181,10 @@ def _read_416(wanted: Wanted, headers: Mapping[str, str]) -> Decision:
 def _read_200(wanted: Wanted, content_length: int | None, slice_limit: int) -> Decision:
     if wanted.byte_range is None:
         return Take(restart=True, body_length=content_length, total=content_length)
-    if max(content_length or 0, wanted.byte_range.end) > slice_limit:
-        return TooLargeToSlice(total=content_length)
     if content_length is not None and content_length < wanted.byte_range.end:
         return Discard(reason="has less of the resource than the playlist says", by_range=True)
+    if max(content_length or 0, wanted.byte_range.end) > slice_limit:
+        return TooLargeToSlice(total=content_length)
     return Take(
         restart=True,
         skip=wanted.byte_range.offset,

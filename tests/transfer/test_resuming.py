@@ -12,9 +12,13 @@ from hlsdl.access.limits import Limits
 from hlsdl.errors import HlsdlError, HttpError, IntegrityError, LimitError
 from hlsdl.testing import (
     Behaviour,
+    Chunked,
     ContentRange,
     Cut,
+    Empty,
+    Gzip,
     Headers,
+    Html,
     IgnoreRange,
     Multipart,
     Redirect,
@@ -238,7 +242,7 @@ async def test_a_server_that_ignores_if_range_after_a_change_is_found_out(
 
 @pytest.mark.parametrize(
     ("etag", "age", "resumed"),
-    [('W/"weak"', 3600, False), (None, 59, False), (None, 3600, True), ('"strong"', 0, True)],
+    [('W/"weak"', 3600, False), (None, 20, False), (None, 3600, True), ('"strong"', 0, True)],
 )
 async def test_only_a_strong_validator_lets_a_part_be_continued(
     origin: ScriptedOrigin, make_client: MakeClient, etag: str | None, age: int, resumed: bool
@@ -302,6 +306,21 @@ async def test_a_server_without_ranges_gives_each_slice_of_a_small_entity(
     with pytest.raises(LimitError) as caught:
         await make_client(url, limits=Limits(slice=len(BODY) - 1)).fetch(segment(url, part=(0, 188)), MemorySink())
     assert "ranges" in caught.value.message
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(slice=188)], ids=["could be cut", "too large to be cut"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "told"), [(Html(), "an HTML page"), (Empty(), "an empty body"), (Gzip(), "compresses")], ids=str
+)
+async def test_what_comes_in_place_of_a_part_is_told(
+    origin: ScriptedOrigin, make_client: MakeClient, fault: Behaviour, told: str, *, is_chunked: bool, limits: Limits
+) -> None:
+    """Not that it is shorter than the playlist says, nor that it is too large to be cut up."""
+    url = origin.add("/a.ts", BODY)
+    origin.always("/a.ts", IgnoreRange(), fault, *([Chunked()] if is_chunked else []))
+    with pytest.raises(IntegrityError, match=told):
+        await make_client(url, limits=limits).fetch(segment(url, part=(1880, 188)), MemorySink())
 
 
 async def test_a_byte_range_past_the_end_is_refused(origin: ScriptedOrigin, make_client: MakeClient) -> None:
