@@ -28,10 +28,19 @@ HINT_BROKEN = "the playlist is broken: ask the one who made it"
 _HTML = re.compile(rb"<(?:!doctype html|html|head|body|script|title|meta|!--)", re.IGNORECASE)
 _MARKUP = re.compile(rb"<(?!tt[\s>:])[a-z][a-z0-9]*[\s/>]", re.IGNORECASE)
 """Any element but that of timed text (TTML)."""
-_XML_ERROR = re.compile(
-    rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:[A-Za-z]+:)?(?:error|fault|accessdenied)", re.IGNORECASE
+_XML = re.compile(
+    rb"(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?!(?:[a-z0-9]+:)?tt[\s>:])[a-z][a-z0-9:._-]*[\s/>]",
+    re.IGNORECASE | re.DOTALL,
 )
 _JSON = re.compile(rb'(?:\{\s*["}]|\[\s*[\[{"\]])')
+_TEXTS = (
+    ("a playlist", re.compile(rb"#EXTM3U")),
+    ("an HTML page", _HTML),
+    ("an XML document", _XML),
+    ("a JSON document", _JSON),
+)
+"""What no media segment is, when it is text throughout."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BEFORE = b"\xef\xbb\xbf\t\n\x0c\r "
 """What may stand before the first element."""
 _TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]*")
@@ -51,13 +60,11 @@ def why_not_media(beginning: bytes, *, may_be_empty: bool = False, content_type:
     is_page = _HTML.match(sample) or (kind.startswith("text/html") and _MARKUP.match(sample))
     if is_page and _TEXT.fullmatch(sample):
         return "an HTML page"  # in whatever encoding
-    text = _leading_text(beginning)
-    if text is None:
+    if (text := _leading_text(beginning)) is None:
         return None
-    if _XML_ERROR.match(text):
-        return "an XML error document"
-    if _JSON.match(text):
-        return "a JSON document"
+    for what, pattern in _TEXTS:
+        if pattern.match(text):
+            return what
     is_said = kind.startswith("text/") and not kind.startswith("text/vtt")
     return "a text" if is_said and not text.startswith((b"WEBVTT", b"<")) else None
 
@@ -103,6 +110,8 @@ def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | Con
 def _leading_text(beginning: bytes) -> bytes | None:
     """The first bytes, without byte order mark and white space, when they are text; None when they are binary."""
     sample = beginning[:SAMPLE]
+    if sample.startswith(_UTF_16):
+        sample = sample[: len(sample) // 2 * 2].decode("utf-16", "replace").encode()
     if b"\0" in sample:  # as in every MPEG-TS packet and MP4 box: a look that costs nothing
         return None
     sample = sample.removeprefix(b"\xef\xbb\xbf")

@@ -22,9 +22,16 @@ from hlsdl.transfer.content import Ending, is_webvtt, why_not_key, why_not_media
         (b" \n[ {", "a JSON document"),
         (b"{}", "a JSON document"),
         (b"[]", "a JSON document"),
-        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML error document"),
-        (b"<Error>", "an XML error document"),
-        (b"<s:Fault>", "an XML error document"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML document"),
+        (b"<Error>", "an XML document"),
+        (b"<s:Fault>", "an XML document"),
+        (b'<?xml version="1.0"?><!-- a -->\n<!-- b --><soap:Envelope xmlns:soap="x">', "an XML document"),
+        (b"<!---->" * 70 + b"<e>", "an HTML page"),
+        (b"<?xml?>" + b"<!---->" * 70 + b"<e>", "an XML document"),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", "a playlist"),
+        ("<html><p>ü".encode("utf-16"), "an HTML page"),
+        (b"\xfe\xff" + "<html><p>ü".encode("utf-16-be"), "an HTML page"),
+        ('{"error": 1}'.encode("utf-16"), "a JSON document"),
         (b"<!doctype html>" + "ü".encode() * 400, "an HTML page"),
     ],
 )
@@ -36,8 +43,9 @@ def test_what_is_no_media_is_named(body: bytes, reason: str) -> None:
     "body",
     [
         b"G" + bytes(187), b"\0\0\0\x18styp", b"ID3\x04\0", b"\xff\xf1\x50\x80", b"WEBVTT\n\n", b"\x0b\x77", b"\xff\xd8\xff",
-        b'{"' + b"\x91\x02\xff" * 20, b"<html" + b"\0" * 20, b"[[" + bytes(range(256)), b"\xef\xbb\xbfWEBVTT", b"#EXTM3U",
-        b'<?xml version="1.0"?><tt xmlns="http://www.w3.org/ns/ttml">', b"hello",
+        b'{"' + b"\x91\x02\xff" * 20, b"<html" + b"\0" * 20, b"[[" + bytes(range(256)), b"\xef\xbb\xbfWEBVTT",
+        b"\xff\xfe<html" + bytes(60),
+        b'<?xml version="1.0"?><tt xmlns="http://www.w3.org/ns/ttml">', b"hello", b"<tt:tt >",
         b'{"' + b"\xff" * 600,
     ],
 )  # fmt: skip
@@ -64,7 +72,7 @@ def test_text_that_is_called_text_is_no_media(body: bytes, kind: str | None, rea
 
 def test_no_encrypted_segment_is_taken_for_an_error_page() -> None:
     chance = random.Random(8216)
-    for beginning in (b'{"', b"[{", b"<html>", b"<!doctype html>"):
+    for beginning in (b'{"', b"[{", b"<html>", b"<!doctype html>", b"<a>", b"#EXTM3U", b"\xff\xfe"):
         for _ in range(2000):
             assert why_not_media(beginning + chance.randbytes(64)) is None
 
