@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from commands import hlsdl
 
+from hlsdl import testing
 from hlsdl.cli.app import names
 from hlsdl.verification import Code
 
@@ -31,6 +32,12 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_finding_code_is_documented() -> None:
     page = (ROOT / "docs" / "verification.md").read_text()
     assert [code for code in Code if f"| `{code}` |" not in page] == []
+
+
+def test_every_behaviour_of_the_origin_for_tests_is_documented() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text()
+    inner = {"Behaviour", "content_type_of"}
+    assert [name for name in testing.__all__ if name not in inner and name not in page] == []
 
 
 def test_every_command_of_the_readme_exists_with_its_flags() -> None:

@@ -23,7 +23,10 @@ import hlsdl.sync
 from hlsdl.testing import ScriptedOrigin
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("api", "porting-from-avfoundation", "qualifiers", "library"))]
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("api", "porting-from-avfoundation", "qualifiers", "library", "testing")),
+]
 ADDRESS = "https://example.com/"
 SONG = bytes(range(256)) * 4096
 

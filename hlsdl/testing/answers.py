@@ -172,7 +172,7 @@ def answer_for(request: Request, stored: StoredObject | None) -> Answer:
     if stored.last_modified is not None:
         headers.append(("Last-Modified", stored.last_modified))
     headers.extend(stored.headers)
-    if stored.etag is not None and request.headers.get("if-none-match") == stored.etag:
+    if is_known(request.headers.get("if-none-match", ""), stored.etag):
         return Answer(status=304, headers=tuple(headers))
     size = stored.size
     wanted = wanted_range(request, stored, size)
@@ -189,7 +189,7 @@ def wanted_range(request: Request, stored: StoredObject, size: int) -> tuple[int
     """The (start, end) that a single satisfiable or unsatisfiable Range asks for; None: answer with the whole."""
     found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
     condition = request.headers.get("if-range")
-    if found is None or found.groups() == ("", ""):
+    if request.method != "GET" or found is None or found.groups() == ("", ""):  # RFC 9110 §14.2
         return None
     if condition is not None and not validator_holds(condition, stored):
         return None
@@ -197,6 +197,12 @@ def wanted_range(request: Request, stored: StoredObject, size: int) -> tuple[int
     if not first:
         return max(0, size - int(last)), size
     return int(first), min(size, int(last) + 1) if last else size
+
+
+def is_known(condition: str, etag: str | None) -> bool:
+    """Whether an If-None-Match condition names the ETag, by weak comparison (RFC 9110 §13.1.2)."""
+    known = [name.removeprefix("W/") for name in re.findall(r'(?:W/)?"[^"]*"', condition)]
+    return condition == "*" or (etag is not None and etag.removeprefix("W/") in known)
 
 
 def validator_holds(condition: str, stored: StoredObject) -> bool:

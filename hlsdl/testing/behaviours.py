@@ -321,6 +321,7 @@ def _bomb(size: int, prefix: bytes) -> bytes:
     zeros = bytes(1024 * 1024)
     parts = [encoder.compress(prefix)]
     parts += [encoder.compress(zeros) for _ in range(size // len(zeros))]
+    parts.append(encoder.compress(bytes(size % len(zeros))))
     return b"".join(parts) + encoder.flush()
 
 

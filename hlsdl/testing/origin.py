@@ -33,7 +33,7 @@ EVERY_PATH = "*"
 
 
 class ScriptedOrigin:
-    """An HLS origin on 127.0.0.1 with scripted faults and an access log.
+    """An HLS origin on 127.0.0.1, or another address of this machine (`host`), with scripted faults and an access log.
 
         with ScriptedOrigin() as origin:
             origin.add("/a.ts", b"…")
@@ -41,6 +41,7 @@ class ScriptedOrigin:
             origin.url("/a.ts")                  # first cut, then 503, then served
             origin.requests[0].headers["range"]
 
+    What is scripted for a path comes first, then what always applies to it, then both for `"*"`: any other path.
     Keep-alive, Range and If-Range (206, 416), ETag, Last-Modified and If-None-Match work as RFC 9110 says. `tls`
     (see `LocalAuthority`) makes it https; `delay` seconds are added before every answer. An object may be given with
     its query (`/a.ts?token=1`); without one it serves every query.
@@ -77,7 +78,7 @@ class ScriptedOrigin:
         last_modified: str | None = LONG_AGO,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Serve `body` at `path` from now on, and return its URL.
+        """Serve `body` at `path` from now on, and return its URL: before `start`, when there is no port yet, its path.
 
         The content type follows from the extension; `etag="auto"` makes a strong ETag, None leaves it out.
         """
@@ -104,7 +105,7 @@ class ScriptedOrigin:
             self._scripts[path].extend(behaviours)
 
     def always(self, path: str, *behaviours: Behaviour) -> None:
-        """Apply all of `behaviours`, in order, to each request for `path`; none: back to normal service."""
+        """Apply all of `behaviours`, in order, to each request for `path`; none: normal service, even beside `"*"`."""
         with self._changed:
             self._constant[path] = behaviours
 
@@ -112,7 +113,9 @@ class ScriptedOrigin:
 
     def url(self, path: str, *, host: str | None = None) -> str:
         """The absolute URL of `path`, optionally by another name of this machine such as `localhost`."""
-        return f"{'https' if self._tls else 'http'}://{host or self.host}:{self.port}{path}"
+        name = host or self.host
+        authority = f"[{name}]" if ":" in name else name
+        return f"{'https' if self._tls else 'http'}://{authority}:{self.port}{path}"
 
     @property
     def requests(self) -> list[Request]:
@@ -163,8 +166,10 @@ class ScriptedOrigin:
     # -- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Listen on a free port; `with` does this."""
-        self._listener = socket.create_server((self.host, 0), backlog=512)
+        """Listen on a free port, after `close` on another one; `with` does this."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, 0), family=family, backlog=512)
+        self._closing.clear()
         self.port = self._listener.getsockname()[1]
         self._run(self._accept, self._listener)
         return self
@@ -279,7 +284,6 @@ class ScriptedOrigin:
         for name in (request.target, request.path, EVERY_PATH):
             if self._scripts.get(name):
                 return (self._scripts[name].popleft(),)
-        for name in (request.target, request.path, EVERY_PATH):
             if name in self._constant:
                 return self._constant[name]
         return ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import socket
 import ssl
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hlsdl.testing import (
     Cut,
     Empty,
     Gzip,
+    GzipBomb,
     HangUp,
     Hold,
     Html,
@@ -95,6 +98,49 @@ def test_head_has_no_body_and_other_methods_are_refused(origin: ScriptedOrigin) 
     response, body = get(origin, method="HEAD")
     assert (response.status, response.headers["Content-Length"], body) == (200, "10240", b"")
     assert get(origin, method="POST")[0].status == 405
+
+
+def test_a_range_is_for_get_alone(origin: ScriptedOrigin) -> None:
+    response, _ = get(origin, method="HEAD", Range="bytes=0-9")
+    assert (response.status, response.headers["Content-Length"]) == (200, str(len(BODY)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"), [("{}", 304), ('"x", W/{}', 304), ("*", 304), ('"x"', 200), ('W/"x", "y"', 200)]
+)
+def test_what_the_client_has_is_not_sent_again(origin: ScriptedOrigin, condition: str, status: int) -> None:
+    etag = get(origin)[0].headers["ETag"]
+    assert get(origin, If_None_Match=condition.format(etag))[0].status == status
+
+
+@pytest.mark.parametrize("size", [0, 5000, 2**20 + 1])
+def test_a_bomb_is_as_large_as_told(origin: ScriptedOrigin, size: int) -> None:
+    origin.always("/a.ts", GzipBomb(size, prefix=b"x"))
+    assert gzip.decompress(get(origin)[1]) == b"x" + bytes(size)
+
+
+def test_an_origin_that_was_closed_starts_again(origin: ScriptedOrigin) -> None:
+    origin.close()
+    assert get(origin.start())[1] == BODY
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
+def test_an_address_of_ipv6_is_one_in_urls() -> None:
+    with ScriptedOrigin(host="::1") as origin:
+        url = origin.add("/a.ts", BODY)
+        assert url == f"http://[::1]:{origin.port}/a.ts"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            assert response.read() == BODY
+
+
+def test_a_path_with_a_behaviour_of_its_own_is_not_every_path(origin: ScriptedOrigin) -> None:
+    origin.add("/b.ts", BODY)
+    origin.script("*", Status(503))
+    origin.always("*", Status(500))
+    origin.always("/a.ts", Status(404))
+    assert [get(origin, path)[0].status for path in ("/a.ts", "/b.ts", "/b.ts", "/a.ts")] == [404, 503, 500, 404]
+    origin.always("/a.ts")
+    assert get(origin)[0].status == 200
 
 
 def test_what_is_not_there_is_404(origin: ScriptedOrigin) -> None:
