@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from hlsdl.errors import (
     ContentKeyError,
@@ -44,7 +44,14 @@ logger = logging.getLogger(__name__)
 LOW_PRIORITY, DEFAULT_PRIORITY, HIGH_PRIORITY = 0.25, 0.5, 0.75
 """URLSessionTask.lowPriority, .defaultPriority, .highPriority."""
 
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    R = TypeVar("R", default=Any)  # `Task` alone is one of any kind
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 MOST_BYTES = 2**63 - 1
 """What can be stored."""
