@@ -36,6 +36,8 @@ def read_media(text: PlaylistText, found: Survey, base: Base, limits: PlaylistLi
     if "targetduration" not in data:
         notes.add("`EXT-X-TARGETDURATION` is missing")
     kind = data["playlist_type"]
+    if kind and kind.upper() == "VOD" and not data["is_endlist"]:
+        notes.add("`EXT-X-ENDLIST` is missing where nothing more can come: the playlist may have been cut")
     return MediaPlaylist(
         url=base.url,
         text=text,

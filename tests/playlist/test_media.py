@@ -148,6 +148,13 @@ def test_an_extinf_at_the_end_is_no_segment() -> None:
     assert (len(found.segments), len(found.warnings)) == (1, 1)
 
 
+def test_a_finished_playlist_without_its_end_is_a_warning() -> None:
+    found = parse_playlist(b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:1,\na\n", URL)
+    assert isinstance(found, MediaPlaylist)
+    assert (found.ended, found.is_live) == (False, False)
+    assert [one for one in found.warnings if "cut" in one] == list(found.warnings) != []
+
+
 def test_a_missing_target_duration_is_a_warning() -> None:
     found = parse_playlist(b"#EXTM3U\n#EXTINF:1,\na\n", URL)
     assert isinstance(found, MediaPlaylist)
