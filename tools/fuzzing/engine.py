@@ -74,7 +74,10 @@ def fuzz(target: str, *, count: int, seed: int, seconds: float, jobs: int, folde
     started = time.monotonic()
     work = [(target, start, count, jobs, seed, started + seconds, folder) for start in range(jobs)]
     outcome = Outcome()
+    # A pool that is interrupted half made is waited for without end; and Ctrl-C is for this process, not for those of it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for part in pool.imap_unordered(_fuzz_some, work):
             outcome.add(part)
     outcome.seconds = time.monotonic() - started
@@ -98,7 +101,6 @@ def _fuzz_some(work: tuple[str, int, int, int, int, float, Path]) -> Outcome:
     """One process: every `step`th mutant from `start` on."""
     target, start, count, step, seed, deadline, folder = work
     signal.signal(signal.SIGALRM, _hang)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever began this
     mutator, outcome = make_mutator(target, seed), Outcome()
     before = _peak()
     for done, number in enumerate(range(start, count, step)):
