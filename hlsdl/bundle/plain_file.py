@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from hlsdl.bundle.durable import (
     write_all,
 )
 from hlsdl.bundle.threads import in_thread
-from hlsdl.errors import LimitError, LockedError, PolicyError
+from hlsdl.errors import IntegrityError, LimitError, LockedError, PolicyError
 
 PART = ".part"
+BEGINNING = 64 * 1024
+"""Bytes by which a `.part` is known again: another file may have taken its place."""
 FLUSH_EVERY = 64 * 1024 * 1024
 """Bytes that a power cut may cost: after so many, what has come is brought to the device."""
 
@@ -38,13 +41,20 @@ class PlainFile:
     """A file on its way in. `write`, `restart` and `finish` are awaited one after another."""
 
     def __init__(
-        self, path: Path, *, limit: int, validator: Any = None, boot: str | None = None, flushed: int = 0
+        self,
+        path: Path,
+        *,
+        limit: int,
+        validator: Any = None,
+        boot: str | None = None,
+        flushed: int = 0,
+        beginning: str | None = None,
     ) -> None:
-        """For the file at `path`; what an earlier process knew of its `.part` are `validator`, `boot` and `flushed`.
+        """For the file at `path`; what an earlier process knew of its `.part` are the others.
 
-        Touches nothing yet. What is left is believed as far as it was flushed, and all of it in the same boot only: a
-        power cut leaves a file its size, and zeros in it. Without a validator it is worth nothing. What is not believed
-        is cut off before the first byte is written.
+        Only looks yet. What is left is believed as far as it was flushed, and all of it in the same boot only: a power
+        cut leaves a file its size, and zeros in it. Without a validator, or with another `beginning` (None: it is not
+        compared), it is worth nothing. What is not believed is cut off before the first byte is written.
         """
         self.path = path
         self.part = path.with_name(path.name + PART)
@@ -59,11 +69,14 @@ class PlainFile:
         self._descriptor = -1
         self._kicked = 0
         self._boot = boot_id()
-        left = self._left()
+        self._beginning = bytearray()
+        left = self._left(beginning)
         is_of_this_boot = boot is not None and boot == self._boot
         self._size = 0 if validator is None else left if is_of_this_boot else min(left, flushed)
         self._is_all_held = self._size == left
         self._flushed = min(flushed, self._size)
+        del self._beginning[self._size :]
+        self._mark = _mark(self._beginning)
 
     @property
     def size(self) -> int:
@@ -84,6 +97,21 @@ class PlainFile:
     def flushed(self) -> int:
         """Bytes held that a power cut leaves alone."""
         return self._flushed
+
+    @property
+    def beginning(self) -> str | None:
+        """What the first bytes held are recognised by: how many, and their SHA-256; None when there are none."""
+        return self._mark
+
+    def take(self) -> None:
+        """Hold what is left, if anything is, before more of it is asked for: then nobody else changes it. Blocks.
+
+        Raises:
+            LockedError: somebody else writes it.
+            DiskError: it cannot be opened.
+        """
+        if self._size:
+            self._open()
 
     def describe(self, *, validator: Any, length_verified: bool) -> None:
         """Keep what the response head says; an end that cannot be seen makes no difference here."""
@@ -116,8 +144,7 @@ class PlainFile:
         if descriptor >= 0:
             with translating(self.part.name):
                 try:
-                    flush(descriptor)
-                    self._flushed = self._size
+                    self._flush(descriptor)
                 finally:
                     os.close(descriptor)
 
@@ -130,21 +157,27 @@ class PlainFile:
                 left -= len(block)
         return digest.hexdigest()
 
-    def _left(self) -> int:
+    def _left(self, beginning: str | None) -> int:
+        """Bytes of what is there, if it is known again by its beginning."""
         with translating(self.part.name):
-            try:
-                status = self.part.lstat()
-            except FileNotFoundError:
+            if self.part.is_symlink() or not self.part.is_file():
                 return 0
-        return status.st_size if not self.part.is_symlink() else 0
+            with self.part.open("rb") as file:
+                self._beginning += file.read(BEGINNING)
+                size = os.fstat(file.fileno()).st_size
+        known = self._beginning[: int(beginning.partition(":")[0])] if beginning is not None else b""
+        return size if beginning is None or _mark(known) == beginning else 0
 
     def _open(self) -> int:
         if self._descriptor < 0:
             with translating(self.part.name):
                 self._must_be_replaceable()
                 self.part.parent.mkdir(parents=True, exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
                 self._descriptor = self._taken(flags | getattr(os, "O_BINARY", 0))
+                held = os.read(self._descriptor, len(self._beginning))
+                if held != self._beginning or os.fstat(self._descriptor).st_size < self._size:
+                    self._forget()  # it is another one by now
                 os.ftruncate(self._descriptor, self._size)
                 os.lseek(self._descriptor, self._size, os.SEEK_SET)
                 self._kicked = self._size
@@ -183,20 +216,39 @@ class PlainFile:
             raise PolicyError(f"`{self.path}` is {what}, and a file cannot replace it")
 
     def _append(self, block: bytes) -> None:
-        descriptor = self._open()
+        before, descriptor = self._size, self._open()
+        if self._size != before:
+            raise IntegrityError(f"`{self.part.name}` was replaced meanwhile", hint="start the file over")
         with translating(self.part.name):
             write_all(descriptor, block)
+        if len(self._beginning) < BEGINNING:
+            self._beginning += block[: BEGINNING - len(self._beginning)]
+            self._mark = _mark(self._beginning)
         self._size += len(block)
         if self._size - self._kicked >= BLOCK:
             kick_writeback(descriptor, self._kicked, self._size - self._kicked)
             self._kicked = self._size
         if self._size - self._flushed >= FLUSH_EVERY:
             with translating(self.part.name):
-                flush(descriptor)
-            self._flushed = self._size
+                self._flush(descriptor)
+
+    def _flush(self, descriptor: int) -> None:
+        """OSError when the device refuses: then what was not there before may have been lost, though it can be read."""
+        try:
+            flush(descriptor)
+        except OSError:
+            self._size, self._is_all_held = self._flushed, False
+            raise
+        self._flushed = self._size
+
+    def _forget(self) -> None:
+        self._size = self._flushed = self._kicked = 0
+        self._validator = None
+        self._beginning.clear()
+        self._mark = None
 
     def _empty(self) -> None:
-        self._size = self._flushed = self._kicked = 0
+        self._forget()
         descriptor = self._open()
         with translating(self.part.name):
             os.ftruncate(descriptor, 0)
@@ -205,10 +257,16 @@ class PlainFile:
     def _commit(self) -> None:
         descriptor = self._open()  # an empty resource has had no block
         with translating(self.path.name):
-            flush(descriptor)
+            self._flush(descriptor)
             self._must_be_replaceable()
+            if not os.path.samestat(os.fstat(descriptor), self.part.lstat()):
+                raise IntegrityError(f"`{self.part.name}` was replaced meanwhile", hint="start the file over")
             if sys.platform == "win32":
                 self.close()  # what is open cannot be renamed there
             self.part.replace(self.path)
             sync_directory(self.path.parent)
         self.close()
+
+
+def _mark(beginning: bytes | bytearray) -> str | None:
+    return f"{len(beginning)}:{sha256(beginning).hexdigest()}" if beginning else None

@@ -85,6 +85,8 @@ class StoredValidator(BaseModel):
 
     etag: str | None = None
     last_modified: str | None = None
+    place: str | None = Field(default=None, repr=False)
+    """Where the bytes came from, after redirects."""
 
 
 class Claim(BaseModel):
@@ -107,9 +109,11 @@ class WantedFile(BaseModel):
     validator: StoredValidator | None = None
     """Of the bytes in the `.part`; only strong ones are written down."""
     boot: str | None = None
-    """In which all of the `.part` is believed; in another one, and where boots have no names, what was flushed."""
+    """In which all of a `.part` that begins like ours is believed; in any other, only what was flushed."""
     flushed: int = Field(default=0, ge=0)
     """Bytes of the `.part` that reached the device."""
+    beginning: str | None = None
+    """What the `.part` is known again by: another task may have taken its place."""
     claim: Claim | None = None
     """Of the resume data that it was made from: the `.part` is worth nothing before it is `proven`."""
 
@@ -124,7 +128,14 @@ class WantedFile(BaseModel):
     def part(self, validator: object) -> PlainFile:
         """The file on disk, as far as what is in its `.part` is believed; `validator` is ours or the transfer's own."""
         place = Path(self.destination)
-        return PlainFile(place, limit=LARGEST_FILE, validator=validator, boot=self.boot, flushed=self.flushed)
+        return PlainFile(
+            place,
+            limit=LARGEST_FILE,
+            validator=validator,
+            boot=self.boot,
+            flushed=self.flushed,
+            beginning=self.beginning,
+        )
 
     def proven(self) -> WantedFile:
         """The same, with what is true of a claim; blocks for as long as the `.part` takes to be hashed.
@@ -252,7 +263,10 @@ class DownloadTask(Task[Path]):
             return await self._bring(await self._proven())
         except HlsdlError as error:
             # What is left of a large file is hashed; that takes seconds.
-            raise await in_thread(self._with_resume_data, error) from error
+            told = await in_thread(self._with_resume_data, error)
+            if told is error:
+                raise
+            raise told from error
 
     async def _proven(self) -> WantedFile:
         """What is wanted; resume data are held against the `.part`, once."""
@@ -266,7 +280,6 @@ class DownloadTask(Task[Path]):
         validator = Validator(strong=True, **wanted.validator.model_dump()) if wanted.validator is not None else None
         file = self._file = wanted.part(validator)
         file.described, file.restarted = self._described, self._restarted
-        self._written, self._resumed_at = file.size, file.size or None
         self._note(location=wanted.destination)
         self.trigger(Trigger.RESOLVE)
         options = self._configuration.transfer_options(authorization(self.credential))
@@ -274,13 +287,17 @@ class DownloadTask(Task[Path]):
         rate, is_whole = Rate(), False
         file.written = partial(self._wrote, rate)
         try:
+            await in_thread(file.take)
+            self._written, self._resumed_at = file.size, file.size or None
             async with Client(options, wanted.url, limits=replace(Limits(), resume_from=1)) as client:
                 await client.fetch(resource, file, on_bytes=partial(_arrived, rate), on_total=self._is_as_large_as)
             await file.finish()
             is_whole = True
         finally:
-            await in_thread(file.close)
-            self._note_worth()
+            try:
+                await in_thread(file.close)
+            finally:
+                self._note_worth()
             # Now, since what came last was written when it was told to stop.
             self._tell_progress(rate, at_once=True, is_whole=is_whole)
         return file.path
@@ -295,7 +312,7 @@ class DownloadTask(Task[Path]):
         return error if error is None or isinstance(error, TaskCancelled) else self._with_resume_data(error)
 
     def _described(self, validator: Validator) -> None:
-        strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified)
+        strong = StoredValidator(etag=validator.etag, last_modified=validator.last_modified, place=validator.place)
         self._note_worth(validator=strong if validator.strong else None)
         if self._resumed_at is not None:
             self._owner.delivery.tell("did_resume_at_offset", self, self._resumed_at, self.progress.total_bytes)
@@ -309,7 +326,8 @@ class DownloadTask(Task[Path]):
         """Write down what another run may believe of the `.part`, when that has changed."""
         if self._file is None:
             return
-        worth = {"boot": self._file.boot, "flushed": self._file.flushed, **changes}
+        file = self._file
+        worth = {"boot": file.boot, "flushed": file.flushed, "beginning": file.beginning, **changes}
         wanted = self._wanted.model_copy(update=worth)
         if wanted != self._wanted:
             self._wanted = wanted

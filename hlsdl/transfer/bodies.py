@@ -21,6 +21,7 @@ from hlsdl.transfer.sink import Sink
 from hlsdl.transfer.tap import Tap
 
 if TYPE_CHECKING:
+    from hlsdl.access.urls import CheckedUrl
     from hlsdl.planning.plan import Resource
 
 logger = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ class IncomingBody:
     def _describe(self) -> None:
         self._described = True
         validator = ranges.read_validator(self.opened.head.headers)
+        validator.place = place_of(self.opened.url)
         if self.resource.byte_range is not None and validator.etag is None:
             validator.complete_length = self.take.total
         self.sink.describe(validator=validator, length_verified=self.has_known_length)
@@ -206,6 +208,11 @@ class IncomingBody:
                     retryable=True,
                 )
             )
+
+
+def place_of(url: CheckedUrl) -> str:
+    """What a validator is of: the URL without its query, where tokens are."""
+    return url.text.partition("?")[0]
 
 
 def cut_short(received: int, expected: int, url: str) -> NetworkError:

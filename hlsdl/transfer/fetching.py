@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hlsdl.access.limits import KIB, MIB
-from hlsdl.access.urls import CheckedUrl, SourceOrigin
+from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HttpError, IntegrityError, LimitError
 from hlsdl.transfer import confirming, content, ranges
-from hlsdl.transfer.bodies import IncomingBody, cut_short
+from hlsdl.transfer.bodies import IncomingBody, cut_short, place_of
 from hlsdl.transfer.content import not_what_was_asked
 from hlsdl.transfer.doors import Head, Setback, discard
 from hlsdl.transfer.exchange import HINT_OTHER, PLAIN, Exchange, Opened, Sent
@@ -52,8 +52,6 @@ class Fetch:
     """The first question, where it was sent already."""
     _taken: int = field(default=0, init=False)
     """Bytes of a sound body that this try took."""
-    _place: tuple[SourceOrigin, str] | None = field(default=None, init=False)
-    """Where the bytes of the sink came from: host and path without the query, where tokens are."""
 
     async def attempt(self) -> None:
         """Try once: nothing is missing afterwards, or Setback or an HlsdlError says why."""
@@ -94,11 +92,9 @@ class Fetch:
                 content_length=opened.head.content_length,
                 slice_limit=self.exchange.limits.slice,
             )
-            place = opened.url.origin, opened.url.path
-            if isinstance(decision, Take) and not decision.restart and self._place not in (None, place):
-                # A validator tells versions of one resource apart (RFC 9110 §8.8), and a redirect has led to another.
+            came_from = self.sink.validator.place if self.sink.validator is not None else None
+            if isinstance(decision, Take) and not decision.restart and came_from not in (None, place_of(opened.url)):
                 decision = Discard(reason="leads to another place for the rest", by_range=True)
-            self._place = place
             whole = await self._obey(decision, opened)
         except BaseException:
             await opened.reply.close()

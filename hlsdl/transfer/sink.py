@@ -17,6 +17,9 @@ class Validator:
     last_modified: str | None = None
     complete_length: int | None = None
     """Bytes of the whole resource (RFC 9110 §14.4), where a byte range has no ETag to be recognised by."""
+    place: str | None = None
+    """Where it came from, after redirects and without its query: a validator tells versions of one resource apart (RFC
+    9110 §8.8), and says nothing of another one. None: it is not known."""
     strong: bool = False
     """Whether it proves byte equality: a strong ETag, or without any ETag a Last-Modified date that was at least 60 s
     old when it was given (RFC 9110 §8.8.2.2). Only then may bytes be appended."""

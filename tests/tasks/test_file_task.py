@@ -8,10 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from recording import Recorder
+from recording import Recorder, until
 
 import hlsdl
-from hlsdl.testing import Hold, ScriptedOrigin, Status
+from hlsdl.testing import Hold, Raw, Redirect, ScriptedOrigin, Stall, Status
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +134,72 @@ async def test_two_tasks_do_not_mix_one_file(tmp_path: Path) -> None:
                 await second
             gate.set()
             assert (await first).read_bytes() == FILE
+
+
+async def half_of(session: hlsdl.AssetDownloadSession, task: hlsdl.DownloadTask) -> None:
+    """Run a task until a part of its file is there, and suspend it."""
+    task.resume()
+    await until(lambda: task.progress.completed_bytes >= SIZE // 4)
+    task.suspend()
+    await until(lambda: not session._runners._running)
+
+
+async def test_what_another_task_left_at_the_same_place_is_not_gone_on_with(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        for name, body in (("a", FILE), ("b", OTHER)):
+            origin.add(f"/{name}.bin", body)
+            origin.script(f"/{name}.bin", Stall(SIZE // 2))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession() as session:
+            first, second = (session.make_download_task(origin.url(f"/{n}.bin"), tmp_path / "same") for n in "ab")
+            await half_of(session, first)
+            await half_of(session, second)
+            assert (tmp_path / "same.part").read_bytes()[:100] == OTHER[:100]
+            third = session.make_download_task(origin.url("/a.bin"), tmp_path / "same")
+            assert await third.cancel_by_producing_resume_data() is None
+            first.resume()
+            assert (await first).read_bytes() == FILE
+        assert [request.headers.get("range") for request in origin.requests if request.path == "/a.bin"] == [None, None]
+
+
+async def test_resume_data_are_not_made_of_what_another_task_left(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        for name, body in (("a", FILE), ("b", OTHER)):
+            origin.add(f"/{name}.bin", body)
+            origin.script(f"/{name}.bin", Stall(SIZE // 2))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession() as session:
+            first, second = (session.make_download_task(origin.url(f"/{n}.bin"), tmp_path / "same") for n in "ab")
+            for one in (first, second):
+                await half_of(session, one)
+            assert await first.cancel_by_producing_resume_data() is None
+            assert await second.cancel_by_producing_resume_data() is not None
+
+
+async def test_a_file_is_not_gone_on_with_at_another_place_that_a_redirect_leads_to(tmp_path: Path) -> None:
+    """The same ETag there says nothing: it tells versions of one resource apart (RFC 9110 §8.8)."""
+    with ScriptedOrigin() as origin:
+        origin.add("/a/v.bin", FILE, etag='"1"')
+        origin.add("/b/v.bin", OTHER, etag='"1"')
+        origin.script("/a/v.bin", Stall(SIZE // 2))
+        origin.always("/v.bin", Redirect("/b/v.bin"))
+        origin.script("/v.bin", Redirect("/a/v.bin"))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession() as session:
+            task = session.make_download_task(origin.url("/v.bin"), tmp_path)
+            await half_of(session, task)
+            task.resume()
+            assert (await task).read_bytes() == OTHER
+
+
+async def test_an_error_is_not_its_own_cause(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        origin.add("/a.bin", b"")
+        origin.always("/a.bin", Raw(b"no HTTP"))
+        configuration = hlsdl.SessionConfiguration(transfer=hlsdl.TransferOptions(retries=0))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession(configuration=configuration) as session:
+            task = session.make_download_task(origin.url("/a.bin"), tmp_path)
+            task.resume()
+            with pytest.raises(hlsdl.NetworkError) as caught:
+                await task
+    assert caught.value.__cause__ is not caught.value
 
 
 async def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def fuzz(target: str, *, count: int, seed: int, seconds: float, jobs: int, folde
     started = time.monotonic()
     work = [(target, start, count, jobs, seed, started + seconds, folder) for start in range(jobs)]
     outcome = Outcome()
-    # A pool that is interrupted half made is waited for without end; and Ctrl-C is for this process, not for those of it.
+    # A pool that is interrupted half made is waited for without end; and Ctrl-C is for this process, not for its own.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
