@@ -174,11 +174,10 @@ class AssetDownloadTask(Task[Bundle]):
         wanted = self.wanted
         place = Path(wanted.destination)
         known = self.location or self.asset.bundle_path or (place if place.suffix == SUFFIX else None)
-        headers = (*self.asset.headers, *authorization(self.credential))
         return FetchOptions(
             preferences=wanted.wishes[0],
             auxiliary=wanted.wishes[1:],
-            transfer=self._configuration.transfer_options(headers),
+            transfer=self._configuration.transfer_options(self.asset.headers, authorization(self.credential)),
             output=known,
             directory=place if known is None else known.parent,
             title=wanted.title,

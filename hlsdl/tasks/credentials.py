@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from urllib.parse import urlsplit
 
-from hlsdl.errors import HttpError, UsageError
+from hlsdl.access.urls import SourceOrigin, read_url
+from hlsdl.errors import HlsdlError, HttpError, UsageError
 from hlsdl.tasks.delivery import AuthenticationChallenge, Credential
 
 MOST_CHALLENGES = 5
@@ -23,18 +23,26 @@ def challenge_of(error: HttpError, source_url: str, failures: int) -> Authentica
     """
     if error.http_status != 401 or error.url is None:
         return None
-    asked, source = urlsplit(error.url), urlsplit(source_url)
-    if (asked.scheme, asked.hostname, asked.port) != (source.scheme, source.hostname, source.port):
+    asked = _origin(error.url)
+    if asked is None or asked != _origin(source_url):
         return None
     text = error.challenge or ""
     scheme, realm = _SCHEME.match(text), _REALM.search(text)
     return AuthenticationChallenge(
-        host=asked.hostname or "",
+        host=asked.host,
         http_status=error.http_status,
         scheme=scheme[1].lower() if scheme else None,
         realm=(realm[1] or realm[2]) if realm else None,
         previous_failure_count=failures,
     )
+
+
+def _origin(url: str) -> SourceOrigin | None:
+    """Of a URL in whatever spelling; None for what is none."""
+    try:
+        return read_url(url.partition("?")[0]).origin
+    except HlsdlError:
+        return None
 
 
 def authorization(credential: Credential | None) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hlsdl.errors import UsageError
+from hlsdl.tasks.event_loops import begun_later
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Delivery:
             return answer
         self._queue.put_nowait((method, (about, *arguments), answer))
         if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work(), name="hlsdl delegate")
+            self._worker = begun_later(self._work(), name="hlsdl delegate")
         return answer
 
     @property

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from hlsdl.errors import UsageError
+
+T = TypeVar("T")
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -20,6 +24,11 @@ def must_be_running(loop: asyncio.AbstractEventLoop | None) -> None:
     if loop is not None and loop is not running_loop():
         hint = "one session for each event loop; from another thread, use the session of `hlsdl.sync`"
         raise UsageError("the session belongs to another event loop", hint=hint)
+
+
+def begun_later(work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    """A task that has not begun when this returns, on loops that begin theirs at once, too (eager_task_factory)."""
+    return asyncio.Task(work, loop=asyncio.get_running_loop(), name=name)
 
 
 async def to_its_end(work: asyncio.Task[None]) -> None:

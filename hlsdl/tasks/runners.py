@@ -16,6 +16,7 @@ from typing import Any
 from hlsdl.errors import HlsdlError, HttpError, NetworkError
 from hlsdl.tasks.credentials import MOST_CHALLENGES, challenge_of
 from hlsdl.tasks.delivery import Credential, Delivery
+from hlsdl.tasks.event_loops import begun_later
 from hlsdl.tasks.schedule import Standing, orders_for
 from hlsdl.tasks.session_configuration import SessionConfiguration
 from hlsdl.tasks.states import ACTIVE, ENDS, Phase, TaskState, Trigger, state_of
@@ -159,7 +160,7 @@ class Runners:
 
     def _start(self, task: Task[Any]) -> None:
         number = task.task_identifier
-        running = self._running[number] = asyncio.create_task(self._run(task), name=f"hlsdl task {number}")
+        running = self._running[number] = begun_later(self._run(task), name=f"hlsdl task {number}")
         # Not at the end of `_run`, which never begins when it is cancelled at once.
         running.add_done_callback(partial(self._over, task))
         task.trigger(Trigger.START)

@@ -19,6 +19,8 @@ from hlsdl.transfer.options import TransferOptions
 WEEK = 7 * 24 * 3600.0
 REQUEST = 60.0
 """Seconds: Apple's default of timeoutIntervalForRequest."""
+Headers = tuple[tuple[str, str], ...]
+
 _STALL_TIMEOUT = TransferOptions().stall_timeout
 LONGEST_IDENTIFIER = 100
 """Characters; an identifier becomes a file name."""
@@ -129,22 +131,27 @@ class SessionConfiguration:
         was_changed = self.timeout_interval_for_request != REQUEST or self.transfer.stall_timeout == _STALL_TIMEOUT
         return self.timeout_interval_for_request if was_changed else self.transfer.stall_timeout
 
-    def transfer_options(self, headers: tuple[tuple[str, str], ...]) -> TransferOptions:
-        """What one task says to its origin; `headers` are the asset's own, and win over the session's."""
-        named = {name.lower() for name, _ in headers}
-        added = tuple(
-            (name, value) for name, value in self.http_additional_headers.items() if name.lower() not in named
-        )
+    def transfer_options(self, *headers: Headers) -> TransferOptions:
+        """What one task says to its origin; `headers` are the asset's own, then those that win over these, too."""
         base = self.transfer
         return replace(
             base,
             connections=self.http_maximum_connections_per_host or base.connections,
             stall_timeout=self._stall_timeout,
-            headers=(*base.headers, *added, *headers),
+            headers=_winning(base.headers, tuple(self.http_additional_headers.items()), *headers),
             cookies_file=Path(self.cookies_file) if self.cookies_file is not None else base.cookies_file,
             proxy=self.connection_proxy if self.connection_proxy is not None else base.proxy,
             limit_rate=self.limit_rate or base.limit_rate,
         )
+
+
+def _winning(*groups: Headers) -> Headers:
+    """All of them, but for what a later group has by the same name."""
+    winning: Headers = ()
+    for group in groups:
+        named = {name.lower() for name, _ in group}
+        winning = (*(pair for pair in winning if pair[0].lower() not in named), *group)
+    return winning
 
 
 def own_copy(configuration: SessionConfiguration | None) -> SessionConfiguration:

@@ -279,11 +279,13 @@ class Client:
         try:
             async with asyncio.TaskGroup() as group:
                 crew = Crew(group, iter(queue), bring, wanted=self._wanted_workers, stopped=stopped)
+                lane = None
                 if keeper is not None and self._rate is None and isinstance(self._door, QuickDoor):
                     door, heard = self._door, on_bytes or _unheard
                     lane = Lane(door, self._exchange, self._urls, keeper, heard, crew=crew, usually=bring)
-                    group.create_task(lane.attend())
                 crew.fill()
+                if lane is not None:  # now that there is something to attend to: a loop may begin its tasks at once
+                    group.create_task(lane.attend())
         except BaseExceptionGroup as errors:
             raise first_of(errors) from None
 

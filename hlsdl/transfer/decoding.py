@@ -17,6 +17,10 @@ class TruncatedBody(Exception):
     """The encoded body ended before the gzip trailer, or is damaged."""
 
 
+MEMBER = b"\x1f\x8b"
+"""What a member of gzip begins with (RFC 1952 §2.3.1)."""
+
+
 class BoundedGunzip:
     """Decodes one layer of gzip in steps of at most 64 KiB of output.
 
@@ -29,16 +33,21 @@ class BoundedGunzip:
         self._limit, self._limits, self._url = limit, limits, url
         self._decoder = zlib.decompressobj(31)
         self._consumed = 0
+        self._held = b""
         self._blocks: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> None:
         """Decode the next encoded bytes."""
         self._consumed += len(data)
+        data, self._held = self._held + data, b""
         pending = True
         while data or pending:
             if self._decoder.eof:
-                if not data.startswith(b"\x1f\x8b"):
+                if data == MEMBER[:1]:  # perhaps of a member whose other bytes have not come yet
+                    self._held = data
+                    return
+                if not data.startswith(MEMBER):
                     return
                 self._decoder = zlib.decompressobj(31)
             try:

@@ -71,7 +71,8 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-_TOO_LATE = NetworkError("it was not asked for, since something else had failed for good", retryable=True)
+def _too_late() -> NetworkError:
+    return NetworkError("it was not asked for, since something else had failed for good", retryable=True)
 
 
 def _never() -> bool:
@@ -329,7 +330,7 @@ class Patience:
 
         async def once_more() -> T:
             if given_up():
-                raise last or Setback(_TOO_LATE)
+                raise last or Setback(_too_late())
             return await attempt()
 
         while True:

@@ -132,6 +132,7 @@ async def first_connected(
     untried = deque(addresses)
     running: set[asyncio.Task[T]] = set()
     failures: list[BaseException] = []
+    winner: asyncio.Task[T] | None = None
     try:
         while untried or running:
             if untried:
@@ -142,11 +143,20 @@ async def first_connected(
             connected = [task for task in done if task.exception() is None]
             failures += [error for task in done if (error := task.exception()) is not None]
             if connected:
+                winner = connected[0]
                 running.update(connected[1:])
-                return connected[0].result()
-        raise failures[0]
-    finally:
+                break
+    except BaseException:
         await _abandon(running, dispose)
+        raise
+    if winner is None:
+        raise failures[0]
+    try:
+        await _abandon(running, dispose)
+    except BaseException:  # nobody takes it any more
+        await dispose(winner.result())
+        raise
+    return winner.result()
 
 
 async def _abandon(tasks: Iterable[asyncio.Task[T]], dispose: Callable[[T], Awaitable[None]]) -> None:

@@ -172,6 +172,36 @@ async def test_an_origin_that_asks_who_is_there_gets_the_delegates_answer(tmp_pa
     assert "right" not in repr(task) + repr(task.credential)
 
 
+async def test_an_answer_takes_the_place_of_the_header_that_was_refused_however_the_host_is_spelt(
+    tmp_path: Path,
+) -> None:
+    class Doorkeeper(Recorder):
+        async def did_receive_challenge(self, task: Any, challenge: Any) -> Any:
+            self._note("did_receive_challenge", task, challenge)
+            return hlsdl.Credential(token="new")
+
+    class Guarded:
+        def apply(self, request: Any, answer: Any) -> Any:
+            heard.append(request.headers.get("authorization"))
+            return answer if heard[-1] == "Bearer new" else Status(401).apply(request, answer)
+
+    heard: list[str | None] = []
+    delegate = Doorkeeper()
+    with ScriptedOrigin() as origin:
+        serve(origin)
+        origin.always("/v/index.m3u8", Guarded())
+        url = origin.url("/v/index.m3u8", host="127.1")
+        configuration = hlsdl.SessionConfiguration(http_additional_headers={"authorization": "Bearer oldest"})
+        async with hlsdl.AssetDownloadSession(delegate=delegate, configuration=configuration) as session:
+            asset = hlsdl.Asset(url, headers={"Authorization": "Bearer old"})
+            task = session.make_asset_download_task(hlsdl.DownloadConfiguration(asset=asset, destination=tmp_path))
+            task.resume()
+            await task
+    assert heard[0] == "Bearer old"
+    assert set(heard[1:]) == {"Bearer new"}
+    assert [challenge.host for (challenge,) in delegate.of("did_receive_challenge")] == ["127.0.0.1"]
+
+
 async def test_without_an_answer_a_challenge_fails_the_task(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
         url = serve(origin)

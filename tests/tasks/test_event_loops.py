@@ -12,6 +12,7 @@ from faults import TRUTH, require_whole
 from recording import in_the_background, serve_held, wanted
 
 import hlsdl
+from hlsdl.tasks.event_loops import begun_later
 from hlsdl.testing import ScriptedOrigin
 
 
@@ -158,3 +159,24 @@ def test_a_session_whose_end_was_cut_off_with_its_loop_is_ended(tmp_path: Path) 
     asyncio.run(give_up())
     asyncio.run(end())
     asyncio.run(end())
+
+
+async def test_what_a_session_begins_has_not_begun_on_any_loop_before_it_is_known() -> None:
+    """Since Python 3.12 a loop may run a new task at once (`asyncio.eager_task_factory`); here one that refuses to."""
+    loop = asyncio.get_running_loop()
+    begun: list[str] = []
+
+    async def work() -> None:
+        begun.append("work")
+
+    def refuse(*_: object, **__: object) -> asyncio.Task[None]:
+        raise AssertionError("the loop was asked to make a task, and might begin it")
+
+    loop.set_task_factory(refuse)  # type: ignore[arg-type]
+    try:
+        task = begun_later(work(), "a test")
+    finally:
+        loop.set_task_factory(None)
+    assert (task.get_name(), begun) == ("a test", [])
+    await task
+    assert begun == ["work"]

@@ -27,8 +27,16 @@ def test_a_gzip_body_is_decoded(step: int) -> None:
     assert decode(gzip.compress(TEXT), step=step) == TEXT
 
 
-def test_several_members_are_one_body_and_what_follows_is_ignored() -> None:
-    assert decode(gzip.compress(TEXT) + gzip.compress(b"more") + bytes(10), step=10**6) == TEXT + b"more"
+@pytest.mark.parametrize("after", [b"", bytes(10), b"\x1f", b"\x1f\x8a"])
+def test_several_members_are_one_body_and_what_follows_is_ignored(after: bytes) -> None:
+    """Wherever it is cut on its way, in the midst of what a member begins with, too."""
+    first, second = gzip.compress(TEXT), gzip.compress(b"more")
+    for cut in (*range(len(first) - 2, len(first) + 12), len(first) + len(second) + 1):
+        decoder = BoundedGunzip(limit=10**7, limits=Limits(), url="http://a/")
+        for piece in ((first + second + after)[:cut], (first + second + after)[cut:]):
+            decoder.feed(piece)
+        assert decoder.finish() == TEXT + b"more", cut
+    assert decode(first + second + after, step=1) == TEXT + b"more"
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, 500, -1, -8])

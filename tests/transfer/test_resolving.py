@@ -158,3 +158,24 @@ async def test_a_connection_that_comes_too_late_is_closed() -> None:
     network = Stubborn(a=gate, b=None)
     assert await first_connected(["a", "b"], network.connect, network.dispose, head_start=0.01) == "b"
     assert network.closed == ["a"]
+
+
+async def test_a_connection_that_won_is_closed_when_nobody_waits_for_it_any_more() -> None:
+    leaving = asyncio.Event()
+
+    class Slow(Network):
+        async def connect(self, address: str) -> str:
+            try:
+                return await super().connect(address)
+            except asyncio.CancelledError:
+                leaving.set()
+                await asyncio.sleep(0.05)  # as the end of a handshake does
+                raise
+
+    network = Slow(a=asyncio.Event(), b=None)
+    race = asyncio.create_task(first_connected(["a", "b"], network.connect, network.dispose, head_start=0.01))
+    await leaving.wait()
+    race.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await race
+    assert network.closed == ["b"]
