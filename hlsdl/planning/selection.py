@@ -154,8 +154,10 @@ def _joined(choices: Iterable[Choice]) -> list[Choice]:
     return [replace(choice, rejected=tuple(r for r in choice.rejected if r.id in by_all)) for choice in distinct]
 
 
-def select_media(playlist: MediaPlaylist, wishes: Iterable[Preferences] = ()) -> Selection:
+def select_media(playlist: MediaPlaylist, url: str, wishes: Iterable[Preferences] = ()) -> Selection:
     """A media playlist as the source: it is the one stream, number 0, and there is nothing to choose.
+
+    `url` is the one that was asked for: a redirect may lead elsewhere each time, and it stays the same stream.
 
     Raises:
         SelectionError: a wish names another variant.
@@ -164,11 +166,11 @@ def select_media(playlist: MediaPlaylist, wishes: Iterable[Preferences] = ()) ->
         if name not in (None, "0"):
             raise SelectionError(
                 f"the stream has no variant `{name}`",
-                url=playlist.url,
+                url=url,
                 hint="the source is a media playlist, which has none to choose from",
             )
     kind = "iframes" if playlist.iframes_only else "images" if playlist.images_only else "video"
-    source = StreamSource(id=naming.stream_id(naming.MAIN, playlist.url, 0), kind=kind, url=playlist.url)
+    source = StreamSource(id=naming.stream_id(naming.MAIN, url, 0), kind=kind, url=url)
     choice = Choice(what="variant", chosen=source.id, because="the source is a media playlist: it is the only stream")
     return Selection(streams=(source,), choices=(choice,))
 

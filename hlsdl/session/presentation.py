@@ -160,7 +160,7 @@ def choose(root: Root, wishes: Iterable[Preferences], dropped: Collection[str] =
     """
     if root.master is None:
         assert isinstance(root.playlist, MediaPlaylist)  # noqa: S101 - the two kinds are exhaustive
-        return select_media(root.playlist, wishes)
+        return select_media(root.playlist, root.document.url, wishes)
     parts: list[Selection] = []
     for preferences in wishes:
         videos = {one.uri for part in parts for one in part.variants}

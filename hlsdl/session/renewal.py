@@ -103,7 +103,7 @@ class Renewal:
         await self._refresh(failed, error)
 
     async def prove_stored(self, streams: Collection[str]) -> None:
-        """Compare a finished segment of each of these streams with the one at its URL of now, or else at a copy.
+        """Compare a finished segment of each of these streams with the one at its URL, that of now, or at a copy.
 
         Raises:
             IntegrityError: it has other bytes there.
@@ -119,8 +119,7 @@ class Renewal:
                     continue
                 raise other_bytes(sample.path)
             except OF_THE_ORIGIN as refusal:
-                if not await self._from_a_copy(sample, refusal):
-                    raise
+                await self.way_round(sample, refusal)  # which proves what it finds
                 self.is_read_again = True  # where the first place is now, would be asked in vain
 
     async def is_as_stored(self, resource: Resource) -> bool:

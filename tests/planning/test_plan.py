@@ -157,7 +157,7 @@ def test_the_same_playlist_gives_the_same_plan() -> None:
 
 
 def test_a_media_playlist_as_source_is_its_own_stream() -> None:
-    selection = select_media(media("#EXTINF:4,\na.ts"))
+    selection = select_media(media("#EXTINF:4,\na.ts"), "https://example.com/v.m3u8")
     assert [one.kind for one in selection.streams] == ["video"]
     assert selection.streams[0].id.startswith("0-")
 

@@ -14,7 +14,7 @@ from moving import TRUTH, Once, Signed, interrupted, playlist, serve, stored
 import hlsdl as library
 from hlsdl.errors import HttpError
 from hlsdl.session import events
-from hlsdl.testing import Answer, Behaviour, Empty, Html, Request, ScriptedOrigin, Status
+from hlsdl.testing import Answer, Behaviour, Empty, Html, Redirect, Request, ScriptedOrigin, Status
 
 
 async def test_a_signed_url_that_expires_at_forty_per_cent_is_renewed_from_the_playlist(tmp_path: Path) -> None:
@@ -105,6 +105,32 @@ def test_a_resumed_download_uses_the_tokens_of_now(tmp_path: Path) -> None:
         origin.clear_requests()
         assert hlsdl("fetch", url, "-o", bundle).code == 0
         assert not [request for request in origin.requests if request.status == 403]
+    assert stored(bundle) == TRUTH
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["new tokens", "another edge"])
+async def test_a_playlist_behind_a_redirect_is_gone_on_with_as_any_other(tmp_path: Path, *, is_elsewhere: bool) -> None:
+    """Where it leads to may change from run to run: it stays the same stream, known by the URL that was asked for."""
+    bundle = tmp_path / "b.movpkg"
+    with ScriptedOrigin() as origin:
+        serve(origin)
+        rule = Signed()
+        for path in ("/v/index.m3u8", *(f"/v/{number}.ts" for number in range(len(TRUTH)))):
+            origin.always(path, rule)
+        origin.always("/go.m3u8", Redirect("/v/index.m3u8"))
+        origin.script("/v/9.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(origin.url("/go.m3u8"), output=bundle, connections=1)
+        rule.token += 1
+        if is_elsewhere:
+            serve(origin, at="/w")
+            origin.always("/v/index.m3u8", Status(404))
+            origin.always("/go.m3u8", Redirect("/w/index.m3u8"))
+        origin.clear_requests()
+        await library.fetch(origin.url("/go.m3u8"), output=bundle)
+        finished = {f"/{place}/{number}.ts" for place in "vw" for number in range(9)}
+        again = [request for request in origin.requests if request.path in finished]
+        assert len(again) <= 1, "one of them proves that the new place has the same bytes"
     assert stored(bundle) == TRUTH
 
 
