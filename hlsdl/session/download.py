@@ -55,7 +55,7 @@ from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
-from hlsdl.session.wholeness import bundle_before, is_whole, tidy
+from hlsdl.session.wholeness import bundle_before, has_changed, is_whole, tidy
 from hlsdl.session.wishes import asked_so_far, same_wishes
 from hlsdl.transfer.client import Client
 
@@ -249,6 +249,8 @@ async def _writing(
                 raise
             return False
         opened.append(writer)
+        if before is not None and writer.manifest is not None and has_changed(before.manifest, writer.manifest):
+            raise LockedError(f"another run has changed `{path}` meanwhile", hint="run this again")
         return existing is not None or is_for(source, path)
 
     async with closing(opened):

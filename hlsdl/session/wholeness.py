@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError
 from hlsdl.session.bundles import Bundle
@@ -29,6 +30,11 @@ def is_whole(before: Bundle) -> bool:
     if before.state != "complete" or not before.manifest.is_intact:
         return False
     return not (before.journal.wanted or before.journal.replaced) and not before.shortfalls()
+
+
+def has_changed(known: Manifest, now: Manifest) -> bool:
+    """Whether somebody has added to a bundle, or taken out of it, since it was read: what was planned is of then."""
+    return (known.state, known.streams, known.choices) != (now.state, now.streams, now.choices)
 
 
 def look_again(path: Path) -> None:

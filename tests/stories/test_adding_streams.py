@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,8 @@ from commands import hlsdl
 
 import hlsdl as library
 import hlsdl.sync as blocking
-from hlsdl.errors import HttpError, IntegrityError, SelectionError, UsageError
-from hlsdl.testing import Answer, Request, ScriptedOrigin, Serve, Status
+from hlsdl.errors import HttpError, IntegrityError, LockedError, SelectionError, UsageError
+from hlsdl.testing import Answer, Hold, Request, ScriptedOrigin, Serve, Status
 
 
 @pytest.fixture
@@ -214,3 +216,28 @@ async def test_an_addition_that_was_interrupted_goes_on_with_either_command(
     again = await fetched(origin, tmp_path)
     assert held(again) == ["sdr-180", "aac-en", "subs-en-forced", "aac-fr"]
     assert again.verify().ok
+
+
+@pytest.mark.parametrize("change", ["add", "drop"])
+async def test_who_planned_before_somebody_else_changed_the_bundle_undoes_nothing(
+    origin: ScriptedOrigin, tmp_path: Path, change: str
+) -> None:
+    bundle = await fetched(origin, tmp_path, audio=["en", "de"])
+    gate = threading.Event()
+    origin.always("/film/aac-fr/index.m3u8", Hold(gate))
+    adding = asyncio.create_task(library.add(bundle, audio="fr"))
+    await asyncio.to_thread(origin.wait_for, "/film/aac-fr/index.m3u8")
+    if change == "add":
+        await library.add(bundle, subs="fr")
+    else:
+        await library.drop(bundle, next(one.id for one in bundle.streams if one.language == "de"))
+    changed = library.open(bundle.path)
+    gate.set()
+    with pytest.raises(LockedError, match="another run has changed"):
+        await adding
+    now = library.open(bundle.path)
+    assert now.is_playable_offline
+    assert held(now) == held(changed) != held(bundle)
+    assert now.verify().ok
+    added = await library.add(bundle, audio="fr")
+    assert set(held(added)) == {*held(changed), "aac-fr"}
