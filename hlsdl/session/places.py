@@ -5,6 +5,7 @@ Whether a folder may be used is decided here; creating and locking it is `bundle
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +20,14 @@ from hlsdl.bundle.layout import (
     bundle_name,
     is_first_moment_name,
 )
-from hlsdl.bundle.reading import read_manifest
+from hlsdl.bundle.reading import Bundle, read_manifest
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, UsageError
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.sources import Source, title_in_url
+from hlsdl.session.contents import every_document
+from hlsdl.session.presentation import parse_root
+from hlsdl.session.sources import Source, title_in_url, title_of
+
+logger = logging.getLogger(__name__)
 
 MOST_NUMBERED_NAMES = 10_000
 
@@ -42,12 +47,27 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
             break
         if _source_there(place) == source.url:
             return place
-    if options.title is None and options.directory.is_dir():
+    if not options.title and options.directory.is_dir():
         # A stream that names itself in its session data has a bundle whose name the URL does not tell.
         for place in sorted(options.directory.glob(f"*{SUFFIX}")):
-            if _source_there(place) == source.url:
+            if _source_there(place) == source.url and _is_called_as_the_stream(place, source):
                 return place
     return None
+
+
+def _is_called_as_the_stream(place: Path, source: Source) -> bool:
+    """Whether a bundle of this source has the name that the stream gives itself, and not one that somebody gave it."""
+    try:
+        bundle = Bundle.open(place)
+        stored = every_document(bundle).get(source.url)
+        # Where its playlist has not come yet, or is damaged, there is only what the bundle says.
+        title = bundle.title if stored is None else title_of(source, parse_root(stored, source).master)
+    except DiskError:
+        raise
+    except HlsdlError as error:
+        logger.info("`%s` is left alone: %s", place, error.message)
+        return False
+    return place in numbered(place.parent, title)
 
 
 def place_for(title: str, options: FetchOptions) -> Path:

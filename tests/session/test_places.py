@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hlsdl.bundle.manifest import Manifest
+from hlsdl.bundle.manifest import Manifest, StoredDocument
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, IntegrityError, UsageError
 from hlsdl.session import places
@@ -34,6 +34,27 @@ def test_a_second_run_finds_the_bundle_of_the_same_source(tmp_path: Path) -> Non
 def test_a_bundle_named_by_the_stream_itself_is_found_too(tmp_path: Path) -> None:
     place = bundle(tmp_path / "A film.movpkg", URL)
     assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path)) == place
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_bundle_that_somebody_named_otherwise_is_not_meant(tmp_path: Path, *, is_stored: bool) -> None:
+    """Not to add to, and with `--force` not to start over: only `-o` or `--title` mean it."""
+    master = b'#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID="a.title",VALUE="A film"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n'
+    for name in ("mine", "A film 2"):
+        with BundleWriter.open(tmp_path / f"{name}.movpkg") as writer:
+            document = StoredDocument(path="Data/source.m3u8", url=URL, final_url=URL, category="master")
+            documents = (document,) if is_stored else ()
+            writer.save_manifest(Manifest(title="A film", source_url=URL, final_url=URL, documents=documents))
+            writer.put(document.path, master)
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path)) == tmp_path / "A film 2.movpkg"
+    (tmp_path / "A film 2.movpkg").rename(tmp_path / "another.movpkg")
+    for options in (FetchOptions(directory=tmp_path), FetchOptions(directory=tmp_path, force=True)):
+        assert find_bundle(Source(url=URL), options) is None
+
+
+def test_an_empty_title_is_none(tmp_path: Path) -> None:
+    place = bundle(tmp_path / "A film.movpkg", URL)
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="")) == place
 
 
 def test_another_source_under_the_name_gets_a_number_appended(tmp_path: Path) -> None:
