@@ -22,6 +22,8 @@ from hlsdl.config.values import (
     split_list,
 )
 from hlsdl.errors import UsageError
+from hlsdl.player.handoff import PlayerName
+from hlsdl.transfer.options import LONGEST_TIME
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,11 @@ class TestUnits:
     def test_what_is_no_time_is_refused(self, wrong: str) -> None:
         with pytest.raises(ValueError, match=r"time|more than 0"):
             parse_time(wrong)
+
+    def test_a_time_has_an_end(self) -> None:
+        assert parse_time("1000000s") == LONGEST_TIME
+        with pytest.raises(ValueError, match="`300h` is more than 1000000 seconds"):
+            parse_time("300h")
 
     def test_a_size_is_width_by_height(self) -> None:
         assert parse_frame_size("1280x720") == parse_frame_size("1280X720") == (1280, 720)
@@ -239,6 +246,20 @@ class TestRefusals:
     def test_files_that_are_named_must_be_there(self, field: str, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="there is no file"):
             load_settings({field: str(tmp_path / "none.pem")})
+
+    @pytest.mark.parametrize("field", ["dir", "cacert", "client_cert", "cookies", "header", "ffmpeg", "config"])
+    def test_the_folder_of_nobody_is_named(self, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(f"HLSDL_{field.upper()}", "@~nobody-here/x" if field == "header" else "~nobody-here/x")
+        with pytest.raises(UsageError, match="somebody who has none here"):
+            load_settings({}, use_file=field == "config")
+
+    def test_a_player_is_one_that_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in PlayerName:
+            monkeypatch.setenv("HLSDL_PLAYER", name)
+            assert load_settings({}, use_file=False).settings.player == name
+        monkeypatch.setenv("HLSDL_PLAYER", "safari")
+        with pytest.raises(UsageError, match="none of `browser`"):
+            load_settings({}, use_file=False)
 
     def test_a_folder_for_bundles_is_no_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()

@@ -21,6 +21,7 @@ from hlsdl.config.values import (
     count_in,
     existing_file,
     folder,
+    home_expanded,
     one_of,
     parse_bitrate,
     parse_conditions,
@@ -93,8 +94,10 @@ class Settings:
     http3: bool = _setting(parse_switch, False)
     trust_origin: tuple[str, ...] = _setting(split_list, ())
     quota: int | None = _setting(parse_size)
-    ffmpeg: Path | None = _setting(lambda value: Path(parse_text(value)).expanduser())
-    player: str | None = _setting(parse_text)
+    ffmpeg: Path | None = _setting(lambda value: home_expanded(parse_text(value)))
+    player: Literal["browser", "mpv", "vlc", "ffplay", "none"] | None = _setting(
+        one_of("browser", "mpv", "vlc", "ffplay", "none")
+    )
     port: int = _setting(count_in(0, 65535), 0)
     progress: Literal["auto", "bar", "lines", "json", "none"] = _setting(
         one_of("auto", "bar", "lines", "json", "none"), "auto"
@@ -203,7 +206,10 @@ def flag_of(field: str) -> str:
 def _file_to_read(config: Path | None) -> Path | None:
     named = config or (Path(os.environ["HLSDL_CONFIG"]) if os.environ.get("HLSDL_CONFIG") else None)
     if named is not None:
-        named = named.expanduser()
+        try:
+            named = home_expanded(str(named))
+        except ValueError as error:
+            raise UsageError(f"the configuration file cannot be found: {error}") from error
         if not named.exists():
             raise UsageError(f"there is no configuration file `{named}`")
         return named

@@ -17,6 +17,7 @@ from hlsdl.access.cookies import GIVEN_AS_TEXT, HOW_TO_GIVE, are_cookies
 from hlsdl.errors import UsageError
 from hlsdl.planning.preferences import ALL, DEFAULT, NONE
 from hlsdl.transfer.cookie_file import MOST_COOKIE_BYTES
+from hlsdl.transfer.options import LONGEST_TIME
 
 DECIMAL_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 BINARY_UNITS = {"ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -47,7 +48,10 @@ def parse_size(value: object) -> int:
 
 def parse_time(value: object) -> float:
     """Read `90`, `90s`, `5m` or `1h` as seconds, greater than 0."""
-    return float(_amount(value, SECONDS, "a time such as `90`, `90s`, `5m` or `1h`"))
+    seconds = float(_amount(value, SECONDS, "a time such as `90`, `90s`, `5m` or `1h`"))
+    if seconds > LONGEST_TIME:
+        raise ValueError(f"`{value}` is more than {LONGEST_TIME:.0f} seconds")
+    return seconds
 
 
 def parse_count(value: object) -> int:
@@ -126,7 +130,7 @@ def parse_headers(value: object) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     for line in lines:
         if line.startswith("@"):
-            headers.extend(parse_headers(_header_file(Path(line[1:]).expanduser())))
+            headers.extend(parse_headers(_header_file(home_expanded(line[1:]))))
         elif line.strip():
             headers.append(_header(line))
     return tuple(headers)
@@ -149,9 +153,17 @@ def parse_conditions(value: object) -> tuple[str, ...]:
         raise ValueError(error.message) from error
 
 
+def home_expanded(text: str) -> Path:
+    """Read a path, in which `~` and `~user` stand for their folders."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"`{text}` begins in the folder of somebody who has none here") from None
+
+
 def existing_file(value: object) -> Path:
     """Read a path whose file must be there and readable: a regular one, since it is opened more than once."""
-    path = Path(str(value)).expanduser()
+    path = home_expanded(str(value))
     if not path.exists():
         raise ValueError(f"there is no file `{path}`")
     if not path.is_file():
@@ -181,7 +193,7 @@ def cookie_file(value: object) -> Path | str:
 
     What looks like cookies themselves is not repeated.
     """
-    path = Path(str(value)).expanduser()
+    path = home_expanded(str(value))
     try:
         if path.is_fifo() or path.is_char_device():
             return read_given(path, limit=MOST_COOKIE_BYTES).decode(errors="replace")
@@ -194,7 +206,7 @@ def cookie_file(value: object) -> Path | str:
 
 def folder(value: object) -> Path:
     """Read the path of a folder, which need not be there yet."""
-    path = Path(str(value)).expanduser()
+    path = home_expanded(str(value))
     if path.exists() and not path.is_dir():
         raise ValueError(f"`{path}` is not a folder")
     return path

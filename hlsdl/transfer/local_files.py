@@ -126,7 +126,7 @@ class LocalFiles:
             raise
 
     async def copy(self, resource: Resource, sink: Sink, tap: Tap, *, block: int = MIB) -> None:
-        """Bring a file, or the part of it that a byte range names, into a sink."""
+        """Bring a file, or the part of it that a byte range names, into a sink; IntegrityError when it is no media."""
         path = self.permitted(resource.url)
         if sink.size:
             await sink.restart()
@@ -137,6 +137,8 @@ class LocalFiles:
         while length is None or moved < length:
             wanted = block if length is None else min(block, length - moved)
             data = await asyncio.to_thread(_read, path, offset + moved, wanted, None, resource.url)
+            if not moved:
+                _look_at(data, path, resource)
             if not data:
                 break
             moved += len(data)
@@ -147,6 +149,15 @@ class LocalFiles:
         if length is not None and moved < length:
             told = f"a local file ends after {moved} of {length} bytes of a byte range"
             raise IntegrityError(told, url=resource.url, hint=ELSEWHERE)
+
+
+def _look_at(beginning: bytes, path: Path, resource: Resource) -> None:
+    """IntegrityError when the file is no media."""
+    may_be_empty = content.is_webvtt(resource.path, path.name, content_type=None)
+    reason = content.why_not_media(beginning, may_be_empty=may_be_empty) if resource.kind in content.MEDIA else None
+    if reason is not None:
+        told = f"a local file holds {reason} where a media segment must be"
+        raise IntegrityError(told, url=resource.url, hint="it was saved badly: fetch the stream from where it came")
 
 
 def _read(path: Path, offset: int, length: int | None, limit: int | None, url: str) -> bytes:

@@ -106,6 +106,28 @@ async def test_a_pipe_a_folder_and_a_missing_file_are_parts_that_the_stream_lack
             assert "--base-url" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("2.ts", b"<!DOCTYPE html><html>", "an HTML page"),
+        ("2.ts", b"", "an empty body"),
+        ("2.vtt", b"", None),
+        ("2.vtt", b"WEBVTT\n", None),
+    ],
+)
+async def test_a_file_that_is_no_media_is_no_segment(film: Path, name: str, data: bytes, reason: str | None) -> None:
+    (film / name).write_bytes(data)
+    async with client_for(film) as client:
+        sink = MemorySink()
+        if reason is None:
+            await client.fetch(segment((film / name).as_uri()), sink)
+            assert sink.data == data
+        else:
+            with pytest.raises(IntegrityError, match=reason):
+                await client.fetch(segment((film / name).as_uri()), sink)
+            assert sink.data == b""
+
+
 async def test_limits_hold_for_local_files_too(film: Path) -> None:
     url = (film / "1.ts").as_uri()
     async with client_for(film) as client:
