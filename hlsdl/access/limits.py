@@ -23,7 +23,9 @@ class Limits:
     """Decoded bytes for each encoded byte of a gzip playlist, once `decoded_freely` bytes are out."""
     decoded_freely: int = 1 * MIB
     slice: int = 64 * MIB
-    """Largest entity of which a byte range is cut out when the server ignores Range."""
+    """Largest entity of which one byte range is cut out when the server ignores Range."""
+    whole: int = 64 * 1024 * MIB
+    """Largest entity that is read once, for all the byte ranges of it that are missing, from such a server."""
     resume_from: int = 8 * MIB
     """Bytes that must be held before a transfer is resumed rather than restarted."""
     block: int = 1 * MIB

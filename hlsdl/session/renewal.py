@@ -52,6 +52,8 @@ class Renewal:
         self._keys_are_given = keys_are_given
         self._copies = _copies_of(moves.plan)
         self._stored_at_refresh = -1
+        self._asked_again: set[str] = set()
+        """Paths of what was asked for once more under the very URL that had been refused."""
         self._lock = asyncio.Lock()
 
     async def read_again(self) -> DownloadPlan:
@@ -155,7 +157,10 @@ class Renewal:
                 raise error from refusal
             raise
         if same_urls(before, again, [failed.path]):
-            raise error
+            if is_substitute or failed.path in self._asked_again:
+                raise error
+            self._asked_again.add(failed.path)  # once: some servers refuse for a moment what they have
+            return
         self._warn(f"the playlists were read again, since {SPOKEN[failed.kind]} did not come: {error.message}")
 
     async def _from_a_copy(self, failed: Resource, error: HlsdlError) -> bool:

@@ -286,7 +286,7 @@ class PartsFetch:
         """What is wanted of an answer: what was asked for, or of a whole entity all that is missing."""
         assert self._fetch is not None  # noqa: S101 - it is what asks
         wanted = self._fetch.resource
-        end = min(self.exchange.limits.slice, head.content_length or self.exchange.limits.slice)
+        end = min(self.exchange.limits.whole, head.content_length or self.exchange.limits.whole)
         if head.status in OF_ALL and range_of(self.cutter.rest[0]).end <= end and (head.content_length or 0) <= end:
             await self.cutter.add(self.entity.take_along(self.cutter.rest, end=end))
             whole = span_of([part for part in self.cutter.rest if range_of(part).end <= end])

@@ -56,6 +56,21 @@ async def test_it_may_expire_more_than_once(tmp_path: Path) -> None:
     assert stored(bundle.path) == TRUTH
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_what_is_refused_once_under_a_url_that_stays_is_asked_for_once_more(tmp_path: Path, status: int) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.script("/v/5.ts", Status(status))
+        bundle = await library.fetch(url, output=tmp_path / "once.movpkg", connections=1)
+        assert stored(bundle.path) == TRUTH
+        assert (origin.count("/v/5.ts"), origin.count("/v/index.m3u8")) == (2, 2)
+        origin.clear_requests()
+        origin.always("/v/5.ts", Status(status))
+        with pytest.raises(HttpError):
+            await library.fetch(url, output=tmp_path / "always.movpkg", connections=1)
+        assert (origin.count("/v/5.ts"), origin.count("/v/index.m3u8")) == (2, 2)
+
+
 async def test_an_origin_that_refuses_for_ever_is_not_asked_for_ever(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
         url = serve(origin)
@@ -118,10 +133,11 @@ async def test_a_playlist_behind_a_redirect_is_gone_on_with_as_any_other(tmp_pat
         for path in ("/v/index.m3u8", *(f"/v/{number}.ts" for number in range(len(TRUTH)))):
             origin.always(path, rule)
         origin.always("/go.m3u8", Redirect("/v/index.m3u8"))
-        origin.script("/v/9.ts", Status(404))
+        origin.always("/v/9.ts", Status(404))
         with pytest.raises(HttpError):
             await library.fetch(origin.url("/go.m3u8"), output=bundle, connections=1)
         rule.token += 1
+        origin.always("/v/9.ts", rule)
         if is_elsewhere:
             serve(origin, at="/w")
             origin.always("/v/index.m3u8", Status(404))
@@ -144,7 +160,7 @@ async def test_a_run_that_ended_before_its_first_segment_is_gone_on_with_too(tmp
 
     with ScriptedOrigin() as origin:
         url = serve(origin)
-        origin.script("/v/0.ts", Status(404))
+        origin.script("/v/0.ts", Status(404), Status(404))
         with pytest.raises(HttpError):
             await library.fetch(url, output=tmp_path / "a.movpkg", connections=1, title="The Film")
         serve(origin, at="/now")

@@ -10,7 +10,8 @@ import pytest
 from commands import hlsdl
 
 import hlsdl as library
-from hlsdl.errors import HttpError
+from hlsdl.access.limits import Limits
+from hlsdl.errors import HttpError, NetworkError
 from hlsdl.session import events
 from hlsdl.testing import Answer, Cut, IgnoreRange, Request, ScriptedOrigin, Status
 
@@ -59,6 +60,28 @@ async def test_a_server_that_ignores_ranges_is_asked_once(tmp_path: Path) -> Non
         bundle = await library.fetch(url, output=tmp_path)
         assert origin.count("/v/film.ts") == 1
     assert stored(bundle.path) == TRUTH
+
+
+async def test_a_large_file_of_a_server_that_ignores_ranges_is_brought_once_whole(tmp_path: Path) -> None:
+    """Larger than what is read for one part alone, and gone on with when it was interrupted."""
+    part = 4 << 20
+    film = b"".join(b"G" + number.to_bytes(3, "big") + bytes(184) for number in range(Limits().slice // 188 + 1))
+    parts = [film[at : at + part] for at in range(0, len(film), part)]
+    lines = ["#EXTM3U", "#EXT-X-VERSION:4", "#EXT-X-TARGETDURATION:4"]
+    for number, one in enumerate(parts):
+        lines += ["#EXTINF:4,", f"#EXT-X-BYTERANGE:{len(one)}@{part * number}", "film.ts"]
+    with ScriptedOrigin() as origin:
+        origin.add("/film.ts", film)
+        url = origin.add("/v.m3u8", "\n".join([*lines, "#EXT-X-ENDLIST", ""]).encode())
+        origin.always("/film.ts", IgnoreRange(), Cut(part * 3 + 100))
+        with pytest.raises(NetworkError):
+            await library.fetch(url, output=tmp_path / "f.movpkg", retries=0)
+        assert stored(tmp_path / "f.movpkg") == parts[:3]
+        origin.always("/film.ts", IgnoreRange())
+        origin.clear_requests()
+        await library.fetch(url, output=tmp_path / "f.movpkg")
+        assert origin.count("/film.ts") == 1
+    assert stored(tmp_path / "f.movpkg") == parts
 
 
 async def test_what_an_interrupted_run_finished_is_not_asked_for_again(tmp_path: Path) -> None:

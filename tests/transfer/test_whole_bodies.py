@@ -115,11 +115,11 @@ async def test_the_whole_is_taken_up_to_the_limit_and_refused_one_byte_past_it(
     origin.always(FILM, IgnoreRange(), *([Chunked()] if framing == "chunked" else []))
     shelf = Shelf()
     work = parts_of(url, *range(20))
-    await make_client(url, limits=Limits(slice=len(BODY))).fetch_all(work, shelf.make, shelf.finish)
+    await make_client(url, limits=Limits(whole=len(BODY))).fetch_all(work, shelf.make, shelf.finish)
     assert len(shelf.finished) == 20
     shelf = Shelf()
     with pytest.raises(LimitError) as caught:
-        await make_client(url, limits=Limits(slice=len(BODY) - 1)).fetch_all(work, shelf.make, shelf.finish)
+        await make_client(url, limits=Limits(whole=len(BODY) - 1)).fetch_all(work, shelf.make, shelf.finish)
     assert "ignores byte ranges" in caught.value.message
     # Without a length, what lies below the limit is known to; with one, nothing of it is fetched.
     assert sorted(shelf.finished) == sorted(f"{n}.ts" for n in range(19 if framing == "chunked" else 0))
