@@ -12,11 +12,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from hlsdl.bundle.contents import ROOT, join_path
 from hlsdl.bundle.durable import Folder, disk_error, flush, kick_writeback, translating
 from hlsdl.bundle.layout import split_path
 from hlsdl.bundle.ledger import Ledger
+from hlsdl.bundle.threads import started
 from hlsdl.errors import HlsdlError
 
 EVERY_OBJECTS = 32
@@ -74,7 +76,7 @@ class Checkpointer:
             if gone:
                 self.found_gone()
             for path in gone:
-                self._ledger.drop(path)
+                self._ledger.drop_gone(path)
             self._ledger.mark_checkpoint(batch)
 
     def compact(self) -> tuple[int, str]:
@@ -94,8 +96,7 @@ class Checkpointer:
     def _start(self) -> None:
         with self._one_at_a_time:
             if self._thread is None and not self._stopping.is_set():
-                self._thread = threading.Thread(target=self._run, name="hlsdl-checkpoint", daemon=True)
-                self._thread.start()
+                self._thread = started(self._run, "hlsdl-checkpoint", daemon=True)
 
     def _run(self) -> None:
         passed = float("-inf")
@@ -152,8 +153,9 @@ class Checkpointer:
                 except OSError as error:
                     raise self._lost(folder, join_path(relative, name), error) from error
         finally:
-            for descriptor, _ in opened:
-                os.close(descriptor)
+            with ExitStack() as closing:  # all of them, whatever one has to say
+                for descriptor, _ in opened:
+                    closing.callback(os.close, descriptor)
         return gone
 
     def _lost(self, folder: Folder, path: str, error: OSError) -> HlsdlError:

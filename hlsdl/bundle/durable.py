@@ -147,7 +147,12 @@ class Folder:
     def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
         """Open a regular file, never through a link, never waiting for a pipe; anything else is a PolicyError."""
         descriptor = os.open(self._before + name, flags | _ALWAYS | _NO_WAIT, FILE_MODE, dir_fd=self._descriptor)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        try:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        except OSError:
+            os.close(descriptor)
+            raise
+        if is_file:
             return descriptor
         os.close(descriptor)
         raise PolicyError(f"`{name}` is no regular file", hint="a bundle holds plain files and folders only")

@@ -135,6 +135,13 @@ class Ledger:
             self._change(drop_line(path, self._expected.get(path)))
             self._remove(path)
 
+    def drop_gone(self, path: str) -> None:
+        """As `drop`, of an object whose file was not there any more, unless another has been stored meanwhile."""
+        with self._lock, translating(path):
+            if path not in self._pending:
+                self._change(drop_line(path, self._expected.get(path)))
+                self._remove(path)
+
     def want(self, path: str, sha256: str | None = None) -> None:
         """Say that an object is damaged: it counts as not stored, and stays until another has come.
 

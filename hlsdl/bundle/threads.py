@@ -14,7 +14,20 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TypeVar
 
+from hlsdl.errors import DiskError
+
 T = TypeVar("T")
+
+
+def started(work: Callable[[], object], name: str, *, daemon: bool = False) -> threading.Thread:
+    """A thread that has begun; DiskError when the system gives none."""
+    thread = threading.Thread(target=work, name=name, daemon=daemon)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        told = "the system gives this program no more threads"
+        raise DiskError(told, hint="end other programs, or raise `ulimit -u`") from error
+    return thread
 
 
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
@@ -35,7 +48,7 @@ async def in_thread(work: Callable[..., T], *arguments: object) -> T:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=run, name="hlsdl-work").start()
+    started(run, "hlsdl-work")
     try:
         await ended.wait()
     except asyncio.CancelledError:

@@ -16,6 +16,8 @@ from itertools import cycle
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
+from hlsdl.bundle.threads import started
+
 TOGETHER = 32
 """Items that are done together at most: the first of them waits for the last."""
 
@@ -54,8 +56,7 @@ class Worker:
             self._answer(loop, (future, result, failure))  # type: ignore[arg-type]  # T is an object
 
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
+            self._thread = started(self._work, self._name, daemon=True)
         self._queue.put(job)
         return await future
 
@@ -122,8 +123,7 @@ class Gatherer(Generic[Item, Result]):
     def post(self, item: Item, told: Told[Result]) -> None:
         """Have one item done, and `told` called with what came of it, on this event loop."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
+            self._thread = started(self._work, self._name, daemon=True)
         self._queue.put((item, told, asyncio.get_running_loop()))
 
     def stop(self) -> None:

@@ -95,12 +95,13 @@ class BundleWriter:
         root = _open_or_make(path)
         lock: BundleLock | None = None
         try:
-            _require_bundle_or_nothing(path, root)
-            lock = BundleLock(root, path)
-            has_lost_its_manifest = root.status(MANIFEST) is None and root.status(JOURNAL) is not None
-            if force or (anew and has_lost_its_manifest):
-                start_over(root)
-            return cls(path, root, lock, known=known)
+            with translating(str(path)):
+                _require_bundle_or_nothing(path, root)
+                lock = BundleLock(root, path)
+                has_lost_its_manifest = root.status(MANIFEST) is None and root.status(JOURNAL) is not None
+                if force or (anew and has_lost_its_manifest):
+                    start_over(root)
+                return cls(path, root, lock, known=known)
         except BaseException:
             if lock is not None:
                 lock.release()

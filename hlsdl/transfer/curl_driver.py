@@ -16,7 +16,7 @@ from typing import Any
 import pycurl
 
 from hlsdl.transfer.curl_interest import EpollInterest, Interest, LoopInterest
-from hlsdl.transfer.descriptors import cut_off
+from hlsdl.transfer.descriptors import cut_off, none_left
 
 Finished = Callable[[int, str], None]
 """Told once: libcurl's result code (0: none) and its message."""
@@ -63,8 +63,15 @@ class Driver:
         self._connections: set[int] = set()
         """Descriptors that were connections when they were opened; libcurl has others, for its own purposes."""
         kind: Any = interest or (EpollInterest if hasattr(select, "epoll") else LoopInterest)
-        self._interest: Interest = kind(self._loop, self._look)
-        self._multi = pycurl.CurlMulti()
+        try:
+            self._interest: Interest = kind(self._loop, self._look)
+        except OSError as error:
+            raise none_left() from error
+        try:
+            self._multi = pycurl.CurlMulti()  # it has descriptors of its own, to be woken by
+        except pycurl.error as error:
+            self._interest.close()
+            raise none_left() from error
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_MAXCONNECTS, idle)
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, per_host)

@@ -6,6 +6,7 @@ Everything that libcurl would take from its surroundings is said explicitly: pro
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 import socket
@@ -17,8 +18,8 @@ from typing import Any, Protocol
 import pycurl
 
 from hlsdl.access.proxies import Proxy
-from hlsdl.errors import PolicyError, UsageError
-from hlsdl.transfer.descriptors import borrowed
+from hlsdl.errors import DiskError, PolicyError, UsageError
+from hlsdl.transfer.descriptors import borrowed, none_left
 from hlsdl.transfer.doors import Question
 from hlsdl.transfer.hearing import KEPT_IDLE
 from hlsdl.transfer.opening import Opening
@@ -117,7 +118,7 @@ class Handle:
         self.opening: Opening[Any] = Opening()
         """That of this request's origin."""
         self.headers: list[bytes] | None = None
-        self.refusal: PolicyError | None = None
+        self.refusal: PolicyError | DiskError | None = None
         """Why the last socket was not made."""
         self.kept_idle = KEPT_IDLE
         """Seconds that a connection may have been idle and be used again."""
@@ -141,7 +142,9 @@ class Handle:
             # libcurl takes a duplicate; this one must not outlive the connection.
             asyncio.get_running_loop().call_soon(made.close)
             self.opening.opened(self.request)
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                self.refusal = none_left()
             return pycurl.SOCKET_BAD  # reported as a connection that cannot be made
         return made
 

@@ -10,11 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from hlsdl.errors import DiskError
+
 MOST_READS = 64
 """Of up to 64 KiB, of a connection that is cut off: whoever keeps speaking is not listened to for ever."""
 
 _TOLD = struct.Struct("2xB21xI")
 """Of Linux's `struct tcp_info`: tcpi_retransmits, tcpi_unacked."""
+
+
+def none_left() -> DiskError:
+    """The error where the system gives no more descriptors; said as the bundle says it of its files."""
+    return DiskError("too many files are open", hint="use fewer connections with `-N`, or raise `ulimit -n`")
 
 
 @contextmanager

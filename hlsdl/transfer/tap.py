@@ -33,10 +33,11 @@ class Tap:
         """Count `size` bytes, those of failed tries too, and wait for the rate limit."""
         self.count(size)
         if self.rate is not None:
-            while size > 0:
-                part = min(size, self.rate.max_rate)
+            left = float(size)
+            while left > 0:
+                part = min(left, self.rate.max_rate)
                 await self.rate.acquire(part)
-                size -= int(part)
+                left -= part
 
     def count(self, size: int) -> None:
         """Count only; enough without a rate limit."""

@@ -117,6 +117,37 @@ def test_a_vanished_object_is_dropped_and_the_rest_goes_on(desk: Desk, tmp_path:
     assert load_journal(desk.root).unsynced == frozenset()
 
 
+def test_an_object_that_was_stored_anew_is_not_dropped_with_the_one_that_vanished(desk: Desk, tmp_path: Path) -> None:
+    desk.store(1)
+    (tmp_path / segment_path(1)).unlink()
+    desk.checkpointer.found_gone = lambda: desk.store(1)  # in this very moment
+    desk.checkpointer.checkpoint()
+    assert set(desk.ledger.entries) == {segment_path(1)}
+    assert load_journal(desk.root).unsynced == {segment_path(1)}
+
+
+def test_a_close_that_fails_leaves_no_other_descriptor_open(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        desk.store(number)
+    closed: list[int] = []
+    real = os.close
+
+    def close(descriptor: int) -> None:
+        real(descriptor)
+        closed.append(descriptor)
+        if len(closed) == 2:
+            raise OSError(errno.EIO, "refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint_module.os, "close", close)
+        with pytest.raises(DiskError):
+            desk.checkpointer.checkpoint()
+    for descriptor in closed[:5]:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+    assert len(closed) >= 5
+
+
 def test_thirty_two_objects_make_a_checkpoint_by_themselves(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The background thread wakes without being asked, long before its five seconds."""
     made = threading.Event()

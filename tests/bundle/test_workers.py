@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from hlsdl.bundle.workers import TOGETHER, Gatherer, Worker, Workers
+from hlsdl.errors import DiskError
 
 
 async def test_work_is_done_in_order_in_one_other_thread() -> None:
@@ -179,4 +180,25 @@ def test_items_of_a_loop_that_has_ended_are_done_and_forgotten() -> None:
     asyncio.run(abandon())
     gate.set()
     assert asyncio.run(asyncio.wait_for(gatherer.put(2), 5)) == 2
+    gatherer.stop()
+
+
+async def test_where_the_system_gives_no_thread_whoever_asks_is_told_and_the_next_one_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    worker, gatherer = Worker(1), Gatherer[int, int]("gatherer", list)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(DiskError, match="no more threads"):
+                await worker.run(lambda: 7)
+            with pytest.raises(DiskError, match="no more threads"):
+                await gatherer.put(7)
+        worker.stop()
+        gatherer.stop()
+    assert await worker.run(lambda: 7) == await gatherer.put(7) == 7
+    worker.stop()
     gatherer.stop()

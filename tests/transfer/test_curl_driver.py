@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ pytest.importorskip("pycurl", reason="not installed: pycurl")
 
 import pycurl
 
+from hlsdl.errors import DiskError
 from hlsdl.transfer.curl_driver import Driver
 from hlsdl.transfer.curl_interest import EpollInterest, Interest, LoopInterest
 from transfer.test_curl import door_for, question, read
@@ -82,3 +84,39 @@ async def test_what_is_cancelled_in_the_round_of_its_start_is_never_asked(intere
         driver.start(curl, lambda *_: ended.set_result("second"))
         assert await ended == "second"
         driver.close()
+
+
+async def test_where_there_are_no_descriptors_it_is_the_machine_that_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not the network: nothing there can be mended. What was opened on the way is closed again."""
+    watched: list[bool] = []
+
+    class Watched(LoopInterest):
+        def close(self) -> None:
+            watched.append(True)
+            super().close()
+
+    def refuse() -> None:
+        raise pycurl.error("initializing curl-multi failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pycurl, "CurlMulti", refuse)
+        with pytest.raises(DiskError, match="too many files are open"):
+            Driver(idle=4, per_host=4, multiplex=False, interest=Watched)
+    assert watched == [True]
+
+
+async def test_a_connection_for_which_there_is_no_descriptor_is_no_failure_of_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = door_for("http://127.0.0.1:9/a")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hlsdl.transfer.curl_handle.socket.socket", refuse)
+        with pytest.raises(DiskError, match="too many files are open"):
+            await read(door, question("http://127.0.0.1:9/a"))
+    await door.close()

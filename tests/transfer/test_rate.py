@@ -14,6 +14,7 @@ from hlsdl.transfer.client import Client
 from hlsdl.transfer.options import TransferOptions
 from hlsdl.transfer.rate import MADE_GOOD, Schedule, SteadyRate
 from hlsdl.transfer.sink import MemorySink
+from hlsdl.transfer.tap import Tap
 from transfer.conftest import segment
 from transfer.doors import FakeClock
 
@@ -69,6 +70,13 @@ async def test_one_who_gives_up_holds_nobody_up(clock: FakeClock) -> None:
     await asyncio.wait_for(tasks[2], 5)
     assert [task.cancelled() for task in tasks] == [True, True, False]
     assert clock.now() - 1000 <= 0.3
+
+
+@pytest.mark.parametrize("rate", [1, 39, 59, 1010, 999_999])
+async def test_a_rate_that_portions_do_not_divide_is_the_rate_all_the_same(clock: FakeClock, rate: int) -> None:
+    tap = Tap(rate=SteadyRate(rate, clock, at_once=rate * 0.05))
+    await tap.pass_on(rate * 3)
+    assert clock.now() - 1000 == pytest.approx(3, rel=1e-6)
 
 
 @pytest.mark.parametrize("transport", ["libcurl", "httpx"])
