@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from hlsdl.cli.blocks import Block, plain
+from hlsdl.cli.blocks import UNSAFE, Block, plain
 from hlsdl.errors import DiskError, HlsdlError
 
 RED, YELLOW, BOLD, RESET = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[0m"
@@ -67,7 +67,9 @@ class Terminal:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Write one JSON document to stdout, on one line."""
-        text = json.dumps(document, ensure_ascii=False, default=str)
+        written = json.dumps(document, ensure_ascii=False, default=str)
+        # As `plain` does it, in JSON's own way: the value is the same to whoever reads it.
+        text = UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
         try:
             text.encode(self.stdout.encoding or "utf-8")
         except UnicodeEncodeError:

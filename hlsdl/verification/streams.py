@@ -118,15 +118,14 @@ def check_order(
         yield error(Code.ORDER_MISMATCH, stream.playlist, message)
         return
     reported = 0
-    for position, (mine, theirs, expected) in enumerate(zip(local, source, _expected_names(source), strict=True)):
+    for mine, theirs, expected in zip(local, source, _expected_names(source), strict=True):
         if mine.gap and not theirs.gap:
-            yield warning(
-                Code.ABSENT_SEGMENT, stream.playlist, f"segment {position + 1} was lost by the origin and is a gap here"
-            )
+            told = f"segment {theirs.sequence} was lost by the origin and is a gap here"
+            yield warning(Code.ABSENT_SEGMENT, stream.playlist, told)
             continue
         difference = _difference(mine, theirs, expected, keeps_keys=keeps_keys)
         if difference and reported < _MOST_REPORTED:
-            yield error(Code.ORDER_MISMATCH, stream.playlist, f"segment {position + 1} {difference}")
+            yield error(Code.ORDER_MISMATCH, stream.playlist, f"segment {theirs.sequence} {difference}")
             reported += 1
 
 

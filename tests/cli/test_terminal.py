@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from cli.terminals import Failing, err, on_screen, out, piped
-from hlsdl.cli.blocks import Lines
+from hlsdl.cli.blocks import UNSAFE, Lines
 from hlsdl.errors import DiskError, HttpError, NetworkError, PlaylistError
 
 REFUSED = HttpError(
@@ -41,6 +41,15 @@ def test_an_error_with_json_is_also_one_document_on_stdout() -> None:
         "resumable": False,
     }
     assert out(terminal).count("\n") == 1
+
+
+def test_a_document_cannot_drive_the_terminal_and_says_the_same() -> None:
+    every = "\x1b\x9b31m\u202e\u2028ü\x7f"
+    terminal = piped(json=True)
+    terminal.document({"title": every})
+    assert not UNSAFE.search(out(terminal).rstrip("\n"))
+    assert "ü" in out(terminal)
+    assert json.loads(out(terminal)) == {"title": every}
 
 
 def test_among_several_sources_an_error_says_whose_it_is() -> None:
