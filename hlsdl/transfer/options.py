@@ -73,6 +73,8 @@ class TransferOptions:
             ("limit_rate", 1, None),
         ):
             number = getattr(self, name)
+            if isinstance(number, bool):
+                raise UsageError(f"`{name}` is a number, and was given as `{number}`")
             if number is not None and not (least <= number and (most is None or number <= most)):
                 told = f"less than {least}" if number < least else f"more than {most}"
                 raise UsageError(f"`{name}` is {told}")

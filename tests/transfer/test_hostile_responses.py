@@ -152,6 +152,15 @@ async def test_what_is_wrong_with_a_head_hides_no_refusal(origin: ScriptedOrigin
     assert refusal.http_status == 404
 
 
+@pytest.mark.parametrize("door_name", OUR_DOORS)
+@pytest.mark.parametrize(("fields", "is_fine"), [(256, True), (257, False)])
+async def test_a_head_has_so_many_fields_and_no_more(
+    origin: ScriptedOrigin, make_client: MakeClient, fields: int, *, is_fine: bool
+) -> None:
+    found = await outcome(make_client, origin, OK + LENGTH + b"X: v\r\n" * (fields - 1) + b"\r\n" + BODY)
+    assert found == BODY if is_fine else isinstance(found, LimitError)
+
+
 @pytest.mark.parametrize("name", EITHER)
 async def test_ambiguous_answers_bring_the_body_or_an_error(
     origin: ScriptedOrigin, make_client: MakeClient, name: str

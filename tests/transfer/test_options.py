@@ -23,6 +23,9 @@ from hlsdl.transfer.options import TransferOptions
         {"headers": (("X", "a\nb"),)},
         {"trusted_origins": ("a b",)},
         {"user_agent": "a\r\nb"},
+        {"limit_rate": True},
+        {"retries": False},
+        {"connections": True},
     ],
     ids=str,
 )
