@@ -76,6 +76,8 @@ class SegmentWork:
         self._is_over = False
         self._later: asyncio.TimerHandle | None = None
         """The next time that progress is told, when something was kept back."""
+        self._unheard: Exception | None = None
+        """What a listener raised when nobody waited for it."""
         self._arrived = Arrived()
         self._failure: tuple[Resource, HlsdlError] | None = None
         self._lost: HlsdlError | None = None
@@ -226,6 +228,8 @@ class SegmentWork:
         self._tell()
 
     def _tell(self, *, always: bool = False) -> None:
+        if self._unheard is not None:
+            raise self._unheard
         now = time.monotonic()
         if always or now - self._told >= PROGRESS_INTERVAL:
             if self._later is not None:
@@ -239,4 +243,7 @@ class SegmentWork:
 
     def _tell_now(self) -> None:
         self._later = None
-        self._tell(always=True)
+        try:
+            self._tell(always=True)
+        except Exception as error:  # noqa: BLE001 - raised as from any other call, by the next one
+            self._unheard = error

@@ -12,8 +12,8 @@ import pytest
 import hlsdl
 from hlsdl.bundle import durable
 from hlsdl.bundle.objects import ObjectStore
-from hlsdl.session.events import Warned
-from hlsdl.testing import CloseDelimited, IgnoreRange, ScriptedOrigin
+from hlsdl.session.events import Progressed, Warned
+from hlsdl.testing import CloseDelimited, Delay, IgnoreRange, ScriptedOrigin
 
 HOURS = "".join(f"#EXTINF:3600,\n{name}.ts\n" for name in "abcd")
 MEDIA = f"#EXTM3U\n#EXT-X-TARGETDURATION:3600\n{HOURS}#EXT-X-ENDLIST\n"
@@ -92,3 +92,20 @@ async def test_what_came_without_its_length_is_said(tmp_path: Path) -> None:
     warned = [one.message for one in told if isinstance(one, Warned)]
     assert [message.split(":")[0] for message in warned] == ["how long 2 objects must be, nobody says"]
     assert hlsdl.open(bundle.path).manifest.warnings == tuple(warned)
+
+
+async def test_what_a_listener_raises_ends_the_download_whenever_it_is_told(tmp_path: Path) -> None:
+    """Also of progress that is told a moment later, when no part of the download waits for it."""
+    told: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Progressed) and asyncio.current_task() is None:
+            told.append("later")
+            raise ValueError("a bug of the program")
+
+    with ScriptedOrigin() as origin:
+        serve(origin)
+        origin.always("/c.ts", Delay(1.0))
+        with pytest.raises(ValueError, match="a bug of the program"):
+            await hlsdl.fetch(origin.url("/media.m3u8"), output=tmp_path / "film.movpkg", emit=listen, connections=1)
+    assert told == ["later"]
