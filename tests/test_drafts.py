@@ -35,5 +35,5 @@ def test_a_draft_has_all_the_fields_of_what_it_becomes(kind: type) -> None:
 
 
 def test_an_entry_made_from_a_draft_is_an_entry() -> None:
-    made = new_entry("a/b.ts", 1, "00", etag=None, last_modified=None, length_verified=True)
+    made = new_entry("a/b.ts", 1, "00", etag=None, last_modified=None, complete_length=None, length_verified=True)
     assert made == Entry(path="a/b.ts", size=1, sha256="00")

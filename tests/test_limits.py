@@ -21,7 +21,6 @@ def test_a_server_may_cost_so_much_and_no_more() -> None:
         "interim_responses": 16,
         "decoded_ratio": 100,
         "decoded_freely": MIB,
-        "slice": 64 * MIB,
         "whole": 64 * 1024 * MIB,
         "resume_from": 8 * MIB,
         "block": MIB,

@@ -22,10 +22,8 @@ class Limits:
     decoded_ratio: int = 100
     """Decoded bytes for each encoded byte of a gzip playlist, once `decoded_freely` bytes are out."""
     decoded_freely: int = 1 * MIB
-    slice: int = 64 * MIB
-    """Largest entity of which one byte range is cut out when the server ignores Range."""
     whole: int = 64 * 1024 * MIB
-    """Largest entity that is read once, for all the byte ranges of it that are missing, from such a server."""
+    """Largest entity out of which byte ranges are cut when the server ignores Range: it is read up to the last one."""
     resume_from: int = 8 * MIB
     """Bytes that must be held before a transfer is resumed rather than restarted."""
     block: int = 1 * MIB

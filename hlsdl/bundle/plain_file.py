@@ -54,7 +54,8 @@ class PlainFile:
 
         Only looks yet. What is left is believed as far as it was flushed, and all of it in the same boot only: a power
         cut leaves a file its size, and zeros in it. Without a validator, or with another `beginning` (None: it is not
-        compared), it is worth nothing. What is not believed is cut off before the first byte is written.
+        compared; empty: nothing of it is ours), it is worth nothing. What is not believed is cut off before the first
+        byte is written.
         """
         self.path = path
         self.part = path.with_name(path.name + PART)
@@ -99,8 +100,8 @@ class PlainFile:
         return self._flushed
 
     @property
-    def beginning(self) -> str | None:
-        """What the first bytes held are recognised by: how many, and their SHA-256; None when there are none."""
+    def beginning(self) -> str:
+        """What the first bytes held are recognised by: how many, and their SHA-256; empty when there are none."""
         return self._mark
 
     def take(self) -> None:
@@ -165,8 +166,10 @@ class PlainFile:
             with self.part.open("rb") as file:
                 self._beginning += file.read(BEGINNING)
                 size = os.fstat(file.fileno()).st_size
-        known = self._beginning[: int(beginning.partition(":")[0])] if beginning is not None else b""
-        return size if beginning is None or _mark(known) == beginning else 0
+        if beginning is None:
+            return size
+        length = int(beginning.partition(":")[0] or "0")
+        return size if length and _mark(self._beginning[:length]) == beginning else 0
 
     def _open(self) -> int:
         if self._descriptor < 0:
@@ -245,7 +248,7 @@ class PlainFile:
         self._size = self._flushed = self._kicked = 0
         self._validator = None
         self._beginning.clear()
-        self._mark = None
+        self._mark = ""
 
     def _empty(self) -> None:
         self._forget()
@@ -268,5 +271,5 @@ class PlainFile:
         self.close()
 
 
-def _mark(beginning: bytes | bytearray) -> str | None:
-    return f"{len(beginning)}:{sha256(beginning).hexdigest()}" if beginning else None
+def _mark(beginning: bytes | bytearray) -> str:
+    return f"{len(beginning)}:{sha256(beginning).hexdigest()}" if beginning else ""

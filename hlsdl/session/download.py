@@ -242,16 +242,20 @@ async def _writing(
         # In this order: a name that is free no more because of this very source is seen for what it is.
         if existing is None and options.output is None and (begun := find_bundle(source, options)) is not None:
             raise LockedError(f"another run began `{begun}` a moment ago", hint="wait for it, then run this again")
+        starts_over = existing is not None and before is None
+        if starts_over and bundle_before(existing, options) is not None:
+            raise LockedError(f"another run has finished `{path}` meanwhile", hint="run this again")
         try:
-            writer = BundleWriter.open(path, force=existing is not None and before is None, anew=True, known=known)
+            writer = BundleWriter.open(path, force=starts_over, anew=True, known=known)
         except LockedError:
             if existing is not None or options.output is not None:
                 raise
             return False
         opened.append(writer)
-        if before is not None and writer.manifest is not None and has_changed(before.manifest, writer.manifest):
+        is_ours = existing is not None or is_for(source, path)
+        if is_ours and has_changed(before.manifest if before is not None else None, writer.manifest):
             raise LockedError(f"another run has changed `{path}` meanwhile", hint="run this again")
-        return existing is not None or is_for(source, path)
+        return is_ours
 
     async with closing(opened):
         for looks in range(LOOKS_FOR_A_NAME):

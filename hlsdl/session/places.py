@@ -50,16 +50,21 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
     if not options.title and options.directory.is_dir():
         # A stream that names itself in its session data has a bundle whose name the URL does not tell.
         for place in sorted(options.directory.glob(f"*{SUFFIX}")):
-            if _source_there(place) == source.url and _is_called_as_the_stream(place, source):
+            if _source_there(place) == source.url and _is_called_as_the_stream(place, source, certain=options.force):
                 return place
     return None
 
 
-def _is_called_as_the_stream(place: Path, source: Source) -> bool:
-    """Whether a bundle of this source has the name that the stream gives itself, and not one that somebody gave it."""
+def _is_called_as_the_stream(place: Path, source: Source, *, certain: bool) -> bool:
+    """Whether a bundle of this source has the name that the stream gives itself, and not one that somebody gave it.
+
+    `certain`: its playlist must say so, since the bundle is to be started over.
+    """
     try:
         bundle = Bundle.open(place)
         stored = every_document(bundle).get(source.url)
+        if stored is None and certain:
+            return False
         # Where its playlist has not come yet, or is damaged, there is only what the bundle says.
         title = bundle.title if stored is None else title_of(source, parse_root(stored, source).master)
     except DiskError:

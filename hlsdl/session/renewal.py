@@ -115,14 +115,19 @@ class Renewal:
             finished = [one for one in stream.resources if one.kind == "segment" and one.path in sizes]
             if stream.id not in streams or not finished:
                 continue
-            sample = telling(finished, sizes)
+            await self._prove_one(telling(finished, sizes))
+
+    async def _prove_one(self, sample: Resource) -> None:
+        while True:
             try:
                 if await self.is_as_stored(sample):
-                    continue
+                    return
                 raise other_bytes(sample.path)
             except OF_THE_ORIGIN as refusal:
-                await self.way_round(sample, refusal)  # which proves what it finds
+                await self.way_round(sample, refusal)
                 self.is_read_again = True  # where the first place is now, would be asked in vain
+            # Another URL, or another try at the same: neither is a proof.
+            sample = next(one for one in self.plan.resources if one.path == sample.path)
 
     async def is_as_stored(self, resource: Resource) -> bool:
         """Whether a finished object still has the same bytes at its origin."""

@@ -32,8 +32,11 @@ def is_whole(before: Bundle) -> bool:
     return not (before.journal.wanted or before.journal.replaced) and not before.shortfalls()
 
 
-def has_changed(known: Manifest, now: Manifest) -> bool:
-    """Whether somebody has added to a bundle, or taken out of it, since it was read: what was planned is of then."""
+def has_changed(known: Manifest | None, now: Manifest | None) -> bool:
+    """Whether somebody has begun a bundle, added to it, or taken out of it, since it was read: what was planned is of
+    then. That it lost its manifest is for the writer to see."""
+    if now is None or known is None:
+        return now is not None
     return (known.state, known.streams, known.choices) != (now.state, now.streams, now.choices)
 
 

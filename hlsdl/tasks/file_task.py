@@ -113,7 +113,7 @@ class WantedFile(BaseModel):
     flushed: int = Field(default=0, ge=0)
     """Bytes of the `.part` that reached the device."""
     beginning: str | None = None
-    """What the `.part` is known again by: another task may have taken its place."""
+    """What the `.part` is known again by, since another task may have taken its place; empty: nothing of it is ours."""
     claim: Claim | None = None
     """Of the resume data that it was made from: the `.part` is worth nothing before it is `proven`."""
 
@@ -148,7 +148,7 @@ class WantedFile(BaseModel):
         said = self.model_copy(update={"claim": None, "boot": None, "flushed": self.claim.offset})
         part = said.part(self.validator)
         if part.size == self.claim.offset and hmac.compare_digest(part.digest(), self.claim.sha256):
-            return said
+            return said.model_copy(update={"beginning": part.beginning})
         return said.model_copy(update={"validator": None, "flushed": 0})
 
 
@@ -335,6 +335,7 @@ class DownloadTask(Task[Path]):
 
     def _restarted(self) -> None:
         self._written = 0
+        self._note_worth(validator=None)
         self._resumed_at = 0 if self._resumed_at is not None else None
 
     def _is_as_large_as(self, total: int) -> None:

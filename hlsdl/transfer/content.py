@@ -29,7 +29,7 @@ _HTML = re.compile(rb"<(?:!doctype html|html|head|body|script|title|meta|!--)", 
 _MARKUP = re.compile(rb"<(?!tt[\s>:])[a-z][a-z0-9]*[\s/>]", re.IGNORECASE)
 """Any element but that of timed text (TTML)."""
 _XML = re.compile(
-    rb"(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?!(?:[a-z0-9]+:)?tt[\s>:])[a-z][a-z0-9:._-]*[\s/>]",
+    rb"(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?!(?:[\w.-]+:)?tt[\s/>])[a-z][a-z0-9:._-]*[\s/>]",
     re.IGNORECASE | re.DOTALL,
 )
 _JSON = re.compile(rb'(?:\{\s*["}]|\[\s*[\[{"\]])')
@@ -60,11 +60,13 @@ def why_not_media(beginning: bytes, *, may_be_empty: bool = False, content_type:
     is_page = _HTML.match(sample) or (kind.startswith("text/html") and _MARKUP.match(sample))
     if is_page and _TEXT.fullmatch(sample):
         return "an HTML page"  # in whatever encoding
-    if (text := _leading_text(beginning)) is None:
+    if (text := _leading_text(_of_utf_16(beginning) or beginning)) is None:
         return None
     for what, pattern in _TEXTS:
         if pattern.match(text):
             return what
+    if beginning.startswith(_UTF_16):
+        return None  # ciphertext may begin so, and anything is some character of UTF-16
     is_said = kind.startswith("text/") and not kind.startswith("text/vtt")
     return "a text" if is_said and not text.startswith((b"WEBVTT", b"<")) else None
 
@@ -107,11 +109,19 @@ def not_what_was_asked(reason: str, kind: str, url: str) -> IntegrityError | Con
     )
 
 
+def _of_utf_16(beginning: bytes) -> bytes | None:
+    """Text that is marked as UTF-16, in UTF-8; None for what is none."""
+    if not beginning.startswith(_UTF_16):
+        return None
+    try:
+        return beginning[: min(len(beginning), 2 * SAMPLE) // 2 * 2].decode("utf-16").encode()
+    except UnicodeError:  # a pair may be cut at the end: no page begins with so many of them
+        return None
+
+
 def _leading_text(beginning: bytes) -> bytes | None:
     """The first bytes, without byte order mark and white space, when they are text; None when they are binary."""
     sample = beginning[:SAMPLE]
-    if sample.startswith(_UTF_16):
-        sample = sample[: len(sample) // 2 * 2].decode("utf-16", "replace").encode()
     if b"\0" in sample:  # as in every MPEG-TS packet and MP4 box: a look that costs nothing
         return None
     sample = sample.removeprefix(b"\xef\xbb\xbf")

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import pycurl
 
 from hlsdl.access.proxies import Proxy
-from hlsdl.errors import DiskError, PolicyError, UsageError
+from hlsdl.errors import PolicyError, UsageError
 from hlsdl.transfer.descriptors import borrowed, none_left
-from hlsdl.transfer.doors import Question
+from hlsdl.transfer.doors import Question, Setback
 from hlsdl.transfer.hearing import KEPT_IDLE
 from hlsdl.transfer.opening import Opening
 from hlsdl.transfer.options import TransferOptions
@@ -118,7 +118,7 @@ class Handle:
         self.opening: Opening[Any] = Opening()
         """That of this request's origin."""
         self.headers: list[bytes] | None = None
-        self.refusal: PolicyError | DiskError | None = None
+        self.refusal: PolicyError | Setback | None = None
         """Why the last socket was not made."""
         self.kept_idle = KEPT_IDLE
         """Seconds that a connection may have been idle and be used again."""
@@ -144,7 +144,7 @@ class Handle:
             self.opening.opened(self.request)
         except (OSError, ValueError, AttributeError) as error:
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-                self.refusal = none_left()
+                self.refusal = Setback(none_left())  # others may give theirs back
             return pycurl.SOCKET_BAD  # reported as a connection that cannot be made
         return made
 

@@ -90,7 +90,7 @@ class Fetch:
                 status=opened.head.status,
                 headers=opened.head.headers,
                 content_length=opened.head.content_length,
-                slice_limit=self._largest_whole,
+                slice_limit=self.exchange.limits.whole,
             )
             came_from = self.sink.validator.place if self.sink.validator is not None else None
             if isinstance(decision, Take) and not decision.restart and came_from not in (None, place_of(opened.url)):
@@ -199,7 +199,9 @@ class Fetch:
         else:
             await self.tap.pass_on(len(body))
         self.look_at(body, opened)
-        self.sink.describe(validator=ranges.read_validator(opened.head.headers), length_verified=True)
+        validator = ranges.read_validator(opened.head.headers)
+        validator.place = place_of(opened.url)
+        self.sink.describe(validator=validator, length_verified=True)
         await self.sink.write(body)
         self._taken = len(body)
 
@@ -222,11 +224,6 @@ class Fetch:
         return (
             max(self.resource.limit, content.LONGEST_ERROR_PAGE) if self.resource.kind == "key" else self.resource.limit
         )
-
-    @property
-    def _largest_whole(self) -> int:
-        """Bytes of an entity that are read for what is wanted of it: for all its parts, once, or for a single one."""
-        return self.exchange.limits.slice if self.hear is None else self.exchange.limits.whole
 
     @property
     def _url(self) -> str:
@@ -256,7 +253,7 @@ class Fetch:
     async def _discarded(self, decision: Discard, opened: Opened) -> Setback:
         await self.sink.restart()
         part = self.resource.byte_range
-        can_do_without = part is None or part.end <= self._largest_whole
+        can_do_without = part is None or part.end <= self.exchange.limits.whole
         self.by_range = decision.by_range or not can_do_without
         if opened.head.status == 416:
             error = HttpError(f"the server {decision.reason}", url=self._url, http_status=416)
@@ -268,7 +265,7 @@ class Fetch:
         return LimitError(
             f"the server ignores byte ranges, and the resource {size} is too large to fetch for a part of it",
             url=self._url,
-            hint=f"up to {self._largest_whole // MIB} MiB are fetched whole; another CDN host may honour ranges",
+            hint=f"up to {self.exchange.limits.whole // MIB} MiB are fetched whole; another CDN host may honour ranges",
         )
 
 

@@ -99,7 +99,7 @@ async def test_a_part_is_known_again_by_its_beginning(tmp_path: Path) -> None:
     first.close()
     known = {"validator": "v1", "boot": first.boot, "limit": 10**6}
     assert first.beginning != begun
-    for beginning, held in ((begun, 10), (first.beginning, 10), (None, 10), ("5:" + "0" * 64, 0)):
+    for beginning, held in ((begun, 10), (first.beginning, 10), (None, 10), ("5:" + "0" * 64, 0), ("", 0)):
         assert PlainFile(tmp_path / "a.bin", beginning=beginning, **known).size == held
     (tmp_path / "a.bin.part").write_bytes(b"x123456789")
     assert PlainFile(tmp_path / "a.bin", beginning=begun, **known).size == 0

@@ -52,6 +52,13 @@ def test_a_bundle_that_somebody_named_otherwise_is_not_meant(tmp_path: Path, *, 
         assert find_bundle(Source(url=URL), options) is None
 
 
+def test_who_starts_over_wants_a_proof_of_the_name(tmp_path: Path) -> None:
+    """Where the playlist is not there to say how the stream is called, the bundle's title may be one that was typed."""
+    place = bundle(tmp_path / "Mine.movpkg", URL)
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path)) == place
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, force=True)) is None
+
+
 def test_an_empty_title_is_none(tmp_path: Path) -> None:
     place = bundle(tmp_path / "A film.movpkg", URL)
     assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="")) == place

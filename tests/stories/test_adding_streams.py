@@ -241,3 +241,37 @@ async def test_who_planned_before_somebody_else_changed_the_bundle_undoes_nothin
     assert now.verify().ok
     added = await library.add(bundle, audio="fr")
     assert set(held(added)) == {*held(changed), "aac-fr"}
+
+
+async def test_who_was_second_at_a_new_place_undoes_nothing(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Two programs name the same new bundle; the first is done while the second reads the playlists."""
+    gate = threading.Event()
+    origin.always("/film/aac-de/index.m3u8", Hold(gate))
+    second = asyncio.create_task(fetched(origin, tmp_path / "x.movpkg", audio="de"))
+    await asyncio.to_thread(origin.wait_for, "/film/aac-de/index.m3u8")
+    first = await fetched(origin, tmp_path / "x.movpkg", audio="en")
+    gate.set()
+    with pytest.raises(LockedError, match="another run has changed"):
+        await second
+    assert held(library.open(first.path)) == held(first)
+    assert held(await fetched(origin, tmp_path / "x.movpkg", audio="de"))[-1] == "aac-de"
+
+
+async def test_who_starts_over_what_another_run_has_finished_meanwhile_is_told(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    place, lost = tmp_path / "x.movpkg", "/film/aac-en/1.m4s"
+    origin.always(lost, Status(404))
+    with pytest.raises(HttpError):
+        await fetched(origin, place)
+    origin.always(lost)
+    gate = threading.Event()
+    origin.script("/film/master.m3u8", Hold(gate))
+    again = asyncio.create_task(fetched(origin, place, resume=False))
+    await asyncio.to_thread(origin.wait_for, "/film/master.m3u8", 2)
+    origin.clear_requests()
+    bundle = await fetched(origin, place)
+    gate.set()
+    with pytest.raises(LockedError, match="another run has finished"):
+        await again
+    assert library.open(bundle.path).is_playable_offline

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from commands import hlsdl, start
-from moving import TRUTH, playlist, serve, stored
+from moving import TRUTH, Signed, playlist, serve, stored
 
 import hlsdl as library
-from hlsdl.errors import HttpError
+from hlsdl.errors import HttpError, IntegrityError
 from hlsdl.session import events
 from hlsdl.testing import Answer, Behaviour, Gzip, GzipBomb, Html, Redirect, Request, ScriptedOrigin, Status
 
@@ -228,3 +228,40 @@ def test_a_copy_whose_key_is_not_known_to_be_the_same_is_not_used(key: str, tmp_
         assert done.code == 4
         assert "a redundant copy cannot take over" in done.err
         assert [one for one in second.requests if one.path.endswith(".ts")] == []
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+@pytest.mark.parametrize("has_new_tokens", [True, False])
+async def test_neither_new_tokens_nor_another_try_are_a_proof(
+    tmp_path: Path, *, has_copy: bool, has_new_tokens: bool
+) -> None:
+    """What a copy had brought is compared before anything of the first place, which has other bytes, is mixed in."""
+    theirs = [segment[:-1] + b"x" for segment in TRUTH]
+    with ScriptedOrigin() as first, ScriptedOrigin() as second:
+        one, two = serve(first), serve(second)
+        for number, segment in enumerate(theirs):
+            second.add(f"/v/{number}.ts", segment)
+        info = "#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\n"
+        url = first.add("/master.m3u8", f"#EXTM3U\n{info}{one}\n{info}{two}\n".encode())
+        rule = Signed()
+        rule.is_shut = True
+        for path in ("/v/index.m3u8", *(f"/v/{number}.ts" for number in range(len(TRUTH)))):
+            first.always(path, rule)
+        second.always("/v/9.ts", Status(404))
+        with pytest.raises(HttpError):
+            await library.fetch(url, output=tmp_path / "b.movpkg", connections=1)
+        assert stored(tmp_path / "b.movpkg") == theirs[:9]
+        second.always("/v/9.ts")
+        rule.is_shut, rule.token = False, 1 + has_new_tokens
+        if not has_new_tokens:  # the first place has all again but what is asked for as a proof
+            for number in range(9):
+                first.always(f"/v/{number}.ts", Status(403))
+        if not has_copy:
+            second.always("*", Status(404))
+        if has_copy:
+            await library.fetch(url, output=tmp_path / "b.movpkg", connections=1)
+            assert stored(tmp_path / "b.movpkg") == theirs
+        else:
+            with pytest.raises((HttpError, IntegrityError)):
+                await library.fetch(url, output=tmp_path / "b.movpkg", connections=1)
+            assert stored(tmp_path / "b.movpkg") == theirs[:9]

@@ -10,7 +10,6 @@ import pytest
 from commands import hlsdl
 
 import hlsdl as library
-from hlsdl.access.limits import Limits
 from hlsdl.errors import HttpError, NetworkError
 from hlsdl.session import events
 from hlsdl.testing import Answer, Cut, IgnoreRange, Request, ScriptedOrigin, Status
@@ -63,9 +62,9 @@ async def test_a_server_that_ignores_ranges_is_asked_once(tmp_path: Path) -> Non
 
 
 async def test_a_large_file_of_a_server_that_ignores_ranges_is_brought_once_whole(tmp_path: Path) -> None:
-    """Larger than what is read for one part alone, and gone on with when it was interrupted."""
+    """A film of more than 64 MiB, gone on with when it was interrupted."""
     part = 4 << 20
-    film = b"".join(b"G" + number.to_bytes(3, "big") + bytes(184) for number in range(Limits().slice // 188 + 1))
+    film = b"".join(b"G" + number.to_bytes(3, "big") + bytes(184) for number in range((64 << 20) // 188 + 1))
     parts = [film[at : at + part] for at in range(0, len(film), part)]
     lines = ["#EXTM3U", "#EXT-X-VERSION:4", "#EXT-X-TARGETDURATION:4"]
     for number, one in enumerate(parts):

@@ -174,6 +174,25 @@ async def test_resume_data_are_not_made_of_what_another_task_left(tmp_path: Path
             assert await second.cancel_by_producing_resume_data() is not None
 
 
+async def test_what_a_task_was_kept_from_writing_is_not_its_own(tmp_path: Path) -> None:
+    """It had an answer, and no byte of it is in the `.part` that another task writes."""
+    gate = threading.Event()
+    with ScriptedOrigin() as origin:
+        origin.add("/a.bin", FILE)
+        origin.add("/b.bin", OTHER)
+        origin.always("/a.bin", Hold(gate, after=SIZE // 2))
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession() as session:
+            first, second = (session.make_download_task(origin.url(f"/{n}.bin"), tmp_path / "same") for n in "ab")
+            first.resume()
+            await until((tmp_path / "same.part").exists)
+            second.resume()
+            with pytest.raises(hlsdl.LockedError) as caught:
+                await second
+            assert caught.value.resume_data is None
+            gate.set()
+            await first
+
+
 async def test_a_file_is_not_gone_on_with_at_another_place_that_a_redirect_leads_to(tmp_path: Path) -> None:
     """The same ETag there says nothing: it tells versions of one resource apart (RFC 9110 §8.8)."""
     with ScriptedOrigin() as origin:

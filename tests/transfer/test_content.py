@@ -45,7 +45,7 @@ def test_what_is_no_media_is_named(body: bytes, reason: str) -> None:
         b"G" + bytes(187), b"\0\0\0\x18styp", b"ID3\x04\0", b"\xff\xf1\x50\x80", b"WEBVTT\n\n", b"\x0b\x77", b"\xff\xd8\xff",
         b'{"' + b"\x91\x02\xff" * 20, b"<html" + b"\0" * 20, b"[[" + bytes(range(256)), b"\xef\xbb\xbfWEBVTT",
         b"\xff\xfe<html" + bytes(60),
-        b'<?xml version="1.0"?><tt xmlns="http://www.w3.org/ns/ttml">', b"hello", b"<tt:tt >",
+        b'<?xml version="1.0"?><tt xmlns="http://www.w3.org/ns/ttml">', b"hello", b"<tt:tt >", b"<tt/>", b"<ebu-tt:tt >",
         b'{"' + b"\xff" * 600,
     ],
 )  # fmt: skip
@@ -64,6 +64,9 @@ def test_media_is_let_through_whatever_it_begins_with(body: bytes) -> None:
         (b"00:01.000 --> 00:02.000\nhello\n", "text/vtt", None),
         (b"G" + bytes(187), "text/html", None),
         (b"G\x81\x02\xff" * 47, "text/plain", None),
+        (b"\xff\xfe" + b"\x41\x81\x02\x33" * 60, "text/vnd.trolltech.linguist", None),
+        ("WEBVTT\n\n".encode("utf-16"), "text/plain", None),
+        ("<html>".encode("utf-16"), "text/plain", "an HTML page"),
     ],
 )
 def test_text_that_is_called_text_is_no_media(body: bytes, kind: str | None, reason: str | None) -> None:

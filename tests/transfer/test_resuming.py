@@ -299,17 +299,17 @@ async def test_a_server_without_ranges_gives_each_slice_of_a_small_entity(
     """R3: the slice is cut from the whole up to the limit, and past it there is a clear error."""
     url = origin.add("/a.ts", BODY)
     origin.always("/a.ts", IgnoreRange())
-    client = make_client(url, limits=Limits(slice=len(BODY)))
+    client = make_client(url, limits=Limits(whole=len(BODY)))
     for start in (0, 1880, len(BODY) - 188):
         sink = MemorySink()
         await client.fetch(segment(url, part=(start, 188)), sink)
         assert sink.data == BODY[start : start + 188]
     with pytest.raises(LimitError) as caught:
-        await make_client(url, limits=Limits(slice=len(BODY) - 1)).fetch(segment(url, part=(0, 188)), MemorySink())
+        await make_client(url, limits=Limits(whole=len(BODY) - 1)).fetch(segment(url, part=(0, 188)), MemorySink())
     assert "ranges" in caught.value.message
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(slice=188)], ids=["could be cut", "too large to be cut"])
+@pytest.mark.parametrize("limits", [Limits(), Limits(whole=188)], ids=["could be cut", "too large to be cut"])
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize(
     ("fault", "told"), [(Html(), "an HTML page"), (Empty(), "an empty body"), (Gzip(), "compresses")], ids=str
@@ -382,6 +382,6 @@ async def test_an_answer_of_four_kibibytes_is_no_scrap(
 async def test_integrity_errors_keep_their_code(origin: ScriptedOrigin, make_client: MakeClient) -> None:
     url = origin.add("/a.ts", BODY)
     origin.always("/a.ts", Without("Content-Range"))
-    client = make_client(url, retry=RetryPolicy(retries=1), limits=Limits(slice=100))
+    client = make_client(url, retry=RetryPolicy(retries=1), limits=Limits(whole=100))
     with pytest.raises(IntegrityError):
         await client.fetch(segment(url, part=(188, 188)), MemorySink())

@@ -76,7 +76,7 @@ def run_plan(data: bytes) -> str:
 
 
 def _run_media_plan(playlist: MediaPlaylist) -> str:
-    plan = make_plan([(select_media(playlist).streams[0], playlist)])
+    plan = make_plan([(select_media(playlist, URL).streams[0], playlist)])
     paths = [resource.path for resource in (*plan.resources, *plan.keys, *plan.data)]
     require(len(set(paths)) == len(paths), "two resources have one path")
     require(all(is_object_path(path) for path in paths), "a resource has an unsafe path")
