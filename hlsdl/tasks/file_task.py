@@ -284,7 +284,7 @@ class DownloadTask(Task[Path]):
         self.trigger(Trigger.RESOLVE)
         options = self._configuration.transfer_options(authorization(self.credential))
         resource = Resource(path=file.path.name, url=wanted.url, kind="data", limit=LARGEST_FILE)
-        rate, is_whole = Rate(), False
+        rate, is_whole, self._written = Rate(), False, file.size
         file.written = partial(self._wrote, rate)
         try:
             await in_thread(file.take)
