@@ -112,7 +112,7 @@ class WantedFile(BaseModel):
     """In which all of a `.part` that begins like ours is believed; in any other, only what was flushed."""
     flushed: int = Field(default=0, ge=0)
     """Bytes of the `.part` that reached the device."""
-    beginning: str | None = None
+    beginning: str | None = Field(default=None, pattern=r"^([0-9]{1,5}:[0-9a-f]{64})?$")
     """What the `.part` is known again by, since another task may have taken its place; empty: nothing of it is ours."""
     claim: Claim | None = None
     """Of the resume data that it was made from: the `.part` is worth nothing before it is `proven`."""
