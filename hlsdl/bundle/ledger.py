@@ -131,16 +131,19 @@ class Ledger:
 
     def drop(self, path: str) -> None:
         """Say that an object is gone; its file must be removed already. What must come again is not forgotten."""
-        with self._lock, translating(path):
-            self._change(drop_line(path, self._expected.get(path)))
-            self._remove(path)
+        with self._lock:
+            self._drop(path)
 
     def drop_gone(self, path: str) -> None:
         """As `drop`, of an object whose file was not there any more, unless another has been stored meanwhile."""
-        with self._lock, translating(path):
+        with self._lock:
             if path not in self._pending:
-                self._change(drop_line(path, self._expected.get(path)))
-                self._remove(path)
+                self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        with translating(path):
+            self._change(drop_line(path, self._expected.get(path)))
+            self._remove(path)
 
     def want(self, path: str, sha256: str | None = None) -> None:
         """Say that an object is damaged: it counts as not stored, and stays until another has come.

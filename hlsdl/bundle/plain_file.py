@@ -6,7 +6,6 @@ Fits the transfer's idea of a sink. What the bytes so far are worth to another p
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import sys
@@ -151,7 +150,7 @@ class PlainFile:
 
     def digest(self) -> str:
         """SHA-256 of the bytes held; blocks."""
-        digest, left = hashlib.sha256(), self._size
+        digest, left = sha256(), self._size
         with translating(self.part.name), self.part.open("rb") as file:
             while left and (block := file.read(min(left, BLOCK))):
                 digest.update(block)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hlsdl.access.limits import KIB, MIB
+from hlsdl.access.limits import KIB
 from hlsdl.access.urls import CheckedUrl
 from hlsdl.errors import HttpError, IntegrityError, LimitError
 from hlsdl.transfer import confirming, content, ranges
@@ -265,7 +265,7 @@ class Fetch:
         return LimitError(
             f"the server ignores byte ranges, and the resource {size} is too large to fetch for a part of it",
             url=self._url,
-            hint=f"up to {self.exchange.limits.whole // MIB} MiB are fetched whole; another CDN host may honour ranges",
+            hint="another CDN host may honour ranges",
         )
 
 
