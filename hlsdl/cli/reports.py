@@ -209,7 +209,7 @@ def stream_text(stream: Document) -> str:
 
 def segments_text(stream: Document) -> str:
     """Say how many segments a stream has, and how many of them are gaps."""
-    gaps = f" ({stream['gaps']} gaps)" if stream.get("gaps") else ""
+    gaps = f" ({stream['gaps']} gap{'s' * (stream['gaps'] > 1)})" if stream.get("gaps") else ""
     return f"{stream['segments']}{gaps}"
 
 

@@ -31,6 +31,7 @@ from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.bitrates import measured
 from hlsdl.session.copies import COPIES, choices_of_copies
+from hlsdl.session.gaps import GAPS, choices_of_gaps, gaps_of
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
 from hlsdl.session.provenance import NAMED, is_named_here, marked
@@ -40,7 +41,7 @@ from hlsdl.version import __version__
 
 MASTER_PATH = f"{layout.DATA}/master.m3u8"
 IMPORTED = "imported"
-CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED, IMPORTED, COPIES})
+CHOICES = frozenset({"wishes", "dropped", "base_url", NAMED, IMPORTED, COPIES, GAPS})
 """What this version writes in the manifest's `choices`."""
 
 
@@ -187,7 +188,8 @@ def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) ->
     `mends` a bundle that is sealed, the manifest is right as it is, and what cannot be mended leaves it sealed.
     """
     if not mends:
-        writer.save_manifest(_manifest(writer, contents, absent=frozenset()))
+        gaps = gaps_of(writer.manifest, contents.plan, writer.entries)
+        writer.save_manifest(_manifest(writer, contents, absent=gaps))
     for path, document, _ in _documents_of(contents):
         # One that was there, and is damaged, is replaced; those of an import are in its package.
         if contents.imported or document.url not in contents.documents.stored:
@@ -321,6 +323,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
             **({"base_url": contents.source.base_url} if contents.source.base_url else {}),
             **({IMPORTED: contents.imported} if contents.imported else {}),
             **choices_of_copies(before),
+            **choices_of_gaps(absent),
             **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
         streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),

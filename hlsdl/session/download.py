@@ -39,6 +39,7 @@ from hlsdl.session.contents import (
 )
 from hlsdl.session.copies import from_copies
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.gaps import gaps_in, told_of
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
 from hlsdl.session.places import find_bundle, is_for, passed_over, place_for
@@ -55,8 +56,8 @@ from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
-from hlsdl.session.wholeness import bundle_before, has_changed, is_whole, tidy
-from hlsdl.session.wishes import asked_so_far, same_wishes
+from hlsdl.session.wholeness import asks_for_nothing_new, bundle_before, has_changed, is_whole, tidy
+from hlsdl.session.wishes import asked_so_far
 from hlsdl.transfer.client import Client
 
 LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
@@ -106,7 +107,7 @@ async def download(
         watch: is told everything that is known before the first segment.
         opened: a client for this source, which stays open; None: one of its own.
         damaged: for repairing: the paths of objects that must come again, and the SHA-256 that each of them must have.
-            All else of the bundle is looked at, too, and made again.
+            All else of the bundle is looked at, too, and made again, and what is a gap is asked for once more.
 
     Raises:
         HlsdlError: of the kind that says what stopped it; what is on disk stays sound and resumable.
@@ -115,7 +116,7 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = bundle_before(existing, options)
-    mends = before is not None and not named and _asks_for_nothing_new(before, options, artwork)
+    mends = before is not None and not named and asks_for_nothing_new(before, options, artwork)
     is_named_so = before is not None and options.title in (None, before.title)
     if before is not None and mends and is_named_so and damaged is None and is_whole(before):
         return await _as_it_is(source, options, before, emit, watch)
@@ -126,7 +127,9 @@ async def download(
             await in_thread(_want, writer, damaged or {}, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
-            arrived, absent = await _brought(client, writer, contents, options, mends=mends, emit=emit)
+            arrived, absent = await _brought(
+                client, writer, contents, options, mends=mends, asks_again=damaged is not None, emit=emit
+            )
             _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer)))
             emit(events.Sealing(task=contents.title))
             await in_thread(partial(seal, writer, contents, absent=absent))
@@ -139,6 +142,8 @@ async def _as_it_is(source: Source, options: FetchOptions, before: Bundle, emit:
     if lacks_mark(source, before):
         await _mark(source, before, emit)
     await in_thread(tidy, before)
+    if gaps := gaps_in(before.manifest):
+        emit(events.Warned(task=before.title, message=told_of(gaps)))
     if watch is not unwatched:
         watch(await recall(source, options, before))
     return Downloaded(bundle=before, fetched=Fetched(reused_segments=before.segments))
@@ -151,15 +156,6 @@ async def _mark(source: Source, before: Bundle, emit: Emit) -> None:
     except (DiskError, IntegrityError, LockedError, PolicyError) as error:
         told = f"the bundle cannot be marked as one whose source was named here: {error.message}"
         emit(events.Warned(task=before.title, message=told))
-
-
-def _asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
-    """Whether a sealed bundle was asked for all of this already, with this picture; another title needs no bytes."""
-    return (
-        before.state == "complete"
-        and same_wishes(before.manifest, options.wishes)
-        and (artwork is None or artwork.is_in(before))
-    )
 
 
 def _want(writer: BundleWriter, damaged: Mapping[str, str | None], before: Bundle | None, plan: DownloadPlan) -> None:
@@ -276,6 +272,7 @@ async def _brought(
     options: FetchOptions,
     *,
     mends: bool,
+    asks_again: bool,
     emit: Emit,
 ) -> tuple[Arrived, frozenset[str]]:
     """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
@@ -291,7 +288,16 @@ async def _brought(
     await in_thread(partial(lay_out, writer, contents, mends=mends))
     await fetch_keys(client, writer, renewal, options.key_provider)
     lost = await _fetch_data(writer, renewal)
-    work = SegmentWork(client, writer, moves, renewal, title=contents.title, allow_gaps=options.allow_gaps, emit=emit)
+    work = SegmentWork(
+        client,
+        writer,
+        moves,
+        renewal,
+        title=contents.title,
+        allow_gaps=options.allow_gaps,
+        asks_again=asks_again,
+        emit=emit,
+    )
     arrived = await work.fetch()
     for item, error in lost:
         if mends and item.path in writer.expected:

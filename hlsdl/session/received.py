@@ -31,6 +31,7 @@ from hlsdl.planning.preferences import ALL, Preferences
 from hlsdl.planning.selection import Selection
 from hlsdl.session.artwork import MOST_ARTWORK_BYTES, Artwork, read_artwork
 from hlsdl.session.contents import Contents, stored_contents
+from hlsdl.session.gaps import gaps_of
 from hlsdl.session.matching import objects_of, spelt, streams_of
 from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
 from hlsdl.session.sources import Source, title_of
@@ -117,7 +118,7 @@ def _from_bundle(folder: PackageFolder, title: str | None) -> Received:
             imported=_identity(folder, folder.read(MANIFEST, limit=LARGEST_MANIFEST)),
         ),
         places={path: _as_journalled(entry) for path, entry in entries if entry is not None},
-        absent=_gaps(bundle, contents.plan),
+        absent=gaps_of(bundle.manifest, contents.plan, bundle.entries),
         remarks=remarks,
     )
 
@@ -155,17 +156,6 @@ def _as_journalled(entry: Entry) -> Place:
         validator=Validator(etag=entry.etag, last_modified=entry.last_modified, complete_length=entry.complete_length),
         length_verified=entry.length_verified,
     )
-
-
-def _gaps(bundle: Bundle, plan: DownloadPlan) -> frozenset[str]:
-    """Segments that a complete bundle never had: as many as its manifest counts beyond those of the playlists."""
-    claims = {claim.id: claim for claim in bundle.streams}
-    absent: list[str] = []
-    for stream in plan.streams if bundle.state == "complete" else ():
-        lacking = [one.path for one in stream.resources if one.kind == "segment" and one.path not in bundle.entries]
-        if len(lacking) == claims[stream.id].gaps - stream.gaps:
-            absent += lacking
-    return frozenset(absent)
 
 
 def _artwork(folder: PackageFolder, bundle: Bundle) -> tuple[Artwork | None, tuple[str, ...]]:

@@ -19,7 +19,9 @@ from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.gaps import gaps_in
 from hlsdl.session.provenance import client_for
+from hlsdl.session.renewal import OF_THE_ORIGIN
 from hlsdl.session.sources import source_of
 from hlsdl.session.wholeness import look_again
 from hlsdl.session.wishes import last_wish
@@ -31,14 +33,15 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     """Make the bundle at `path` whole again.
 
     Returns:
-        What verification says afterwards; a bundle that was whole is not touched.
+        What verification says afterwards; a bundle that was whole is not touched. Where all that it lacks are gaps,
+        they are asked for once more, and an origin that does not answer is a warning.
 
     Raises:
         HlsdlError: it is no bundle, or the origin cannot be reached or refuses; then it is as whole as it was.
     """
     report = await in_thread(partial(verify_bundle, path))
     bundle = Bundle.open(path)
-    if report.ok:
+    if report.ok and not gaps_in(bundle.manifest):
         if bundle.journal.wanted or bundle.leftovers():
             await in_thread(look_again, path)
             return await in_thread(partial(verify_bundle, path))
@@ -50,8 +53,13 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     wish = last_wish(bundle.manifest)
     again = replace(options, output=path, title=None, preferences=wish, auxiliary=(), keep_protected=True)
     damaged = {one: was for one, was in _damaged(bundle, report) if one not in pictures}
-    async with client_for(bundle, options.transfer) as client:
-        await download(source_of(bundle.manifest), again, emit, opened=client, damaged=damaged)
+    try:
+        async with client_for(bundle, options.transfer) as client:
+            await download(source_of(bundle.manifest), again, emit, opened=client, damaged=damaged)
+    except OF_THE_ORIGIN as error:
+        if not report.ok:
+            raise
+        emit(events.Warned(task=bundle.title, message=f"what is a gap cannot be asked for: {error.message}"))
     return await in_thread(partial(verify_bundle, path))
 
 

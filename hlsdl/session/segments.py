@@ -20,6 +20,7 @@ from hlsdl.planning.moving import other_bytes
 from hlsdl.planning.plan import Resource
 from hlsdl.session import events
 from hlsdl.session.events import Emit
+from hlsdl.session.gaps import gaps_of
 from hlsdl.session.moves import Moves
 from hlsdl.session.progress import Progress
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
@@ -63,10 +64,24 @@ class SegmentWork:
         *,
         title: str,
         allow_gaps: bool = False,
+        asks_again: bool = False,
         emit: Emit,
     ) -> None:
-        self.absent: set[str] = set()
-        """Paths of segments that the origin no longer has, with `allow_gaps`."""
+        """For the objects of `moves.plan`.
+
+        Args:
+            client: brings them.
+            writer: stores them.
+            moves: the plan, and where its objects are now.
+            renewal: finds another way when one does not come.
+            title: of the task, for events.
+            allow_gaps: whether a segment that the origin has lost becomes a gap.
+            asks_again: whether those that are gaps already are asked for once more; what is still lost stays a gap.
+            emit: hears of progress and of gaps.
+        """
+        self._gaps = gaps_of(writer.manifest, moves.plan, writer.entries)
+        self.absent: set[str] = set() if asks_again else set(self._gaps)
+        """Paths of segments that the origin no longer has and that may be gaps."""
         self._client, self._writer, self._renewal = client, writer, renewal
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
         self._expected = writer.expected
@@ -210,14 +225,16 @@ class SegmentWork:
     def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
         """Whether to go on after this failure: as a gap, or to look for a way round it."""
         is_here = resource.path in self._writer.wanted  # with a flaw, which is more than a gap
-        if is_here or not (self._allow_gaps and resource.kind == "segment" and error.http_status in GONE):
+        may_be_gap = resource.kind == "segment" and (self._allow_gaps or resource.path in self._gaps)
+        if is_here or not may_be_gap or error.http_status not in GONE:
             if isinstance(error, OF_THE_ORIGIN):
                 self._failure = self._failure or (resource, error)
                 return True
             return False
         self.absent.add(resource.path)
         self._lost = self._lost or error
-        self._warn(f"segment {resource.sequence} is gone at the origin and becomes a gap: {error.message}")
+        stays = "stays" if resource.path in self._gaps else "becomes"
+        self._warn(f"segment {resource.sequence} is gone at the origin and {stays} a gap: {error.message}")
         return True
 
     def _warn(self, message: str) -> None:

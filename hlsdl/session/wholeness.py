@@ -11,8 +11,10 @@ from pathlib import Path
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError
+from hlsdl.session.artwork import Artwork
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.wishes import same_wishes
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,15 @@ def bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | None
         return None
     bundle = Bundle.open(existing)
     return bundle if options.resume or bundle.state == "complete" else None
+
+
+def asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
+    """Whether a sealed bundle was asked for all of this already, with this picture; another title needs no bytes."""
+    return (
+        before.state == "complete"
+        and same_wishes(before.manifest, options.wishes)
+        and (artwork is None or artwork.is_in(before))
+    )
 
 
 def is_whole(before: Bundle) -> bool:

@@ -120,7 +120,9 @@ def check_order(
     reported = 0
     for mine, theirs, expected in zip(local, source, _expected_names(source), strict=True):
         if mine.gap and not theirs.gap:
-            told = f"segment {theirs.sequence} was lost by the origin and is a gap here"
+            told = (
+                f"segment {theirs.sequence} was lost by the origin and is a gap here: `hlsdl repair` asks for it again"
+            )
             yield warning(Code.ABSENT_SEGMENT, stream.playlist, told)
             continue
         difference = _difference(mine, theirs, expected, keeps_keys=keeps_keys)

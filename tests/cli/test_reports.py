@@ -86,7 +86,7 @@ def test_a_bundle_shows_its_streams_and_no_secret() -> None:
             }
         )
     )
-    for part in ("partial", "plays offline  no", "1:02:03", "1280x720 25 fps PQ", "AES-128", "12 (1 gaps)", "token=…"):
+    for part in ("partial", "plays offline  no", "1:02:03", "1280x720 25 fps PQ", "AES-128", "12 (1 gap)", "token=…"):
         assert part in text
     assert "s3cret" not in text
     assert "pw@" not in text

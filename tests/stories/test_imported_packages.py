@@ -349,7 +349,8 @@ def test_a_film_of_nothing_but_gaps_is_none(film: Path, tmp_path: Path) -> None:
     lines = (theirs / "journal.jsonl").read_text().splitlines(keepends=True)
     (theirs / "journal.jsonl").write_text("".join(one for one in lines if '.m4s"' not in one))
     manifest = json.loads((theirs / "manifest.json").read_text())
-    manifest["streams"][0]["gaps"] = manifest["streams"][0]["segments"]
+    folder = manifest["streams"][0]["id"]
+    manifest["choices"]["gaps"] = [f"{folder}/{number:09}.m4s" for number in range(99)]
     (theirs / "manifest.json").write_text(json.dumps({**manifest, "checksum": None}))
     done = hlsdl("import", theirs, "-o", tmp_path / "ours.movpkg")
     assert (done.code, "nothing to import" in done.err) == (8, True)
