@@ -20,7 +20,7 @@ from hlsdl.bundle.layout import is_segment, split_path
 
 SCHEMA = "hlsdl.manifest/1"
 LARGEST_MANIFEST = 64 * 1024 * 1024
-"""Bytes; a manifest has no line per segment, so a larger one is not ours."""
+"""Bytes; a manifest has a line for a gap and none for a segment, so a larger one is not ours."""
 
 # What a field may hold; `stranger` holds what is read to it.
 SafePath: TypeAlias = str
