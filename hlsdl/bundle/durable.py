@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from hlsdl.bundle.layout import LOCK, temporary_name
+from hlsdl.bundle.page_cache import page_cache_of
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
 
 if sys.platform == "win32":
@@ -173,6 +174,10 @@ class Folder:
         here = Path(self.path).stat() if self._descriptor is None else os.fstat(self._descriptor)
         return here.st_dev, here.st_ino
 
+    def page_cache(self) -> str | None:
+        """The page cache through which this folder is written, as far as the system tells."""
+        return page_cache_of(self.path if self._descriptor is None else self._descriptor)
+
     @contextmanager
     def scan(self) -> Iterator[Iterator[os.DirEntry[str]]]:
         """The entries of this folder, in the order of the file system."""
@@ -303,14 +308,6 @@ def kick_writeback(descriptor: int, offset: int, length: int) -> None:
     # Only a request: what it answers does not matter, since the flush that counts comes later and is looked at.
     if _SYNC_FILE_RANGE is not None:
         _SYNC_FILE_RANGE(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
-
-
-def boot_id() -> str | None:
-    """The kernel's boot id, or None where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() or None
-    except OSError:
-        return None
 
 
 class BundleLock:

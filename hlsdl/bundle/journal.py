@@ -65,7 +65,7 @@ class Opening:
     """Who began to change the bundle, and where: what recovery compares."""
 
     boot: str | None
-    """The kernel's boot id, or None where there is none."""
+    """The page cache it is written through (`page_cache_of`), or None where the system does not tell."""
     device: int
     inode: int
     pid: int

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hlsdl.bundle.durable import Folder, boot_id, disk_error, flush, read_file, replace_durably, translating, write_all
+from hlsdl.bundle.durable import Folder, disk_error, flush, read_file, replace_durably, translating, write_all
 from hlsdl.bundle.journal import (
     Entry,
     JournalState,
@@ -37,9 +37,9 @@ LARGEST_JOURNAL = 2 * 1024**3
 
 
 def this_opening(root: Folder) -> Opening:
-    """This process, this boot, this folder."""
+    """This process, this page cache, this folder."""
     device, inode = root.identity()
-    return Opening(boot=boot_id(), device=device, inode=inode, pid=os.getpid())
+    return Opening(boot=root.page_cache(), device=device, inode=inode, pid=os.getpid())
 
 
 def load_journal(root: Folder, known: JournalState | None = None) -> JournalState:

@@ -121,7 +121,7 @@ class DerivedFile(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenIn(Stored):
-    """Where and in which boot the manifest was written: evidence for recovery when the journal is lost."""
+    """Where, and into which page cache, the manifest was written: evidence for recovery when the journal is lost."""
 
     boot: str | None = None
     device: int

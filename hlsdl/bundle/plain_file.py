@@ -18,7 +18,6 @@ from typing import Any
 
 from hlsdl.bundle.durable import (
     BLOCK,
-    boot_id,
     flush,
     kick_writeback,
     lock_alone,
@@ -26,6 +25,7 @@ from hlsdl.bundle.durable import (
     translating,
     write_all,
 )
+from hlsdl.bundle.page_cache import page_cache_of
 from hlsdl.bundle.threads import in_thread
 from hlsdl.errors import IntegrityError, LimitError, LockedError, PolicyError
 
@@ -51,10 +51,10 @@ class PlainFile:
     ) -> None:
         """For the file at `path`; what an earlier process knew of its `.part` are the others.
 
-        Only looks yet. What is left is believed as far as it was flushed, and all of it in the same boot only: a power
-        cut leaves a file its size, and zeros in it. Without a validator, or with another `beginning` (None: it is not
-        compared; empty: nothing of it is ours), it is worth nothing. What is not believed is cut off before the first
-        byte is written.
+        Only looks yet. What is left is believed as far as it was flushed, and all of it in the same page cache only: a
+        power cut leaves a file its size, and zeros in it. Without a validator, or with another `beginning` (None: it is
+        not compared; empty: nothing of it is ours), it is worth nothing. What is not believed is cut off before the
+        first byte is written.
         """
         self.path = path
         self.part = path.with_name(path.name + PART)
@@ -68,7 +68,7 @@ class PlainFile:
         self._validator = validator
         self._descriptor = -1
         self._kicked = 0
-        self._boot = boot_id()
+        self._boot = page_cache_of(str(path.parent))
         self._beginning = bytearray()
         left = self._left(beginning)
         is_of_this_boot = boot is not None and boot == self._boot
@@ -90,7 +90,7 @@ class PlainFile:
 
     @property
     def boot(self) -> str | None:
-        """This boot, in which all that stands in the `.part` is held; None before, and where boots have no names."""
+        """The page cache in which all that stands in the `.part` is held; None before, and where it has no name."""
         return self._boot if self._is_all_held else None
 
     @property
@@ -177,6 +177,7 @@ class PlainFile:
                 self.part.parent.mkdir(parents=True, exist_ok=True)
                 flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
                 self._descriptor = self._taken(flags | getattr(os, "O_BINARY", 0))
+                self._boot = page_cache_of(self._descriptor)
                 held = os.read(self._descriptor, len(self._beginning))
                 if held != self._beginning or os.fstat(self._descriptor).st_size < self._size:
                     self._forget()  # it is another one by now

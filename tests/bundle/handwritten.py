@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 
-from hlsdl.bundle.durable import boot_id
 from hlsdl.bundle.journal import Entry, Opening, checkpoint_line, entry_line, opening_line, replay
+from hlsdl.bundle.page_cache import page_cache_of
 from hlsdl.bundle.recovery import Recovery
 from hlsdl.bundle.writing import BundleWriter
 
 from .shelves import VIDEO, body, entry_for, require_true, segment_path
 
-NEEDS_BOOT_ID = pytest.mark.skipif(
-    boot_id() is None, reason="this system has no boot id: a dead process looks like a power cut"
+NEEDS_PAGE_CACHE = pytest.mark.skipif(
+    page_cache_of(gettempdir()) is None, reason="this system names no page cache: a dead process looks like a power cut"
 )
 
 
@@ -32,7 +33,7 @@ class Shelf:
         self.lines.append(
             opening_line(
                 Opening(
-                    boot=boot_id() if boot == "" else boot,
+                    boot=page_cache_of(str(self.path)) if boot == "" else boot,
                     device=status.st_dev,
                     inode=inode or status.st_ino,
                     pid=1,

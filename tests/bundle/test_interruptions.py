@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from hlsdl.bundle import ledger as ledger_module
 from hlsdl.bundle.checkpoint import Checkpointer
-from hlsdl.bundle.durable import boot_id
+from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.manifest import Manifest
 from hlsdl.bundle.objects import Whole
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import HlsdlError
 
+from .handwritten import NEEDS_PAGE_CACHE
 from .shelves import AUDIO, body, entry_for, manifest, require_true, segment_path, stream, write_derived
 
 CALLS = ("open", "write", "close", "replace", "unlink", "mkdir", "rmdir", "fsync", "fdatasync")
@@ -202,7 +202,7 @@ def recover_through_kills(path: Path) -> int:
         return at - 1
 
 
-@pytest.mark.skipif(boot_id() is None, reason="without a boot id a dead process looks like a power cut")
+@NEEDS_PAGE_CACHE
 def test_a_kill_before_any_call_loses_nothing(quick_disk: Path) -> None:
     """The process dies before its first, second, third … call, then so does every attempt to recover."""
     kills, nested, at = 0, 0, 0
@@ -224,7 +224,7 @@ def test_a_kill_before_any_call_loses_nothing(quick_disk: Path) -> None:
     assert kills > 80
 
 
-@pytest.mark.skipif(boot_id() is None, reason="without a boot id a dead process looks like a power cut")
+@NEEDS_PAGE_CACHE
 def test_a_kill_in_the_middle_of_any_write_loses_nothing(quick_disk: Path) -> None:
     """As above, but a write gets half of its bytes to the file first: torn lines and torn objects."""
 
@@ -298,7 +298,7 @@ def test_a_power_cut_before_any_call_loses_no_checkpointed_object(
             platter.lose_power(story.path)
             cuts += 1
         with monkeypatch.context() as patched:
-            patched.setattr(ledger_module, "boot_id", lambda: "the boot after")
+            patched.setattr(Folder, "page_cache", lambda folder: "the boot after")
             BundleWriter.open(story.path).close(clean=False)
         story.stored = {path: data for path, data in story.stored.items() if path in story.durable}
         story.check()

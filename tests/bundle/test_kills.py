@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hlsdl.bundle.durable import boot_id
 from hlsdl.bundle.writing import BundleWriter
 
+from .handwritten import NEEDS_PAGE_CACHE
 from .shelves import require_true
 
 KILLS = 30
@@ -49,7 +49,7 @@ asyncio.run(main(pathlib.Path(sys.argv[1])))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-@pytest.mark.skipif(boot_id() is None, reason="without a boot id a dead process looks like a power cut")
+@NEEDS_PAGE_CACHE
 def test_a_killed_writer_loses_nothing_it_finished(tmp_path: Path) -> None:
     """After each of thirty kills at random moments, every object that was reported finished is there, whole."""
     path = tmp_path / "A.movpkg"

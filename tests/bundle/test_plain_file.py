@@ -50,7 +50,7 @@ async def test_a_flush_that_fails_leaves_nothing_open_and_nothing_locked(
 async def test_of_what_is_left_only_what_a_power_cut_cannot_have_taken_is_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: dict[str, Any], believed: int
 ) -> None:
-    monkeypatch.setattr(plain_file, "boot_id", lambda: "here")
+    monkeypatch.setattr(plain_file, "page_cache_of", lambda where: "here")
     (tmp_path / "a.bin.part").write_bytes(b"0123456789")
     file = PlainFile(tmp_path / "a.bin", limit=1000, **known)
     flushed = min(known["flushed"], believed)
@@ -68,7 +68,7 @@ async def test_of_what_is_left_only_what_a_power_cut_cannot_have_taken_is_believ
 async def test_where_boots_have_no_names_only_what_was_flushed_is_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plain_file, "boot_id", lambda: None)
+    monkeypatch.setattr(plain_file, "page_cache_of", lambda where: None)
     (tmp_path / "a.bin.part").write_bytes(b"0123456789")
     file = PlainFile(tmp_path / "a.bin", limit=1000, validator="v1", boot=None, flushed=4)
     await file.write(b"abc")

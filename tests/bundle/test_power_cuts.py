@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from hlsdl.bundle import recovery as recovery_module
-from hlsdl.bundle.durable import boot_id
+from hlsdl.bundle.durable import Folder
 from hlsdl.bundle.journal import (
     close_line,
     replay,
 )
+from hlsdl.bundle.page_cache import page_cache_of
 from hlsdl.bundle.recovery import Cause
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError
@@ -37,11 +38,9 @@ def test_after_a_power_cut_only_checkpointed_objects_are_taken_unread(shelf: She
     assert shelf.numbers() == {1, 2, 3}
 
 
-def test_a_missing_boot_id_counts_as_a_power_cut(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no boot id, recent objects are hashed."""
-    from hlsdl.bundle import ledger as ledger_module
-
-    monkeypatch.setattr(ledger_module, "boot_id", lambda: None)
+def test_a_page_cache_without_a_name_counts_as_a_power_cut(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell one mount from the next, recent objects are hashed."""
+    monkeypatch.setattr(Folder, "page_cache", lambda folder: None)
     shelf.opened(None)
     shelf.stored(1)
     shelf.file(2, bytes(2000))
@@ -96,7 +95,7 @@ def test_objects_recovered_from_a_power_cut_take_part_in_the_next_checkpoint(she
     assert state.is_clean
     assert state.unsynced == frozenset()
     assert state.opening is not None
-    assert state.opening.boot == boot_id()
+    assert state.opening.boot == page_cache_of(str(shelf.path))
 
 
 def test_a_clean_end_is_believed_in_any_boot(shelf: Shelf) -> None:

@@ -21,7 +21,7 @@ from hlsdl.bundle.recovery import Cause, trust_in
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError
 
-from .handwritten import NEEDS_BOOT_ID, Shelf
+from .handwritten import NEEDS_PAGE_CACHE, Shelf
 from .shelves import VIDEO, body, entry_for, fill, manifest, require_true, segment_path, stream
 
 HERE = Opening(boot="this-boot", device=1, inode=2, pid=3)
@@ -71,7 +71,7 @@ def test_a_lost_journal_is_judged_by_the_manifest() -> None:
 # After the death of a process.
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_temporary_without_a_line_is_removed(shelf: Shelf) -> None:
     """Killed in step 1 or 2: the bytes are not known to be whole."""
     shelf.opened()
@@ -81,7 +81,7 @@ def test_a_temporary_without_a_line_is_removed(shelf: Shelf) -> None:
     assert shelf.numbers() == {1}
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_temporary_with_its_line_is_rolled_forward(shelf: Shelf) -> None:
     """Killed between line and name: the object is whole and gets its name, with nothing fetched."""
     shelf.opened()
@@ -94,7 +94,7 @@ def test_a_temporary_with_its_line_is_rolled_forward(shelf: Shelf) -> None:
     assert shelf.numbers() == {1, 2}
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_temporary_that_is_not_what_its_line_says_is_removed(shelf: Shelf) -> None:
     """A temporary of another attempt, short or with other bytes, never gets the name."""
     shelf.opened()
@@ -107,7 +107,7 @@ def test_a_temporary_that_is_not_what_its_line_says_is_removed(shelf: Shelf) -> 
     assert set(result.dropped) == {segment_path(1), segment_path(2)}
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_torn_line_costs_its_own_object_only(shelf: Shelf) -> None:
     """Killed within step 3: the half line is closed off, the temporary removed."""
     shelf.opened()
@@ -118,7 +118,7 @@ def test_a_torn_line_costs_its_own_object_only(shelf: Shelf) -> None:
     assert shelf.numbers() == {1}
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_an_interrupted_replacement_is_rolled_forward(shelf: Shelf) -> None:
     """The old object still has the name, the new one is whole: the new one wins."""
     shelf.opened()
@@ -130,7 +130,7 @@ def test_an_interrupted_replacement_is_rolled_forward(shelf: Shelf) -> None:
     assert (shelf.path / segment_path(1)).read_bytes() == body(1)
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_doubtful_final_name_is_hashed(shelf: Shelf) -> None:
     """A line whose temporary is damaged may describe bytes that never got the name: size proves nothing then."""
     shelf.opened()
@@ -141,7 +141,7 @@ def test_a_doubtful_final_name_is_hashed(shelf: Shelf) -> None:
     assert shelf.numbers() == set()
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_temporary_never_takes_a_checkpointed_name(shelf: Shelf) -> None:
     """It belongs to a later attempt and has not been flushed, so the checkpoint must not come to speak of it."""
     shelf.opened()
@@ -153,7 +153,7 @@ def test_a_temporary_never_takes_a_checkpointed_name(shelf: Shelf) -> None:
     assert shelf.numbers() == {1}
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_sizes_are_enough_after_a_dead_process(shelf: Shelf) -> None:
     """Nothing is read again; a short file and a missing one are noticed all the same."""
     shelf.opened()
@@ -197,7 +197,7 @@ def test_so_many_keys_that_it_takes_time_are_not_read(tmp_path: Path, monkeypatc
     writer.close()
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 @pytest.mark.parametrize("tail", [b"\x00" * 4096, b"garbage\nmore", b"\xff" * 100])
 def test_a_damaged_tail_loses_no_segment(shelf: Shelf, tail: bytes) -> None:
     """Whatever stands at the journal's end, the objects before it are kept and the next one is read."""
@@ -211,7 +211,7 @@ def test_a_damaged_tail_loses_no_segment(shelf: Shelf, tail: bytes) -> None:
     require_true(shelf.path)
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_damage_in_the_middle_loses_no_segment(shelf: Shelf) -> None:
     """A whole segment whose line was damaged is adopted: nothing is fetched again."""
     shelf.opened()
@@ -224,7 +224,7 @@ def test_damage_in_the_middle_loses_no_segment(shelf: Shelf) -> None:
     assert not entries[segment_path(2)].length_verified
 
 
-@NEEDS_BOOT_ID
+@NEEDS_PAGE_CACHE
 def test_a_deleted_journal_loses_no_segment(tmp_path: Path) -> None:
     """The files under their final names are adopted when the manifest shows that they were written in this boot."""
     path = tmp_path / "A.movpkg"

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from commands import environment
@@ -21,7 +22,7 @@ from recording import Recorder
 
 import hlsdl
 from hlsdl.bundle import plain_file
-from hlsdl.bundle.durable import boot_id
+from hlsdl.bundle.page_cache import page_cache_of
 from hlsdl.testing import Hold, ScriptedOrigin
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,6 @@ asyncio.run(main())
 FILE_APP = """
 import asyncio, sys, hlsdl
 from hlsdl.bundle import plain_file
-from hlsdl.bundle.durable import boot_id
 url, storage, folder, flush_every = sys.argv[1:]
 plain_file.FLUSH_EVERY = int(flush_every)
 
@@ -133,7 +133,11 @@ async def test_a_task_is_found_again_by_its_identifier_and_finishes_what_is_miss
 @pytest.mark.parametrize(
     ("flush_every", "is_power_cut"),
     [
-        pytest.param(1 << 30, False, marks=pytest.mark.skipif(boot_id() is None, reason="boots have no names here")),
+        pytest.param(
+            1 << 30,
+            False,
+            marks=pytest.mark.skipif(page_cache_of(gettempdir()) is None, reason="page caches have no names here"),
+        ),
         (1 << 30, True),
         (1 << 20, True),
     ],
@@ -154,7 +158,7 @@ async def test_of_a_file_a_power_cut_leaves_what_was_flushed(
         assert size >= 3 << 20
         assert (flushed == 0) is (flush_every > size)
         if is_power_cut:
-            monkeypatch.setattr(plain_file, "boot_id", lambda: "the next")
+            monkeypatch.setattr(plain_file, "page_cache_of", lambda where: "the next")
             with part.open("r+b") as cut:
                 cut.seek(flushed)
                 cut.write(bytes(size - flushed))
