@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -316,6 +317,7 @@ class BundleLock:
     def __init__(self, folder: Folder, path: Path) -> None:
         """Take it, or raise LockedError at once."""
         self._owner = os.getpid()
+        self._dropped: weakref.finalize[..., BundleLock] | None = None
         with translating(str(path / LOCK)):
             self._descriptor: int | None = folder.open_file(LOCK, os.O_RDWR | os.O_CREAT)
         try:
@@ -327,13 +329,22 @@ class BundleLock:
             raise LockedError(
                 f"another process works on `{path}`", hint="wait until it has finished, or end it, then run this again"
             ) from None
+        # Whoever drops it without a word must not keep others away for as long as the process lives.
+        self._dropped = weakref.finalize(self, _give_back, self._descriptor, self._owner)
+        self._dropped.atexit = False
 
     def release(self) -> None:
         """Give it back; closing the descriptor does it. The file stays, since deleting it would race."""
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
-            unlock(descriptor, self._owner)
-            _let_go(descriptor)
+            if self._dropped is not None:
+                self._dropped.detach()
+            _give_back(descriptor, self._owner)
+
+
+def _give_back(descriptor: int, owner: int) -> None:
+    unlock(descriptor, owner)
+    _let_go(descriptor)
 
 
 def unlock(descriptor: int, owner: int) -> None:

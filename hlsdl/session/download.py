@@ -93,6 +93,7 @@ async def download(
     emit: Emit = ignore,
     *,
     named: Collection[str] | None = None,
+    anew: bool = False,
     watch: Watch = unwatched,
     opened: Client | None = None,
     damaged: Mapping[str, str | None] | None = None,
@@ -104,6 +105,7 @@ async def download(
         options: what of it, how, and where to.
         emit: hears every event.
         named: for adding: the wishes' fields that were named, whose streams come back even if they were dropped.
+        anew: whether what the wishes name comes back, too, where they were made before it was dropped.
         watch: is told everything that is known before the first segment.
         opened: a client for this source, which stays open; None: one of its own.
         damaged: for repairing: the paths of objects that must come again, and the SHA-256 that each of them must have.
@@ -116,13 +118,13 @@ async def download(
     artwork = read_artwork(options.artwork)
     existing = find_bundle(source, options)
     before = bundle_before(existing, options)
-    mends = before is not None and not named and asks_for_nothing_new(before, options, artwork)
+    mends = before is not None and not named and asks_for_nothing_new(before, options, artwork, anew=anew)
     is_named_so = before is not None and options.title in (None, before.title)
     if before is not None and mends and is_named_so and damaged is None and is_whole(before):
         return await _as_it_is(source, options, before, emit, watch)
     opening = nullcontext(opened) if opened else client_of(source, options.transfer, before)
     async with opening as client:
-        contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named)
+        contents, selection = await _chosen(client, source, options, before, artwork=artwork, named=named, anew=anew)
         async with _writing(source, options, contents.title, existing, before) as writer:
             await in_thread(_want, writer, damaged or {}, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
@@ -182,11 +184,12 @@ async def _chosen(
     *,
     artwork: Artwork | None,
     named: Collection[str] | None,
+    anew: bool,
 ) -> tuple[Contents, Selection]:
     """Read the playlists, those that are stored from the bundle; choose, and plan."""
     documents = Documents(client, stored_documents(before))
     root = await read_root(documents, source)
-    asked = asked_so_far(before).and_now(options.wishes, root.master, named)
+    asked = asked_so_far(before).and_now(options.wishes, root.master, named, anew=anew)
     selection = choose(root, asked.wishes, asked.dropped)
     if before is not None and source.url not in documents.stored:
         selection = with_ids_of(before, selection)

@@ -14,7 +14,7 @@ from hlsdl.errors import HlsdlError
 from hlsdl.session.artwork import Artwork
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.wishes import same_wishes
+from hlsdl.session.wishes import asked_in, same_wishes
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +27,14 @@ def bundle_before(existing: Path | None, options: FetchOptions) -> Bundle | None
     return bundle if options.resume or bundle.state == "complete" else None
 
 
-def asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None) -> bool:
-    """Whether a sealed bundle was asked for all of this already, with this picture; another title needs no bytes."""
+def asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork | None, *, anew: bool) -> bool:
+    """Whether a sealed bundle was asked for all of this already, with this picture; another title needs no bytes.
+
+    Asked `anew`, what was dropped may come back.
+    """
     return (
         before.state == "complete"
+        and not (anew and asked_in(before.manifest).dropped)
         and same_wishes(before.manifest, options.wishes)
         and (artwork is None or artwork.is_in(before))
     )

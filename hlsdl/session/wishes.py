@@ -35,13 +35,16 @@ class Asked:
         wishes: Iterable[Preferences],
         master: MultivariantPlaylist | None,
         named: Collection[str] | None = None,
+        *,
+        anew: bool = False,
     ) -> Asked:
         """This and more.
 
         Args:
-            wishes: what is asked for now; those that were made before say nothing new, unless `named` does.
+            wishes: what is asked for now; those that were made before say nothing new, unless `named` does, or `anew`.
             master: what the source offers; None when it is one stream.
             named: the fields that were named now; None: those in which a new wish differs from the defaults.
+            anew: whether they count as new though they were made before.
         """
         asked = tuple(wishes)
         # An earlier wish keeps its place: those after it may share its video.
@@ -50,7 +53,7 @@ class Asked:
             return Asked(wishes=together)
         from hlsdl.planning.adding import asked_again  # needed where something was dropped
 
-        new = asked if named is not None else tuple(wish for wish in asked if wish not in self.wishes)
+        new = asked if anew or named is not None else tuple(wish for wish in asked if wish not in self.wishes)
         return Asked(wishes=together, dropped=self.dropped - asked_again(master, new, self.dropped, named))
 
     def without(self, ids: Collection[str]) -> Asked:

@@ -23,6 +23,7 @@ from hlsdl.sync.loop import Loop, LoopEnded, at_once
 from hlsdl.tasks import asset_session, asset_task, file_task, task
 from hlsdl.tasks.asset import Asset
 from hlsdl.tasks.loading import TimeRange
+from hlsdl.tasks.restoring import Prepare, as_it_is
 from hlsdl.tasks.session_configuration import SessionConfiguration
 from hlsdl.tasks.states import Phase, TaskState
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions
@@ -301,9 +302,13 @@ class AssetDownloadSession:
         """The tasks that have not ended."""
         return [self._mirrored(one) for one in self._loop.wait(self._session.tasks)]
 
-    def restore(self) -> list[AssetDownloadTask | DownloadTask]:
-        """The tasks that an earlier session of this identifier left."""
-        return [self._mirrored(one) for one in self._loop.wait(self._session.restore)]
+    def restore(self, prepare: Prepare = as_it_is) -> list[AssetDownloadTask | DownloadTask]:
+        """The tasks that an earlier session of this identifier left.
+
+        `prepare` is called in the session's thread, with the tasks that delegates are given: what is set after this
+        returns comes too late for those that go on.
+        """
+        return [self._mirrored(one) for one in self._loop.wait(lambda: self._session.restore(prepare))]
 
     def finish_tasks_and_invalidate(self) -> None:
         """Make no more tasks, wait for those that there are, then end."""

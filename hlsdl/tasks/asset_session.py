@@ -14,8 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hlsdl.bundle.threads import in_thread
-from hlsdl.errors import HlsdlError, IntegrityError, UsageError
+from hlsdl.errors import HlsdlError, UsageError
 from hlsdl.library.places import library_folder
 from hlsdl.library.tasks import TaskRow
 from hlsdl.planning.media_selection import MediaSelection
@@ -24,11 +23,12 @@ from hlsdl.tasks.asset_task import AssetDownloadTask, WantedAsset, destination_f
 from hlsdl.tasks.delivery import Delivery
 from hlsdl.tasks.event_loops import must_be_running, running_loop, to_its_end
 from hlsdl.tasks.file_task import DownloadTask, wanted_file
+from hlsdl.tasks.restoring import Prepare, as_it_is, task_of
 from hlsdl.tasks.runners import Runners
 from hlsdl.tasks.session_configuration import SessionConfiguration, SessionKind, own_copy
-from hlsdl.tasks.states import ENDS, Phase, Trigger
+from hlsdl.tasks.states import ENDS, Trigger
 from hlsdl.tasks.stored import StoredTasks
-from hlsdl.tasks.task import LostTask, Task
+from hlsdl.tasks.task import Task
 from hlsdl.tasks.wanted import DownloadConfiguration, DownloadOptions, aggregate_wishes, must_be
 
 logger = logging.getLogger(__name__)
@@ -192,12 +192,16 @@ class AssetDownloadSession:
         """The tasks that have not ended, by identifier (getAllTasks)."""
         return [task for _, task in sorted(self._tasks.items()) if task.phase not in ENDS]
 
-    async def restore(self) -> list[Task[Any]]:
+    async def restore(self, prepare: Prepare = as_it_is) -> list[Task[Any]]:
         """The tasks that an earlier session of this identifier left, attached to this one.
 
         Those that were under way go on; those that were suspended wait for `resume()`. What had ended without the
         delegate hearing of it is told now. One that nothing can be made of any more, since its bundle is gone or its
         row damaged, is told as failed, as a `LostTask`.
+
+        Args:
+            prepare: called with each task before it goes on and before anything is told of it: here it gets its own
+                delegate, and its asset the key provider, which are not stored.
 
         Raises:
             SessionInvalidated: the session has ended.
@@ -205,11 +209,12 @@ class AssetDownloadSession:
         Source: creating a background session with the same identifier, then getAllTasks.
         """
         self.must_be_open()
-        for row in self._stored.all():
-            if row.id not in self._tasks and not row.acknowledged:
-                await self._restore(row)
+        with self._runners.held():
+            for row in self._stored.all():
+                if row.id not in self._tasks and not row.acknowledged:
+                    await self._restore(row, prepare)
         self._is_restored = True
-        self._runners.reconcile()
+        asyncio.get_running_loop().call_soon(self._runners.reconcile)
         self._tell_when_all_is_told()
         return await self.tasks()
 
@@ -328,7 +333,8 @@ class AssetDownloadSession:
     def forget(self, task: Task[Any]) -> None:
         """Drop a task whose end was told, and its row, whose headers may be secrets."""
         self._tasks.pop(task.task_identifier, None)
-        self._stored.store.remove(task.task_identifier)
+        if self._configuration.kind is SessionKind.BACKGROUND or not self._is_over:
+            self._stored.store.remove(task.task_identifier)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -343,17 +349,13 @@ class AssetDownloadSession:
         if self._loop is None or not self._loop.is_closed():  # one that was closed works nothing any more
             must_be_running(self._loop)
 
-    async def _restore(self, row: TaskRow) -> None:
-        """Attach one stored task; what stops one of them must not stop the others."""
-        try:
-            task = self._attach(self._task_of(row))
-            task.trigger(Trigger.LOSE)
-            if task.phase in ENDS:
-                # What is left of a large file is looked through for its resume data.
-                self._end(task, task.stored_result(), await in_thread(task.stored_error))
-        except HlsdlError as error:
-            lost = self._attach(LostTask(self, row.with_changes(phase=Phase.FAILED.value)))
-            self._end(lost, None, error)
+    async def _restore(self, row: TaskRow, prepare: Prepare) -> None:
+        """Attach one stored task; what stops one of them does not stop the others."""
+        task, error = await task_of(row, self, self._configuration)
+        prepare(self._attach(task))
+        task.trigger(Trigger.LOSE)
+        if task.phase in ENDS:
+            self._end(task, task.stored_result(), error or task.stored_error())
 
     def _end(self, task: Task[Any], result: Any, error: HlsdlError | None) -> None:
         """Tell that a task has ended, last of all; then it is over for everybody."""
@@ -389,10 +391,3 @@ class AssetDownloadSession:
         self._tasks[task.task_identifier] = task
         self._has_told_all = False
         return task
-
-    def _task_of(self, row: TaskRow) -> Task[Any]:
-        if row.phase not in set(Phase):
-            raise IntegrityError("a stored task cannot be read", hint="make a new task for the same asset")
-        if row.kind == "file":
-            return DownloadTask(self, row, self._configuration)
-        return AssetDownloadTask(self, row, self._configuration)

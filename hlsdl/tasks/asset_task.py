@@ -77,7 +77,7 @@ class WantedAsset(BaseModel):
 
 @dataclass(slots=True)
 class _Loaded:
-    """What the delegate was told of one run."""
+    """What the delegate was told; of a run before this one, too."""
 
     begun: Begun
     ranges: tuple[TimeRange, ...] = ()
@@ -145,7 +145,7 @@ class AssetDownloadTask(Task[Bundle]):
     async def work(self) -> Bundle:
         """Tell the story of `download`, watching it."""
         try:
-            done = await download(self.asset.source, self._options(), self._heard, watch=self._watch)
+            done = await download(self.asset.source, self._options(), self._heard, watch=self._watch, anew=True)
         finally:
             self._look()
         if self._configuration.kind is not SessionKind.EPHEMERAL:
@@ -191,7 +191,9 @@ class AssetDownloadTask(Task[Bundle]):
     # -- what the story tells --------------------------------------------------------------------------------------
 
     def _watch(self, begun: Begun) -> None:
-        self._loaded = _Loaded(begun, looked=asyncio.get_running_loop().time())
+        before = self._loaded or _Loaded(begun)
+        now = asyncio.get_running_loop().time()
+        self._loaded = _Loaded(begun, ranges=before.ranges, complete=before.complete, looked=now)
         self._note(location=str(begun.path), title=begun.title)
         if self.row.expected_bytes is None:
             self._note(expected_bytes=begun.plan.estimate().bytes)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,6 +31,17 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 
 Ended = Callable[[Task[Any], Any, HlsdlError | None], None]
 """Told once for each task that has ended: its result or its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A challenge that was told to the delegate."""
+
+    error: HttpError
+    """What led to it."""
+    failures: int
+    """How many were answered before it."""
+    answer: asyncio.Future[Any]
 
 
 class _TookTooLong(NetworkError):
@@ -57,7 +70,20 @@ class Runners:
         """Nothing is started or stopped before, on the loop's clock."""
         self._keeping: set[int] = set()
         """Those that were under way a moment ago, and keep their places."""
+        self._asked: dict[int, _Asked] = {}
+        """Task -> the challenge that its delegate has not answered yet."""
+        self._holds = 0
+        """How many want that nothing is started or stopped."""
         self._is_closed = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Start and stop nothing meanwhile."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
 
     def hurry(self, number: int) -> None:
         """Forget that this task should wait for its next try."""
@@ -65,7 +91,7 @@ class Runners:
 
     def reconcile(self) -> None:
         """Stop what should not run, end what has stopped, start what may."""
-        if self._is_closed:
+        if self._is_closed or self._holds:
             return
         if (still := self._still_until - asyncio.get_running_loop().time()) > 0:
             self._look_again(still)
@@ -122,6 +148,7 @@ class Runners:
         """
         left, self._running = self._running, {}
         self._stopping.clear()
+        self._asked.clear()
         self._alarm = None
         self._delivery.let_go()
         for number in left:
@@ -185,6 +212,8 @@ class Runners:
                 raise
             logger.exception("task %d failed by a defect", task.task_identifier)
             error = HlsdlError(f"a defect of hlsdl: {type(defect).__name__}")
+        finally:
+            task.rest()
         if task.phase in ACTIVE and self._running.get(task.task_identifier) is turn:
             self._settle(task, result, error, has_come_further=task.progress.completed_bytes > held)
 
@@ -197,6 +226,7 @@ class Runners:
         if task.phase in ENDS:
             self._not_before.pop(number, None)
             self._pauses.pop(number, None)
+            self._asked.pop(number, None)
         if turn.cancelled() and number not in self._stopping and not self._is_closed:
             # Somebody else did that, who most likely ends the whole loop: start nothing that nobody would wait for.
             self._still_until = asyncio.get_running_loop().time() + FIRST_PAUSE
@@ -205,19 +235,37 @@ class Runners:
         self.reconcile()
 
     async def _work(self, task: Task[Any]) -> Any:
-        """The task's work, again after each answered challenge."""
-        for failures in range(MOST_CHALLENGES):
+        """The task's work, again after each answered challenge; first of all after one that an earlier turn asked."""
+        failures = await self._answered(task)
+        while True:
             try:
                 return await task.work()
             except HttpError as error:
-                challenge = challenge_of(error, task.row.source_url, failures)
+                challenge = challenge_of(error, task.row.source_url, failures) if failures < MOST_CHALLENGES else None
                 if challenge is None or not self._delivery.hears("did_receive_challenge", task):
                     raise
-                answer = await self._delivery.tell("did_receive_challenge", task, challenge)
-                if not isinstance(answer, Credential):
-                    raise
-                task.credential = answer
-        return await task.work()
+                answer = self._delivery.tell("did_receive_challenge", task, challenge)
+                self._asked[task.task_identifier] = _Asked(error, failures, answer)
+                failures = await self._answered(task)
+
+    async def _answered(self, task: Task[Any]) -> int:
+        """Wait for the answer to a challenge, if there is one; whoever is suspended meanwhile takes it up again.
+
+        Returns:
+            How many were answered for this work.
+
+        Raises:
+            HttpError: what led to the challenge, when the answer is no credential.
+        """
+        asked = self._asked.get(task.task_identifier)
+        if asked is None:
+            return 0
+        answer = await asyncio.shield(asked.answer)
+        del self._asked[task.task_identifier]
+        if not isinstance(answer, Credential):
+            raise asked.error
+        task.credential = answer
+        return asked.failures + 1
 
     def _settle(self, task: Task[Any], result: Any, error: HlsdlError | None, *, has_come_further: bool) -> None:
         """What becomes of a task whose work has come to an end by itself."""

@@ -96,7 +96,7 @@ class SessionConfiguration:
 
         Source: URLSessionConfiguration.background(withIdentifier:).
         """
-        _check_identifier(identifier or "")
+        _check_identifier(identifier if isinstance(identifier, str) else "")
         return cls(kind=SessionKind.BACKGROUND, identifier=identifier, waits_for_connectivity=True)
 
     def check(self) -> None:

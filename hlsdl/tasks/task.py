@@ -12,7 +12,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol
@@ -305,6 +305,10 @@ class Task(ABC, Generic[R]):
     def tell(self, event: Event) -> None:
         """Hand an event to those who listen."""
         self._listeners.tell(event)
+
+    def rest(self) -> None:
+        """Nothing is under way for now."""
+        self.progress = replace(self.progress, rate=0.0, eta=None)
 
     def let_go(self) -> None:
         """Forget whoever waits on an event loop that is closed; only before the end."""

@@ -7,12 +7,13 @@ AVAssetDownloadTask's option keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hlsdl.errors import UsageError
 from hlsdl.planning.media_selection import MediaSelection
+from hlsdl.planning.option_ids import Pairs
 from hlsdl.planning.preferences import Preferences
 from hlsdl.planning.qualifiers import VariantQualifier, where_texts
 from hlsdl.tasks.asset import Asset
@@ -47,7 +48,7 @@ class DownloadContentConfiguration:
         return replace(
             self.preferences,
             where=(*self.preferences.where, *where_texts(self.variant_qualifiers)),
-            media_selections=(*self.preferences.media_selections, *(one.encode() for one in self.media_selections)),
+            media_selections=(*self.preferences.media_selections, *encoded(self.media_selections)),
             multichannel=multichannel,
             shares_video=shares_video,
         )
@@ -82,7 +83,7 @@ class DownloadOptions:
             min_size=size,
             hdr=self.prefers_hdr,
             lossless=self.prefers_lossless_audio,
-            media_selections=(self.media_selection.encode(),) if self.media_selection is not None else (),
+            media_selections=tuple(encoded([self.media_selection])) if self.media_selection is not None else (),
         )
 
 
@@ -90,6 +91,13 @@ def must_be(value: object, kind: type, name: str, *, example: str) -> None:
     """Raise UsageError for what a program gives in the place of a value of ours: most often a URL."""
     if not isinstance(value, kind):
         raise UsageError(f"`{name}` is no `{kind.__name__}` but a `{type(value).__name__}`", hint=f"give it {example}")
+
+
+def encoded(selections: Iterable[MediaSelection]) -> Iterator[Pairs]:
+    """As preferences hold them; UsageError for what is no selection: most often one of its options."""
+    for one in selections:
+        must_be(one, MediaSelection, "media_selections", example="those of the asset, such as `with_option` makes")
+        yield one.encode()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,7 +189,7 @@ def aggregate_wishes(selections: Sequence[MediaSelection], options: DownloadOpti
     return (
         replace(
             base,
-            media_selections=tuple(dict.fromkeys(one.encode() for one in selections)),
+            media_selections=tuple(dict.fromkeys(encoded(selections))),
             multichannel=options.prefers_multichannel,
         ),
     )

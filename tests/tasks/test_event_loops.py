@@ -86,9 +86,7 @@ def test_what_is_left_on_a_loop_that_was_closed_keeps_no_session_from_its_end(
     left_behind(tmp_path, left, verb)
     gc.collect()
     is_kept = verb != "invalidate_and_cancel"
-    assert asyncio.run(restored(tmp_path)) == is_kept * [
-        "resolving" if left in {"a download", "an end"} else "suspended"
-    ]
+    assert asyncio.run(restored(tmp_path)) == is_kept * ["waiting" if left in {"a download", "an end"} else "suspended"]
 
 
 async def restored(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import serve
+from faults import SEGMENTS, playlist, serve
 from recording import Recorder
 
 import hlsdl
@@ -110,6 +110,48 @@ async def test_an_end_that_was_missed_is_told_as_it_was(tmp_path: Path) -> None:
     assert left == []
     assert isinstance(error, hlsdl.FileRefused)
     assert (error.http_status, error.url_error_code) == (403, hlsdl.URLErrorCode.NO_PERMISSIONS_TO_READ_FILE)
+
+
+async def test_a_restored_task_is_prepared_before_it_goes_on(tmp_path: Path) -> None:
+    """Its key provider and its own delegate are not stored: here they come in time for the first thing that is told."""
+
+    class Keys:
+        async def provide(self, request: hlsdl.KeyRequest) -> bytes:
+            return bytes(16)
+
+    def prepare(task: hlsdl.Task) -> None:
+        assert isinstance(task, hlsdl.AssetDownloadTask)
+        task.delegate, task.asset.key_provider = delegate, Keys()
+
+    delegate = Recorder()
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        tags = '#EXT-X-KEY:METHOD=AES-128,URI="nobody-has-it"\n'
+        for number in range(SEGMENTS):
+            origin.add(f"/v/{number}.ts", bytes(160))
+        origin.add("/v/index.m3u8", playlist(tags=tags))
+        origin.always("/v/index.m3u8", Status(503, headers={"Retry-After": "0"}))
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            session.make_asset_download_task(wanted(url, destination=tmp_path / "a")).resume()
+            await asyncio.to_thread(origin.wait_for, "/v/index.m3u8")
+        origin.always("/v/index.m3u8")
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            (task,) = await asyncio.create_task(session.restore(prepare))
+            assert (await task).is_playable_offline
+    assert delegate.names()[0] == "will_download_to"
+
+
+async def test_a_restored_task_waits_until_whoever_restored_it_has_looked_at_it(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            for name in "ab":
+                session.make_asset_download_task(wanted(url, destination=tmp_path / name)).resume()
+        damage(tmp_path, "phase = 'canceling'")  # its end is to be told, which takes a moment
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path), delegate=Recorder()) as session:
+            tasks = await session.restore()
+            assert [task.phase for task in tasks] == ["waiting"]
+            await tasks[0]
 
 
 async def test_a_restored_task_shows_how_far_it_was(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ INSIDE = frozenset(
             "asset",
             "credential",
             "finish",
+            "rest",
             "keep_error",
             "let_go",
             "row",
