@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,14 @@ def shown_values(loaded: Loaded) -> dict[str, Any]:
         if name == "header":
             value = [f"{header}: …" for header, _ in value]
         elif name in ADDRESSES and value:
-            value = redact_typed(value)
+            value = redact_typed(_without_login(value) if name == "proxy" else value)
         values[name] = str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
     return values
+
+
+def _without_login(proxy: str) -> str:
+    """A proxy's address, which has no path: whatever is wrong with it, what stands before its last `@` is a secret."""
+    return re.sub(r"^([a-z][a-z0-9+.-]*://)?.*@", r"\1", proxy, flags=re.IGNORECASE | re.DOTALL)
 
 
 def doctor_blocks(document: Mapping[str, Any]) -> list[Block]:

@@ -6,9 +6,9 @@ may pass, never a success. Messages of libcurl are looked at, and never shown: t
 
 from __future__ import annotations
 
-from hlsdl.errors import HlsdlError, HttpError, LimitError, NetworkError, PolicyError
+from hlsdl.errors import HlsdlError, LimitError, NetworkError, PolicyError
 from hlsdl.transfer.doors import Question, Setback
-from hlsdl.transfer.policy import HANDSHAKE_RETRIES, handshake_failed, hint_for_certificate, is_about_certificates
+from hlsdl.transfer.policy import HANDSHAKE_RETRIES, certificate_refused, handshake_failed, is_about_certificates
 from hlsdl.transfer.proxying import refusal, unreachable
 
 _TLS = frozenset({51, 53, 54, 58, 59, 60, 66, 77, 82, 83, 90, 91, 98})
@@ -18,6 +18,7 @@ _BROKEN = frozenset({1, 8, 16, 18, 52, 61, 63, 92, 95})
 _OVER_LIMIT = 100
 _PROXY = 97
 _HINT = "check the network; run the same command again to go on"
+_HINT_PROXY = "check the proxy and the network; run the same command again to go on"
 
 
 def meaning(
@@ -40,23 +41,24 @@ def meaning(
     if through_proxy and code in _CONNECT:
         return unreachable(url)
     if _is_tls(code, message):
-        reason = _tls_reason(code, message)
-        return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
+        return certificate_refused(message, _tls_reason(code, message), url)
     if code == 3 or (code == 1 and "protocol" in message.lower() and "version" not in message.lower()):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
     if is_head and (code == _OVER_LIMIT or (code == 56 and "header" in message.lower())):
         return LimitError("the response head is larger than allowed", url=url)
     # A handshake that failed, as opposed to a connection that was cut under it.
     is_handshake = code == 35 and "error:" in message.lower()
+    way = " through the proxy" if through_proxy else ""
     if code == 28:
-        told = f"connecting took longer than {question.timeouts.connect:g} seconds"
+        told = f"connecting{way} took longer than {question.timeouts.connect:g} seconds"
     elif code in _CONNECT or code == 35:
         told = "the connection cannot be made"
     elif code in _BROKEN:
         told = "the server broke off or broke the protocol"
     else:
-        told = "the connection failed"
-    error = handshake_failed(url) if is_handshake else NetworkError(told, url=url, hint=_HINT, retryable=True)
+        told = f"the connection{way} failed"
+    hint = _HINT_PROXY if through_proxy else _HINT
+    error = handshake_failed(url) if is_handshake else NetworkError(told, url=url, hint=hint, retryable=True)
     return Setback(error, timed_out=code == 28, retries=HANDSHAKE_RETRIES if is_handshake else None)
 
 
@@ -86,7 +88,6 @@ def _tls_reason(code: int, message: str) -> str:
         ("not yet valid", "certificate is not yet valid"),
         ("no alternative certificate subject name", "the certificate is for another host"),
         ("does not match", "the certificate is for another host"),
-        ("alert", "the server refused the handshake"),
     ):
         if sign in text:
             return reason

@@ -207,12 +207,11 @@ class Fetch:
 
     async def _confirm(self, received: int, opened: Opened) -> None:
         """Have the length confirmed of a body whose end cannot be told from a cut; Setback when it was one."""
-        version = ranges.read_validator(opened.head.headers)
-        length = await confirming.length_of(self.exchange, self.url, version)
+        length = await confirming.length_of(self.exchange, self.url, opened.head)
         if length is not None and received < length:
             raise Setback(cut_short(received, length, self._url))
         if length == received:
-            self.sink.describe(validator=version, length_verified=True)
+            self.sink.describe(validator=ranges.read_validator(opened.head.headers), length_verified=True)
 
     def _in_scraps(self) -> IntegrityError:
         told = f"{MOST_SCRAPS} answers in a row of less than {LEAST_ANSWER // KIB} KiB"

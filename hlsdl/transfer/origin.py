@@ -21,9 +21,9 @@ import httpx
 from hlsdl.access.limits import Limits
 from hlsdl.access.proxies import Proxy, ProxyRules
 from hlsdl.access.urls import DEFAULT_PORTS, SourceOrigin
-from hlsdl.errors import HlsdlError, HttpError, NetworkError, PolicyError, UsageError
+from hlsdl.errors import HlsdlError, NetworkError, PolicyError, UsageError
 from hlsdl.transfer.doors import Head, HeadWatch, PaceWatch, Question, Setback, Timeouts
-from hlsdl.transfer.policy import hint_for_certificate, is_about_certificates
+from hlsdl.transfer.policy import certificate_refused, is_about_certificates
 from hlsdl.transfer.proxying import proxy_addresses, refusal, speaks_no_socks, unreachable
 from hlsdl.transfer.resolving import Vetting, first_connected
 from hlsdl.transfer.trust import LazyTls
@@ -58,7 +58,7 @@ def translate(error: Exception, url: str, timeouts: Timeouts) -> HlsdlError | Se
     if tls is not None:
         found = getattr(tls, "verify_message", "") or tls.reason or "the handshake failed"
         reason = str(found).replace("_", " ").lower()
-        return HttpError(f"the server's TLS cannot be trusted: {reason}", url=url, hint=hint_for_certificate(reason))
+        return certificate_refused(str(tls.reason), reason, url)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpcore.UnsupportedProtocol):
         return PolicyError("a URL cannot be asked for over HTTP", url=url)
     if isinstance(error, httpx.ProxyError | httpcore.ProxyError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
 
-from hlsdl.errors import NetworkError
+from hlsdl.errors import HttpError, NetworkError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +108,27 @@ def handshake_failed(url: str) -> NetworkError:
     return NetworkError(
         "the TLS handshake failed",
         url=url,
-        hint="check that the server speaks TLS at this address; run the same command again to go on",
+        hint="check that the server speaks TLS at this address, and whether it wants a client certificate"
+        " (`--client-cert`); run the same command again to go on",
         retryable=True,
     )
+
+
+def certificate_refused(words: str, reason: str, url: str) -> HttpError:
+    """The error for a certificate that is the reason why no connection is made.
+
+    Args:
+        words: those of the TLS library: an alert is the server's word, and about a certificate of ours.
+        reason: why one of the server's cannot be trusted.
+        url: of the request.
+    """
+    said = words.lower().replace("_", " ")
+    if "alert" not in said:
+        told, hint = f"the server's TLS cannot be trusted: {reason}", hint_for_certificate(reason)
+    else:
+        told = "wants a client certificate" if "required" in said else "does not accept the client certificate"
+        told, hint = f"the server {told}", "`--client-cert FILE` shows one to the source"
+    return HttpError(told, url=url, hint=hint)
 
 
 def hint_for_certificate(reason: str) -> str:

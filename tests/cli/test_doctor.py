@@ -62,7 +62,14 @@ def test_what_the_doctor_says_is_what_a_job_gets(monkeypatch: pytest.MonkeyPatch
         assert kind == {"libcurl": "CurlDoor", "httpx": "GenericDoor"}[transport.transport_in_use().name]
 
 
-@pytest.mark.parametrize("proxy", ["anna:SECRETPW@127.0.0.1:3128", "http://anna:SECRETPW@127.0.0.1:3128"])
+SPELLINGS = [
+    "anna:SECRETPW@127.0.0.1:3128", "http://anna:SECRETPW@127.0.0.1:3128", "http://anna:a/SECRETPW@127.0.0.1:3128",
+    "socks5://anna:SECRETPW/a@127.0.0.1:3128", "anna:a/SECRETPW@127.0.0.1:3128", "http://anna:a@SECRETPW/@127.0.0.1:3128",
+    "http:/anna:SECRETPW@127.0.0.1:3128", "://anna:?SECRETPW#@127.0.0.1:3128", "anna:a://SECRETPW@127.0.0.1:3128",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("proxy", SPELLINGS)
 def test_the_password_of_a_proxy_is_shown_in_no_spelling(
     proxy: str, doctor: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

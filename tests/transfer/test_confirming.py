@@ -13,8 +13,11 @@ from hlsdl.testing import (
     CloseDelimited,
     ContentRange,
     Cut,
+    Empty,
+    Gzip,
     HangUp,
     Headers,
+    Html,
     IgnoreRange,
     Redirect,
     Request,
@@ -87,6 +90,31 @@ async def test_a_host_that_does_not_tell_lengths_is_asked_once_and_its_bodies_ar
         await client.fetch(segment(url), sinks[-1])
         assert (sinks[-1].data, sinks[-1].length_verified) == (PACKETS, False)
     assert len([request for request in origin.requests if "range" in request.headers]) == 1
+
+
+async def test_a_server_without_ranges_tells_the_length_by_announcing_it(
+    origin: ScriptedOrigin, make_client: MakeClient
+) -> None:
+    """The whole is what RFC 9110 §14.2 lets it answer with, and this time it says how long it is."""
+    url = origin.add("/a.bin", ENCRYPTED)
+    origin.script("/a.bin", CloseDelimited(), IgnoreRange(), Cut(after=16_000, framing="close"), IgnoreRange())
+    client = make_client(url)
+    for cuts in range(2):
+        sink = MemorySink()
+        await client.fetch(segment(url), sink)
+        assert (sink.data, sink.length_verified) == (ENCRYPTED, True), cuts
+    assert [request.headers.get("range") for request in origin.requests] == [None, "bytes=0-0"] * 2 + [None]
+
+
+@pytest.mark.parametrize("other", [Html(b"x" * 40_000), Gzip(), Empty()], ids=["a page", "compressed", "nothing"])
+async def test_what_is_something_else_tells_no_length(
+    origin: ScriptedOrigin, make_client: MakeClient, other: Behaviour
+) -> None:
+    url = origin.add("/a.bin", ENCRYPTED)
+    origin.script("/a.bin", CloseDelimited(), other)
+    sink = MemorySink()
+    await make_client(url).fetch(segment(url), sink)
+    assert (sink.data, sink.length_verified) == (ENCRYPTED, False)
 
 
 REFUSALS: list[Behaviour] = [

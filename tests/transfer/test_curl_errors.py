@@ -41,3 +41,33 @@ def test_a_handshake_is_final_only_where_a_certificate_is_the_reason(code: int, 
         assert isinstance(found, Setback)
         assert isinstance(found.error, NetworkError)
         assert "--insecure" not in str(found.error.hint)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("OpenSSL: error:0A00045C:SSL routines::tlsv13 alert certificate required", "wants a client certificate"),
+        ("OpenSSL: error:0A000418:SSL routines::tlsv1 alert unknown ca", "does not accept the client certificate"),
+        ("OpenSSL: error:0A000415:SSL routines::sslv3 alert certificate expired", "does not accept the client"),
+    ],
+)
+def test_an_alert_is_the_servers_word_about_a_certificate_of_ours(message: str, told: str) -> None:
+    """It is not ours that checks: to check nothing would change nothing."""
+    found = meaning(56, message, QUESTION)
+    assert isinstance(found, HttpError)
+    assert told in found.message
+    assert "--client-cert" in str(found.hint)
+    assert "--insecure" not in str(found.hint)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(28, "connecting through the proxy took"), (56, "through the proxy failed")]
+)
+def test_where_there_is_a_proxy_it_is_named(code: int, told: str) -> None:
+    found = meaning(code, "", QUESTION, through_proxy=True)
+    assert isinstance(found, Setback)
+    assert told in found.error.message
+    assert "proxy" in str(found.error.hint)
+    other = meaning(code, "", QUESTION)
+    assert isinstance(other, Setback)
+    assert "proxy" not in other.error.message + str(other.error.hint)
