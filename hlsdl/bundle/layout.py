@@ -49,6 +49,7 @@ _STREAM_FOLDER = re.compile(r"[0-9]+-[A-Z2-7]{32}-[0-9]+")
 _SEGMENT = re.compile(r"[0-9]{9,20}\.[A-Za-z0-9]{1,8}")
 _INIT = re.compile(r"[0-9]{9,20}\.init\.[A-Za-z0-9]{1,8}")
 _USUAL = re.compile(USUAL_MEDIA)
+_APART = re.compile(rf"{KEYS}/[A-Z2-7]{{32}}\.key|{DATA}/(?:[A-Z2-7]{{32}}|artwork|master)\.[A-Za-z0-9]{{1,8}}")
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -127,6 +128,11 @@ def is_segment(relative: str) -> bool:
 def is_media(relative: str) -> bool:
     """Whether the last part of `relative` names a media segment or an init section (`000000100.init.mp4`)."""
     return is_segment(relative) or _INIT.fullmatch(relative.rpartition("/")[2]) is not None
+
+
+def is_kept_apart(relative: str) -> bool:
+    """Whether `relative` names a key, a data item, the picture or the multivariant playlist, as we name them."""
+    return _APART.fullmatch(relative) is not None
 
 
 def temporary_name(name: str, token: str) -> str:

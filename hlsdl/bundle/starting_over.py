@@ -12,6 +12,7 @@ from hlsdl.bundle.layout import (
     SOURCE_PLAYLIST,
     final_name,
     is_derived,
+    is_kept_apart,
     is_media,
     is_stream_folder,
     split_path,
@@ -59,4 +60,4 @@ def _is_ours_by_name(path: str) -> bool:
         return folder in ("", DATA, KEYS) or is_stream_folder(folder) or is_media(final)
     if is_stream_folder(folder):
         return is_media(name) or is_derived(path) or name == SOURCE_PLAYLIST
-    return not folder and is_derived(path)
+    return is_kept_apart(path) or (not folder and is_derived(path))

@@ -98,6 +98,26 @@ def test_starting_over_may_be_killed_and_mixes_nothing(origin: ScriptedOrigin, t
     assert hlsdl("info", bundle, "--json").document["playable_offline"] is True
 
 
+def test_starting_over_may_be_killed_and_leaves_nothing_of_before(
+    origin: ScriptedOrigin, film: Path, tmp_path: Path
+) -> None:
+    """Keys, session data and the picture are known by their names when nothing lists them any more."""
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    assert hlsdl("fetch", url, "-o", bundle, "--artwork", tmp_path / "a.png").code == 0
+    (bundle / "keys").mkdir()
+    (bundle / "keys" / f"{'A' * 32}.key").write_bytes(bytes(16))
+    (bundle / "Data" / f"{'A' * 32}.json").write_bytes(b"{}")
+    mine = bundle / "Data" / "notes.txt"
+    mine.write_text("mine")
+    (bundle / "journal.jsonl").write_bytes(b"")
+    (bundle / "manifest.json").unlink()
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr", "--force").code == 0
+    assert not list(bundle.glob("keys/*"))
+    assert [one["path"] for one in hlsdl("verify", bundle, "--json").document["findings"]] == ["Data/notes.txt"]
+    assert mine.read_text() == "mine"
+
+
 async def test_the_library_remembers_the_size_that_the_bundle_has(origin: ScriptedOrigin, tmp_path: Path) -> None:
     """However it came to be: fetched, there already, or added to; and whatever else lies in it."""
     url, place = origin.url("/film/master.m3u8"), tmp_path / "A.movpkg"
