@@ -147,7 +147,7 @@ class Manifest(Stored):
     documents: tuple[StoredDocument, ...] = ()
     keys: tuple[StoredKey, ...] = ()
     files: tuple[DerivedFile, ...] = ()
-    """Set at seal."""
+    """Set at seal, and kept while something is added: what was sealed plays all the while."""
     journal_bytes: Count | None = None
     journal_sha256: Sha256 | None = None
     """Of the first `journal_bytes` bytes of the journal; set at seal."""

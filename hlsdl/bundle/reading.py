@@ -14,6 +14,7 @@ import builtins
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Self
@@ -21,7 +22,17 @@ from typing import Any, BinaryIO, Self
 from hlsdl.bundle import contents, durable
 from hlsdl.bundle.durable import Folder, translating
 from hlsdl.bundle.journal import Entry, JournalState, replay
-from hlsdl.bundle.layout import INDEX, JOURNAL, MANIFEST, final_name, is_media, is_safe_path, path_given, split_path
+from hlsdl.bundle.layout import (
+    INDEX,
+    JOURNAL,
+    KEYS,
+    MANIFEST,
+    final_name,
+    is_media,
+    is_safe_path,
+    path_given,
+    split_path,
+)
 from hlsdl.bundle.ledger import LARGEST_JOURNAL
 from hlsdl.bundle.manifest import LARGEST_MANIFEST, Manifest, StoredStream, as_json, count_segments, shortfalls
 from hlsdl.errors import IntegrityError, PolicyError, UsageError, redact_typed
@@ -124,10 +135,25 @@ class Bundle:
 
     @property
     def is_playable_offline(self) -> bool:
-        """Whether everything is here: sealed, every file there with its size, keys included, nothing `protected`."""
-        if self.state != "complete" or any(stream.protected for stream in self.streams):
+        """Whether everything is here: sealed, every file there with its size, keys included, nothing `protected`.
+
+        What was sealed plays also while something is added to it, or when that was interrupted.
+        """
+        if any(stream.protected for stream in self.streams):
             return False
-        return not self.shortfalls()
+        if self.state == "complete":
+            return not self.shortfalls()
+        return bool(self.manifest.files) and not self._shortfalls_of_sealed()
+
+    def _shortfalls_of_sealed(self) -> tuple[str, ...]:
+        """The same as `shortfalls`, of what was sealed before something was added."""
+        playlists = {file.path for file in self.manifest.files}
+        sealed = replace(
+            self.manifest, documents=(), streams=tuple(one for one in self.streams if one.playlist in playlists)
+        )
+        folders = {KEYS, *(stream.id for stream in sealed.streams)}
+        entries = {path: one for path, one in self.entries.items() if split_path(path)[0] in folders}
+        return shortfalls(sealed, entries, self.sizes())
 
     def shortfalls(self) -> tuple[str, ...]:
         """Return what is missing or has another size than it should, one sentence each; looks at the disk now."""

@@ -200,16 +200,20 @@ class BundleWriter:
 
     def save_manifest(self, manifest: Manifest) -> None:
         """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
-        self._save(manifest, {"state": "partial", "files": (), "journal_bytes": None, "journal_sha256": None})
+        self._save(manifest, {"state": "partial", "journal_bytes": None, "journal_sha256": None})
 
     def checkpoint(self) -> None:
         """Make everything that is stored by now survive a power cut."""
         self._checkpointer.checkpoint()
 
-    def seal(self, manifest: Manifest) -> None:
-        """Say that the bundle is complete; IntegrityError, with what is missing, when it is not."""
+    def seal(self, manifest: Manifest, *, keeps_flaws: bool = False) -> None:
+        """Say that the bundle is complete; IntegrityError, with what is missing, when it is not.
+
+        A damaged document or picture stays; with `keeps_flaws` so does whatever else is damaged. `verify` says so.
+        """
         self.checkpoint()
-        files, problems = self._look(manifest)
+        flaws = self._flaws(manifest, keeps_flaws=keeps_flaws)
+        files, problems = self._look(manifest, flaws)
         if problems:
             more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
             raise IntegrityError(
@@ -218,11 +222,16 @@ class BundleWriter:
             )
         if self.manifest is not None and self.manifest.state == "complete":
             self.save_manifest(manifest)  # whose seal is on the journal that is written anew now
-        for path in self.wanted.keys() - {document.path for document in manifest.documents}:
+        for path in self.wanted.keys() - flaws.keys():
             self.forget(path)  # nothing asks for it any more
         length, sha256 = self._checkpointer.compact()
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
         self._save(manifest, seals)
+
+    @property
+    def was_sealed(self) -> bool:
+        """Whether there is something that was sealed, and plays while more is added to it."""
+        return self.manifest is not None and bool(self.manifest.files)
 
     @property
     def inode(self) -> int:
@@ -286,15 +295,21 @@ class BundleWriter:
             durable.replace_durably(self._root, MANIFEST, saved.encode())
         self.manifest = saved
 
-    def _look(self, manifest: Manifest) -> tuple[tuple[DerivedFile, ...], tuple[str, ...]]:
+    def _look(self, manifest: Manifest, stays: Mapping[str, Entry]) -> tuple[tuple[DerivedFile, ...], tuple[str, ...]]:
         """The derived files that are there, and what keeps the bundle from being whole: one look at the disk."""
         sizes = contents.sizes_below(self._root)
         files = tuple(self._derived_files(sizes))
-        stays = {
-            document.path: self.wanted[document.path] for document in manifest.documents if document.path in self.wanted
-        }
         named = {**self.entries, **{path: replace(one, size=sizes.get(path, one.size)) for path, one in stays.items()}}
         return files, shortfalls(replace(manifest, files=files), named if stays else self.entries, sizes)
+
+    def _flaws(self, manifest: Manifest, *, keeps_flaws: bool) -> dict[str, Entry]:
+        """What is damaged of all that a manifest speaks of, and stays."""
+        if not self.wanted:
+            return {}
+        named = {one.path for one in manifest.documents}
+        named |= {one.path for one in manifest.keys} if keeps_flaws else set()
+        folders = {stream.id for stream in manifest.streams} if keeps_flaws else set()
+        return {path: one for path, one in self.wanted.items() if path in named or split_path(path)[0] in folders}
 
     def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
         """Every derived file among the paths on disk, with its hash, sorted by path."""

@@ -38,8 +38,8 @@ from hlsdl.errors import HlsdlError, Interrupted, UsageError, redact_typed
 if TYPE_CHECKING:
     from hlsdl.session.bundles import Bundle
     from hlsdl.session.configuration import FetchOptions
-    from hlsdl.session.download import Downloaded
     from hlsdl.session.events import Emit
+    from hlsdl.session.outcome import Downloaded
 
 T = TypeVar("T")
 

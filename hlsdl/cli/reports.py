@@ -18,6 +18,11 @@ MOST_ALIKE = 20
 """Findings of one kind that are shown."""
 
 
+def _plays_text(document: Document) -> str:
+    plays = yes_no(document["playable_offline"])
+    return f"{plays}, as before the rest was asked for" if document["state"] == "partial" and plays == "yes" else plays
+
+
 def bundle_blocks(document: Document) -> list[Block]:
     """Show an `hlsdl.bundle/1`: what a bundle holds."""
     facts = Facts(
@@ -26,7 +31,7 @@ def bundle_blocks(document: Document) -> list[Block]:
             ("path", document["path"]),
             ("source", redact(document["source"])),
             ("state", document["state"]),
-            ("plays offline", yes_no(document["playable_offline"])),
+            ("plays offline", _plays_text(document)),
             ("created", document["created"]),
             ("duration", format_duration(document["duration"])),
             ("size", f"{format_bytes(document['bytes'])} in {document['segments']} segments"),

@@ -15,8 +15,9 @@ from hlsdl.errors import SelectionError, UsageError
 from hlsdl.planning.adding import added_wishes
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import every_document
-from hlsdl.session.download import Downloaded, download
+from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.outcome import Downloaded
 from hlsdl.session.presentation import Documents, Root, parse_root, read_root
 from hlsdl.session.provenance import client_for
 from hlsdl.session.sources import Source, source_of

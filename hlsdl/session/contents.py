@@ -189,7 +189,8 @@ def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) ->
     """
     if not mends:
         gaps = gaps_of(writer.manifest, contents.plan, writer.entries)
-        writer.save_manifest(_manifest(writer, contents, absent=gaps))
+        before = writer.manifest.files if writer.manifest is not None else ()
+        writer.save_manifest(replace(_manifest(writer, contents, absent=gaps), files=before))
     for path, document, _ in _documents_of(contents):
         # One that was there, and is damaged, is replaced; those of an import are in its package.
         if contents.imported or document.url not in contents.documents.stored:
@@ -201,24 +202,30 @@ def lay_out(writer: BundleWriter, contents: Contents, *, mends: bool = False) ->
                 writer.forget(other)
 
 
-def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> None:
+def seal(writer: BundleWriter, contents: Contents, *, absent: frozenset[str], keeps_flaws: bool = False) -> None:
     """Write the local playlists and the package files, and declare the bundle complete.
 
     Args:
         writer: the open bundle.
         contents: what it holds.
         absent: paths of segments that the origin no longer had and that become gaps.
+        keeps_flaws: whether what is damaged may stay so.
 
     Raises:
         IntegrityError: something of the plan is not stored.
     """
-    for path, text in _local_playlists(writer.entries, contents, absent).items():
+    for path, text in _local_playlists(here(writer), contents, absent).items():
         writer.write_text_file(path, text.encode())
     manifest = _manifest(writer, contents, absent=absent)
-    for path, data in package_files(contents.plan, manifest, writer.entries).items():
+    for path, data in package_files(contents.plan, manifest, here(writer)).items():
         writer.write_text_file(path, data)
     remove_dropped(writer, contents)
-    writer.seal(manifest)
+    writer.seal(manifest, keeps_flaws=keeps_flaws)
+
+
+def here(writer: BundleWriter) -> Mapping[str, Entry]:
+    """What is stored, and what is damaged and stays until its like has come."""
+    return {**writer.entries, **writer.wanted} if writer.wanted else writer.entries
 
 
 def refresh(writer: BundleWriter, contents: Contents) -> None:
@@ -295,7 +302,7 @@ def _rates(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, tuple[
 
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
-    before = writer.manifest
+    before, known = writer.manifest, here(writer)
     bundle_id = before.id if before is not None else str(uuid4())
     documents = [
         StoredDocument(path=path, url=document.url, final_url=document.final_url, category=category)
@@ -326,7 +333,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
             **choices_of_gaps(absent),
             **marked(contents.source, before=before, bundle_id=bundle_id, inode=writer.inode),
         },
-        streams=tuple(_stored_stream(stream, contents, writer.entries, absent) for stream in contents.plan.streams),
+        streams=tuple(_stored_stream(stream, contents, known, absent) for stream in contents.plan.streams),
         documents=tuple(documents),
         keys=tuple(StoredKey(path=key.path, url=key.url) for key in contents.plan.keys),
         warnings=(*contents.warnings(), *unproven(writer.entries)),

@@ -10,10 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
@@ -42,6 +40,7 @@ from hlsdl.session.events import Emit, ignore
 from hlsdl.session.gaps import gaps_in, told_of
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
+from hlsdl.session.outcome import Downloaded, Fetched, ended
 from hlsdl.session.places import find_bundle, is_for, passed_over, place_for
 from hlsdl.session.presentation import (
     Documents,
@@ -63,28 +62,6 @@ from hlsdl.transfer.client import Client
 LOOKS_FOR_A_NAME, LOOK_INTERVAL = 100, 0.05
 """How often, and after how many seconds, a name is looked at again that another run took before it said for which
 source: that takes it a moment."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """What one run brought."""
-
-    segments: int = 0
-    bytes: int = 0
-    reused_segments: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Downloaded:
-    """The end of the story."""
-
-    bundle: Bundle
-    fetched: Fetched
-
-    def document(self) -> dict[str, Any]:
-        """The bundle and this run as `hlsdl.bundle/1`."""
-        return {**self.bundle.document(), "fetched": asdict(self.fetched)}
 
 
 async def download(
@@ -134,7 +111,8 @@ async def download(
             )
             _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer)))
             emit(events.Sealing(task=contents.title))
-            await in_thread(partial(seal, writer, contents, absent=absent))
+            keeps_flaws = writer.was_sealed and not mends
+            await in_thread(partial(seal, writer, contents, absent=absent, keeps_flaws=keeps_flaws))
             bundle = sealed(writer)
     return ended(emit, bundle, arrived, seconds=time.monotonic() - started)
 
@@ -289,7 +267,9 @@ async def _brought(
     )
     await renewal.prove_stored(contents.bereft | (from_copies(writer.manifest) & _unfinished(contents.plan, writer)))
     await in_thread(partial(lay_out, writer, contents, mends=mends))
-    await fetch_keys(client, writer, renewal, options.key_provider)
+    # What was sealed with a flaw stays so when something is added: its origin may be gone.
+    keeps_flaws = writer.was_sealed and not (mends or asks_again)
+    await fetch_keys(client, writer, renewal, options.key_provider, keeps_flaws=keeps_flaws)
     lost = await _fetch_data(writer, renewal)
     work = SegmentWork(
         client,
@@ -299,6 +279,7 @@ async def _brought(
         title=contents.title,
         allow_gaps=options.allow_gaps,
         asks_again=asks_again,
+        keeps_flaws=keeps_flaws,
         emit=emit,
     )
     arrived = await work.fetch()
@@ -374,25 +355,3 @@ def _begun(contents: Contents, selection: Selection, path: Path, stored: Collect
         plan=contents.plan,
         stored=stored,
     )
-
-
-def ended(emit: Emit, bundle: Bundle, arrived: Arrived, *, seconds: float, imported: bool = False) -> Downloaded:
-    """Tell that the bundle is sealed, and what this run brought to it."""
-    fetched = Fetched(
-        segments=arrived.segments,
-        bytes=arrived.bytes,
-        reused_segments=arrived.reused_segments,
-        seconds=round(seconds, 3),
-    )
-    emit(
-        events.DidFinishDownloading(
-            task=bundle.title,
-            path=bundle.path,
-            bytes=bundle.bytes,
-            segments=bundle.segments,
-            reused_segments=fetched.reused_segments,
-            seconds=fetched.seconds,
-            imported=imported,
-        )
-    )
-    return Downloaded(bundle=bundle, fetched=fetched)

@@ -7,6 +7,7 @@ them any more, and only then their files go (docs/bundle-format.md §6).
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hlsdl.bundle import layout
@@ -14,7 +15,7 @@ from hlsdl.bundle.manifest import StoredStream, count_segments
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, UsageError
-from hlsdl.session.contents import Contents, lay_out, refresh, remove_dropped, seal, stored_contents
+from hlsdl.session.contents import Contents, here, lay_out, refresh, remove_dropped, seal, stored_contents
 from hlsdl.session.wishes import Asked, asked_in
 
 SHORTEST = 4
@@ -39,13 +40,16 @@ def drop(path: Path, ids: Sequence[str]) -> None:
         asked = _asked_without(bundle, ids)
         contents = stored_contents(bundle, asked)
         _require_the_rest(bundle, contents)
-        missing = frozenset(one.path for one in contents.plan.resources if not writer.is_stored(one.path))
-        keys_missing = any(not writer.is_stored(key.path) for key in contents.plan.keys)
+        stored = here(writer)  # what has a flaw stays: nothing may bring it again
+        missing = frozenset(one.path for one in contents.plan.resources if one.path not in stored)
+        keys_missing = any(key.path not in stored for key in contents.plan.keys)
         lay_out(writer, contents)
         if bundle.state == "complete" or not (missing or keys_missing):
-            seal(writer, contents, absent=missing)
+            seal(writer, contents, absent=missing, keeps_flaws=True)
         else:
             refresh(writer, contents)
+            if writer.manifest is not None:  # what was sealed before is no more
+                writer.save_manifest(replace(writer.manifest, files=()))
             remove_dropped(writer, contents)
 
 
@@ -97,9 +101,6 @@ def _require_the_rest(bundle: Bundle, contents: Contents) -> None:
         )
     if bundle.state != "complete":
         return
-    planned = {one.path for one in (*contents.plan.resources, *contents.plan.keys)}
-    if not planned.isdisjoint(bundle.journal.wanted):
-        raise IntegrityError("an object of the bundle is damaged", hint="`hlsdl repair` mends it first")
     counts = count_segments(bundle.entries)
     for stream in contents.plan.streams:
         inits = [one.path for one in stream.resources if one.kind == "init" and one.path not in bundle.entries]

@@ -16,7 +16,7 @@ from hlsdl.session.events import Emit, ignore
 
 if TYPE_CHECKING:
     from hlsdl.session.description import StreamDescription
-    from hlsdl.session.download import Downloaded
+    from hlsdl.session.outcome import Downloaded
     from hlsdl.session.outline import PlanOutcome
     from hlsdl.verification.findings import Report
 

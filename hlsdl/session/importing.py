@@ -38,8 +38,9 @@ from hlsdl.session.bundles import Bundle
 from hlsdl.session.closing import closing
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import IMPORTED, Contents, lay_out, seal
-from hlsdl.session.download import Downloaded, Fetched, ended, sealed
+from hlsdl.session.download import sealed
 from hlsdl.session.events import Emit, ignore
+from hlsdl.session.outcome import Downloaded, Fetched, ended
 from hlsdl.session.places import is_free, numbered
 from hlsdl.session.presentation import refuse_protected
 from hlsdl.session.progress import Progress

@@ -6,6 +6,7 @@ Source: AVContentKeySession, as far as it has a meaning for keys that are plain 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -15,9 +16,11 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import ContentKeyError
 from hlsdl.planning.plan import KEY_BYTES, DownloadPlan, Resource
 from hlsdl.session.program import ProgramFault, asked
-from hlsdl.session.renewal import Renewal
+from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
 from hlsdl.session.together import together
 from hlsdl.transfer.client import Client
+
+logger = logging.getLogger(__name__)
 
 LONGEST_INLINE_KEY = 64 << 10
 """Bytes of a `data:` key that are decoded before it is found to have another length than a key."""
@@ -41,8 +44,12 @@ class KeyProvider(Protocol):
         ...
 
 
-async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, provider: KeyProvider | None) -> None:
+async def fetch_keys(
+    client: Client, writer: BundleWriter, renewal: Renewal, provider: KeyProvider | None, *, keeps_flaws: bool = False
+) -> None:
     """Store every distinct identity key, all at the same time; those that stand in the playlist are looked at.
+
+    With `keeps_flaws`, one that is here and damaged stays as it is when its like does not come.
 
     Raises:
         ContentKeyError: what came, or was provided, is no key.
@@ -65,7 +72,15 @@ async def fetch_keys(client: Client, writer: BundleWriter, renewal: Renewal, pro
             )
         await in_thread(partial(writer.put, key.path, bytes(data)))
 
-    await together(fetch(key) for key in plan.keys if not writer.is_stored(key.path))
+    async def mend(key: Resource) -> None:
+        try:
+            await fetch(key)
+        except OF_THE_ORIGIN as error:
+            logger.info("a damaged key stays as it is: %s", error.message)
+
+    flaws = frozenset(writer.wanted) if keeps_flaws else frozenset()
+    missing = [key for key in plan.keys if not writer.is_stored(key.path)]
+    await together((mend if key.path in flaws else fetch)(key) for key in missing)
     await look_at_inline_keys(client, plan)
 
 

@@ -15,7 +15,7 @@ from hlsdl.bundle.durable import require_space
 from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.partial import TINY, PartialFile
 from hlsdl.bundle.writing import BundleWriter
-from hlsdl.errors import HlsdlError, HttpError
+from hlsdl.errors import HlsdlError, HttpError, IntegrityError
 from hlsdl.planning.moving import other_bytes
 from hlsdl.planning.plan import Resource
 from hlsdl.session import events
@@ -65,6 +65,7 @@ class SegmentWork:
         title: str,
         allow_gaps: bool = False,
         asks_again: bool = False,
+        keeps_flaws: bool = False,
         emit: Emit,
     ) -> None:
         """For the objects of `moves.plan`.
@@ -77,6 +78,7 @@ class SegmentWork:
             title: of the task, for events.
             allow_gaps: whether a segment that the origin has lost becomes a gap.
             asks_again: whether those that are gaps already are asked for once more; what is still lost stays a gap.
+            keeps_flaws: whether what is here and damaged stays as it is when its like does not come.
             emit: hears of progress and of gaps.
         """
         self._gaps = gaps_of(writer.manifest, moves.plan, writer.entries)
@@ -86,6 +88,9 @@ class SegmentWork:
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
         self._expected = writer.expected
         self._were_damaged = frozenset(writer.wanted)
+        self._may_stay = self._were_damaged if keeps_flaws else frozenset()
+        self._stay: set[str] = set()
+        """Paths of what is damaged and stays so."""
         self._progress = Progress.of(moves.plan, title)
         self._told = 0.0
         self._is_over = False
@@ -153,7 +158,9 @@ class SegmentWork:
         return [
             resource
             for resource in self._renewal.plan.resources
-            if resource.path not in self._writer.entries and resource.path not in self.absent
+            if resource.path not in self._writer.entries
+            and resource.path not in self.absent
+            and resource.path not in self._stay
         ]
 
     async def _settle_doubts(self) -> None:
@@ -197,7 +204,7 @@ class SegmentWork:
         if self._is_over:
             return
         if isinstance(answer, BaseException):
-            done(answer)
+            done(None if isinstance(answer, IntegrityError) and self._stays(resource) else answer)
             return
         try:
             self._accept(resource, answer)
@@ -210,7 +217,13 @@ class SegmentWork:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
         if sink.size % resource.block:  # as a part of a file it comes past `fetching`
             raise no_whole_blocks(resource)
-        self._accept(resource, await sink.finish())
+        try:
+            entry = await sink.finish()
+        except IntegrityError:  # other bytes than it had
+            if not self._stays(resource):
+                raise
+        else:
+            self._accept(resource, entry)
 
     def _accept(self, resource: Resource, entry: Entry) -> None:
         """Count an object that is stored."""
@@ -225,6 +238,8 @@ class SegmentWork:
     def _forgive(self, resource: Resource, error: HlsdlError) -> bool:
         """Whether to go on after this failure: as a gap, or to look for a way round it."""
         is_here = resource.path in self._writer.wanted  # with a flaw, which is more than a gap
+        if isinstance(error, OF_THE_ORIGIN) and self._stays(resource):
+            return True
         may_be_gap = resource.kind == "segment" and (self._allow_gaps or resource.path in self._gaps)
         if is_here or not may_be_gap or error.http_status not in GONE:
             if isinstance(error, OF_THE_ORIGIN):
@@ -236,6 +251,13 @@ class SegmentWork:
         stays = "stays" if resource.path in self._gaps else "becomes"
         self._warn(f"segment {resource.sequence} is gone at the origin and {stays} a gap: {error.message}")
         return True
+
+    def _stays(self, resource: Resource) -> bool:
+        """Whether this may stay as damaged as it is; it is not asked for again."""
+        may_stay = resource.path in self._may_stay and resource.path in self._writer.wanted
+        if may_stay:
+            self._stay.add(resource.path)
+        return may_stay
 
     def _warn(self, message: str) -> None:
         self._emit(events.Warned(task=self._title, message=message))

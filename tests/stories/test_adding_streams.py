@@ -14,7 +14,7 @@ from commands import hlsdl
 import hlsdl as library
 import hlsdl.sync as blocking
 from hlsdl.errors import HttpError, IntegrityError, LockedError, SelectionError, UsageError
-from hlsdl.testing import Answer, Hold, Request, ScriptedOrigin, Serve, Status
+from hlsdl.testing import Answer, Behaviour, Hold, Request, ScriptedOrigin, Serve, Status
 
 
 @pytest.fixture
@@ -275,3 +275,80 @@ async def test_who_starts_over_what_another_run_has_finished_meanwhile_is_told(
     with pytest.raises(LockedError, match="another run has finished"):
         await again
     assert library.open(bundle.path).is_playable_offline
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("answer", [Status(404), Serve()], ids=["gone", "other bytes"])
+async def test_what_is_damaged_for_good_keeps_nothing_from_being_added(
+    origin: ScriptedOrigin, tmp_path: Path, answer: Behaviour
+) -> None:
+    """A film with a flaw is more than half a film: it stays one, and gets its French."""
+    bundle = await fetched(origin, tmp_path)
+    victim = min(bundle.path.glob("0-*/000000002.m4s"))
+    flip(victim)
+    if isinstance(answer, Serve):
+        origin.add("/film/sdr-180/2.m4s", victim.read_bytes() + b"x")
+    else:
+        origin.always("/film/sdr-180/2.m4s", answer)
+    assert hlsdl("repair", bundle.path, "--retries", "1").code in (4, 8)
+    heard: list[str] = []
+    added = await library.add(
+        bundle.path, audio="fr", retries=1, emit=lambda event: heard.append(getattr(event, "message", ""))
+    )
+    assert (added.state, held(added)[-1]) == ("complete", "aac-fr")
+    assert any("is damaged, and nothing brings it back" in one for one in heard)
+    assert [one.path for one in added.verify().findings] == [victim.relative_to(bundle.path).as_posix()]
+    assert victim.is_file()
+
+
+async def test_a_damaged_key_keeps_nothing_from_being_added(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
+        origin.add("/v.key", b"v" * 16)
+        for name, key in (("v", '#EXT-X-KEY:METHOD=AES-128,URI="v.key"\n'), ("en", ""), ("fr", "")):
+            origin.add(f"/{name}.ts", bytes(32) if key else b"G" + bytes(187))
+            origin.add(f"/{name}.m3u8", f"{head}{key}#EXTINF:4,\n{name}.ts\n#EXT-X-ENDLIST\n".encode())
+        media = "".join(
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8"\n'
+            for one, yes in (("en", "YES"), ("fr", "NO"))
+        )
+        origin.add("/m.m3u8", f'#EXTM3U\n{media}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"\nv.m3u8\n'.encode())
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path)
+        flip(next(bundle.path.glob("keys/*")))
+        origin.always("/v.key", Status(410))
+        added = await library.add(bundle.path, audio="fr", retries=1)
+        assert (added.state, len(added.streams)) == ("complete", 3)
+        assert [one.path.partition("/")[0] for one in added.verify().findings] == ["keys"]
+        origin.always("/v.key")
+        assert hlsdl("repair", bundle.path).code == 0
+
+
+async def test_an_addition_that_fails_leaves_what_was_there_playable(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    origin.always("/film/aac-fr/3.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle, audio="fr", retries=1)
+    now = library.open(bundle.path)
+    assert (now.state, now.is_playable_offline) == ("partial", True)
+    french = next(one.id for one in now.streams if one.language == "fr")
+    assert hlsdl("info", bundle.path).out.count("yes, as before the rest was asked for") == 1
+    min(bundle.path.glob("0-*/000000001.m4s")).rename(tmp_path / "away")
+    assert not library.open(bundle.path).is_playable_offline
+    (tmp_path / "away").rename(next(bundle.path.glob("0-*")) / "000000001.m4s")
+    dropped = await library.drop(bundle.path, french)
+    assert (dropped.state, dropped.is_playable_offline, dropped.verify().ok) == ("complete", True, True)
+
+
+async def test_an_addition_that_failed_goes_on_and_the_whole_is_sealed(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = await fetched(origin, tmp_path)
+    origin.always("/film/aac-fr/3.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle, audio="fr", retries=1)
+    origin.always("/film/aac-fr/3.m4s")
+    added = await library.add(bundle.path, audio="fr")
+    assert (added.state, added.verify().ok, held(added)[-1]) == ("complete", True, "aac-fr")

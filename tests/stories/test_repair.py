@@ -268,7 +268,7 @@ def test_a_flaw_is_no_gap_though_gaps_are_allowed(film: Path, tmp_path: Path) ->
         assert (files(bundle), state(bundle)) == (before, "complete")
 
 
-def test_a_stream_with_a_flaw_can_be_dropped_and_one_beside_it_cannot(film: Path, tmp_path: Path) -> None:
+def test_a_stream_with_a_flaw_can_be_dropped_and_one_beside_it_too(film: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "f.movpkg"
     with ScriptedOrigin() as origin:
         origin.add_folder(film, at="/")
@@ -277,7 +277,10 @@ def test_a_stream_with_a_flaw_can_be_dropped_and_one_beside_it_cannot(film: Path
     french, english = (next(one["id"] for one in streams if one["language"] == name) for name in ("fr", "en"))
     flip(min((bundle / french).glob("0*.m4s")))
     assert hlsdl("repair", bundle, "--retries", "0").code == 3
-    assert hlsdl("drop", bundle, english).code == 8
+    assert hlsdl("drop", bundle, english).code == 0
+    report = hlsdl("verify", bundle, "--json").document
+    assert [one["path"].partition("/")[0] for one in report["findings"]] == [french]
+    assert state(bundle) == "complete"
     assert hlsdl("drop", bundle, french).code == 0
     assert not (bundle / french).exists()
     assert hlsdl("verify", bundle).code == 0
