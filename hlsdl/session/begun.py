@@ -17,8 +17,9 @@ from hlsdl.planning.selection import Selection, select
 from hlsdl.playlist.models import MultivariantPlaylist
 from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import stored_documents
-from hlsdl.session.presentation import Documents, choose, read_root, read_streams
+from hlsdl.session.presentation import Documents, read_root, read_streams
 from hlsdl.session.provenance import client_of
+from hlsdl.session.same_streams import choose_again
 from hlsdl.session.sources import Source
 from hlsdl.session.wishes import asked_so_far
 
@@ -63,7 +64,7 @@ async def recall(source: Source, options: FetchOptions, bundle: Bundle) -> Begun
         documents = Documents(client, stored_documents(bundle))
         root = await read_root(documents, source)
         asked = asked_so_far(bundle).and_now(options.wishes, root.master)
-        selection = choose(root, asked.wishes, asked.dropped)
+        selection = choose_again(bundle, root, asked)
         plan = await read_streams(documents, root, selection)
     return Begun(
         path=bundle.path,

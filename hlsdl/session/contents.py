@@ -7,7 +7,6 @@ what is stored, so it can be written again at any time: that is what sealing, re
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from uuid import uuid4
@@ -25,16 +24,15 @@ from hlsdl.planning.local_playlists import (
     measured_multivariant_playlist,
 )
 from hlsdl.planning.moving import other_length
-from hlsdl.planning.naming import place_of
 from hlsdl.planning.plan import DownloadPlan, StreamPlan
-from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.bitrates import measured
 from hlsdl.session.copies import COPIES, choices_of_copies
 from hlsdl.session.gaps import GAPS, choices_of_gaps, gaps_of
 from hlsdl.session.package import package_files
-from hlsdl.session.presentation import Document, Documents, Root, choose, parse_root, plan_streams
+from hlsdl.session.presentation import Document, Documents, Root, parse_root, plan_streams
 from hlsdl.session.provenance import NAMED, is_named_here, marked
+from hlsdl.session.same_streams import choose_again
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import Asked
 from hlsdl.version import __version__
@@ -128,27 +126,6 @@ def streams_without_playlists(before: Bundle | None, plan: DownloadPlan, stored:
     return frozenset(one.id for one in plan.streams if one.id in begun and one.source.url not in stored)
 
 
-def with_ids_of(before: Bundle, selection: Selection) -> Selection:
-    """The selection with the ids that its streams have in a bundle, which is told by what they are and where.
-
-    An id is made of a stream's address. Where that has another token, and the multivariant playlist that had the one of
-    then is lost, the stream is still the one whose segments are stored. Streams that differ in nothing else than the
-    query of their address stay what they are: which one is which, nobody can say.
-    """
-    stored = Counter(_apart_from_its_query(one, one.source_url) for one in before.streams)
-    chosen = Counter(_apart_from_its_query(one, one.url) for one in selection.streams)
-    known = {_apart_from_its_query(one, one.source_url): one.id for one in before.streams}
-    streams = []
-    for stream in selection.streams:
-        what = _apart_from_its_query(stream, stream.url)
-        streams.append(replace(stream, id=known[what]) if stored[what] == chosen[what] == 1 else stream)
-    return replace(selection, streams=tuple(streams))
-
-
-def _apart_from_its_query(stream: StoredStream | StreamSource, url: str) -> tuple[object, ...]:
-    return (*place_of(url), stream.kind, stream.bandwidth, stream.resolution, stream.language, stream.name)
-
-
 def require_as_claimed(before: Bundle | None, streams: Iterable[StreamPlan]) -> None:
     """These streams, which were planned from playlists of now, are as long as the bundle says of them.
 
@@ -173,7 +150,7 @@ def stored_contents(bundle: Bundle, asked: Asked) -> Contents:
     """
     source, documents = source_of(bundle.manifest), Documents(None, every_document(bundle))
     root = parse_root(documents.known(source.url), source)
-    selection = choose(root, asked.wishes, asked.dropped)
+    selection = choose_again(bundle, root, asked)
     is_one = root.master is None
     texts = () if is_one else tuple(documents.known(stream.url) for stream in selection.streams)
     plan = plan_streams(root, selection, texts)

@@ -33,7 +33,6 @@ from hlsdl.session.contents import (
     stored_documents,
     streams_without_playlists,
     unproven,
-    with_ids_of,
 )
 from hlsdl.session.copies import from_copies
 from hlsdl.session.events import Emit, ignore
@@ -44,7 +43,6 @@ from hlsdl.session.outcome import Downloaded, Fetched, ended
 from hlsdl.session.places import find_bundle, is_for, passed_over, place_for
 from hlsdl.session.presentation import (
     Documents,
-    choose,
     read_root,
     read_streams,
     refuse_empty,
@@ -53,6 +51,7 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
+from hlsdl.session.same_streams import choose_again, require_all_of
 from hlsdl.session.segments import Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wholeness import asks_for_nothing_new, bundle_before, has_changed, is_whole, tidy
@@ -168,9 +167,8 @@ async def _chosen(
     documents = Documents(client, stored_documents(before))
     root = await read_root(documents, source)
     asked = asked_so_far(before).and_now(options.wishes, root.master, named, anew=anew)
-    selection = choose(root, asked.wishes, asked.dropped)
-    if before is not None and source.url not in documents.stored:
-        selection = with_ids_of(before, selection)
+    selection = choose_again(before, root, asked)
+    require_all_of(before, selection, asked)
     if source.url in documents.stored:
         documents.address_now = Addresses(client, source, root, asked, renew=options.renew).now
     plan = await read_streams(documents, root, selection)

@@ -16,6 +16,7 @@ from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, UsageError
 from hlsdl.session.contents import Contents, here, lay_out, refresh, remove_dropped, seal, stored_contents
+from hlsdl.session.same_streams import ids_now
 from hlsdl.session.wishes import Asked, asked_in
 
 SHORTEST = 4
@@ -39,6 +40,7 @@ def drop(path: Path, ids: Sequence[str]) -> None:
         bundle = Bundle.open(path)
         asked = _asked_without(bundle, ids)
         contents = stored_contents(bundle, asked)
+        contents = replace(contents, asked=asked.without(ids_now(bundle, contents.root, asked)))
         _require_the_rest(bundle, contents)
         stored = here(writer)  # what has a flaw stays: nothing may bring it again
         missing = frozenset(one.path for one in contents.plan.resources if one.path not in stored)

@@ -14,7 +14,8 @@ from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import stored_documents
 from hlsdl.session.keys import look_at_inline_keys
 from hlsdl.session.places import find_bundle
-from hlsdl.session.presentation import Documents, choose, read_root, read_streams, refuse_empty, refuse_unfinished
+from hlsdl.session.presentation import Documents, read_root, read_streams, refuse_empty, refuse_unfinished
+from hlsdl.session.same_streams import choose_again, require_all_of
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wholeness import bundle_before
 from hlsdl.session.wishes import asked_so_far
@@ -35,9 +36,14 @@ class PlanOutcome:
 
     @property
     def stored_segments(self) -> int:
-        """How many of `segments` are there already."""
-        stored = self.bundle.entries if self.bundle is not None else {}
-        return sum(one.kind == "segment" and one.path in stored for one in self.plan.resources)
+        """How many of `segments` are there already, as large as they were; looks at the disk now."""
+        if self.bundle is None:
+            return 0
+        stored, sizes = self.bundle.entries, self.bundle.sizes()
+        return sum(
+            one.kind == "segment" and one.path in stored and sizes.get(one.path) == stored[one.path].size
+            for one in self.plan.resources
+        )
 
     @property
     def streams(self) -> tuple[StreamSource, ...]:
@@ -101,7 +107,8 @@ async def outline(source: Source, options: FetchOptions, *, goes_on: bool = Fals
         documents = Documents(client, stored_documents(before))
         root = await read_root(documents, source)
         asked = asked_so_far(before).and_now(options.wishes, root.master)
-        selection = choose(root, asked.wishes, asked.dropped)
+        selection = choose_again(before, root, asked)
+        require_all_of(before, selection, asked)
         plan = await read_streams(documents, root, selection)
         refuse_unfinished(plan)
         refuse_empty(plan)
@@ -115,7 +122,7 @@ async def outline(source: Source, options: FetchOptions, *, goes_on: bool = Fals
         if stream.protection.obstacle is not None
     )
     return PlanOutcome(
-        title=title_of(source, root.master, options.title),
+        title=before.title if before and not options.title else title_of(source, root.master, options.title),
         source=source.url,
         choices=selection.choices,
         plan=plan,

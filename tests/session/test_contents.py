@@ -21,10 +21,10 @@ from hlsdl.session.contents import (
     Contents,
     every_document,
     multivariant_playlist,
-    with_ids_of,
     with_unknown_of,
 )
 from hlsdl.session.presentation import Document, Documents, choose, parse_root, plan_streams
+from hlsdl.session.same_streams import with_ids_of
 from hlsdl.session.sources import Source
 from hlsdl.session.wishes import asked_so_far
 from hlsdl.testing import ScriptedOrigin

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import hlsdl
+from faults import playlist as listing
 from moving import SEGMENTS, TRUTH, body, interrupted, playlist, serve, stored
 
 import hlsdl as library
@@ -263,3 +264,91 @@ def test_a_damaged_playlist_lets_no_other_stream_in(tmp_path: Path, change: str)
         done = hlsdl("fetch", url, "-o", bundle)
     assert (done.code, "has changed since its download began" in done.err) == (8, True)
     assert {path: path.read_bytes() for path in bundle.rglob("*.ts")} == before
+
+
+def ladder(origin: ScriptedOrigin, *variants: str, token: int | None = None) -> str:
+    """A master of pictures of growing size, with English and French; each stream has three segments."""
+    query = "" if token is None else f"?token={token}"
+    lines = [
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8{query}"'
+        for one, yes in (("en", "YES"), ("fr", "NO"))
+    ]
+    for size in variants:
+        shape = f'BANDWIDTH={size}000,RESOLUTION={size}x{size},AUDIO="a"'
+        lines.append(f"#EXT-X-STREAM-INF:{shape}\n{size}.m3u8{query}")
+    for name in (*variants, "en", "fr"):
+        origin.add(f"/{name}.m3u8", listing(f"{name}-{number}.ts" for number in range(3)))
+        for number in range(3):
+            origin.add(f"/{name}-{number}.ts", body(number) + b"G" + name.encode().ljust(187))
+    origin.add("/m.m3u8", ("#EXTM3U\n" + "\n".join(lines) + "\n").encode())
+    return origin.url("/m.m3u8")
+
+
+def pictures(bundle: Path) -> list[int]:
+    return [one.resolution[0] for one in library.open(bundle).streams if one.resolution is not None]
+
+
+@pytest.mark.parametrize("how", ["lost", "damaged"])
+@pytest.mark.parametrize("now", [("200",), ("200", "400", "600")], ids=["gone", "a better one"])
+@pytest.mark.parametrize("command", ["repair", "add"])
+def test_no_stored_stream_makes_room_for_another_when_the_playlist_that_led_to_it_is_gone(
+    tmp_path: Path, command: str, now: tuple[str, ...], how: str
+) -> None:
+    bundle = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        url = ladder(origin, "200", "400")
+        assert hlsdl("fetch", url, "-o", bundle).code == 0
+        assert pictures(bundle) == [400]
+        if how == "lost":
+            (bundle / "Data/master.m3u8").unlink()
+        else:
+            flipped(bundle, "master.m3u8")
+        before = {path: path.read_bytes() for path in bundle.rglob("*.ts")}
+        ladder(origin, *now)
+        flags = () if command == "repair" else ("--audio", "fr")
+        done = hlsdl(command, bundle, *flags, "--json")
+        assert (done.code, done.document["hint"]) == (8, "the bundle stays as it is; `hlsdl fetch --force` starts over")
+        assert {path: path.read_bytes() for path in bundle.rglob("*.ts")} == before
+        assert (pictures(bundle), library.open(bundle).state) == ([400], "complete")
+        ladder(origin, "200", "400")
+        assert hlsdl(command, bundle, *flags).code == 0
+    assert (pictures(bundle), hlsdl("verify", bundle).code) == ([400], 0)
+
+
+@pytest.mark.parametrize("command", ["drop", "import", "plan", "title", "add", "segment"])
+def test_a_bundle_whose_streams_have_other_tokens_since_its_playlist_was_lost_is_one_for_every_command(
+    tmp_path: Path, command: str
+) -> None:
+    bundle = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        url = ladder(origin, "200", "400", token=1)
+        assert hlsdl("fetch", url, "-o", bundle, "--audio", "en").code == 0
+        (bundle / "Data/master.m3u8").unlink()
+        ladder(origin, "200", "400", token=2)
+        assert hlsdl("repair", bundle).code == 0
+        origin.clear_requests()
+        english = next(one.id for one in library.open(bundle).streams if one.language == "en")
+        expected = set()
+        match command:
+            case "drop":
+                assert hlsdl("drop", bundle, english).code == 0
+                assert hlsdl("add", bundle, "--audio", "fr").code == 0
+                expected = {f"/fr-{number}.ts" for number in range(3)}
+                assert "en" not in {one.language for one in library.open(bundle).streams}
+            case "import":
+                assert hlsdl("import", bundle, "-o", tmp_path / "b.movpkg").code == 0
+                assert hlsdl("verify", tmp_path / "b.movpkg").code == 0
+            case "plan":
+                done = hlsdl("fetch", url, "-o", bundle, "--audio", "en", "--dry-run", "--json")
+                assert done.document["stored_segments"] == 6
+            case "title":
+                assert hlsdl("add", bundle, "--title", "New").code == 0
+            case "add":
+                assert hlsdl("add", bundle, "--audio", "fr").code == 0
+                expected = {f"/fr-{number}.ts" for number in range(3)}
+            case "segment":
+                min(bundle.glob("0-*/*1.ts")).unlink()
+                assert hlsdl("repair", bundle).code == 0
+                expected = {"/400-1.ts"}
+        assert {one.path for one in origin.requests if one.path.endswith(".ts")} == expected
+    assert hlsdl("verify", bundle, "--json").document["findings"] == []
