@@ -20,6 +20,7 @@ from hlsdl.session.events import Emit, ignore
 from hlsdl.session.outcome import Downloaded
 from hlsdl.session.presentation import Documents, Root, parse_root, read_root
 from hlsdl.session.provenance import client_for
+from hlsdl.session.same_streams import told_of_stored
 from hlsdl.session.sources import Source, source_of
 from hlsdl.session.wishes import asked_in
 from hlsdl.transfer.client import Client
@@ -45,7 +46,8 @@ async def augment(path: Path, options: FetchOptions, named: Collection[str], emi
     source = source_of(bundle.manifest)
     async with client_for(bundle, options.transfer) as client:
         root = await _root_of(bundle, source, client)
-        wanted = _wanted(bundle, root, options, named)
+        with told_of_stored(source.url in every_document(bundle)):
+            wanted = _wanted(bundle, root, options, named)
         return await download(source, wanted, emit, named=frozenset(named), opened=client)
 
 

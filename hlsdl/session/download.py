@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+from hlsdl.bundle.layout import ARTWORK
 from hlsdl.bundle.threads import in_thread
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, HlsdlError, IntegrityError, LockedError, PolicyError
@@ -51,8 +52,8 @@ from hlsdl.session.presentation import (
 )
 from hlsdl.session.provenance import client_of, lacks_mark, mark
 from hlsdl.session.renewal import OF_THE_ORIGIN, Renewal
-from hlsdl.session.same_streams import choose_again, require_all_of
-from hlsdl.session.segments import Arrived, SegmentWork
+from hlsdl.session.same_streams import choose_again, require_all_of, told_of_stored
+from hlsdl.session.segments import GONE, Arrived, SegmentWork
 from hlsdl.session.sources import Source, title_of
 from hlsdl.session.wholeness import asks_for_nothing_new, bundle_before, has_changed, is_whole, tidy
 from hlsdl.session.wishes import asked_so_far
@@ -108,7 +109,7 @@ async def download(
             arrived, absent = await _brought(
                 client, writer, contents, options, mends=mends, asks_again=damaged is not None, emit=emit
             )
-            _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer)))
+            _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer, before)))
             emit(events.Sealing(task=contents.title))
             keeps_flaws = writer.was_sealed and not mends
             await in_thread(partial(seal, writer, contents, absent=absent, keeps_flaws=keeps_flaws))
@@ -148,9 +149,13 @@ def _want(writer: BundleWriter, damaged: Mapping[str, str | None], before: Bundl
         want_what_cannot_be_whole(writer, before, plan)
 
 
-def _given_up(writer: BundleWriter) -> Iterable[str]:
-    """What is damaged and did not come again: one sentence each."""
-    return (f"`{path}` is damaged, and nothing brings it back" for path in sorted(writer.wanted))
+def _given_up(writer: BundleWriter, before: Bundle | None) -> Iterable[str]:
+    """What is damaged or missing and did not come again: one sentence each."""
+    yield from (f"`{path}` is damaged, and nothing brings it back" for path in sorted(writer.wanted))
+    for one in before.manifest.documents if before is not None else ():
+        is_there = one.path in writer.entries or one.path in writer.wanted
+        if one.category == "artwork" and not is_there and not any(path.startswith(ARTWORK) for path in writer.entries):
+            yield f"the picture `{one.path}` is missing and left out: `hlsdl add --artwork` brings another"
 
 
 async def _chosen(
@@ -167,7 +172,8 @@ async def _chosen(
     documents = Documents(client, stored_documents(before))
     root = await read_root(documents, source)
     asked = asked_so_far(before).and_now(options.wishes, root.master, named, anew=anew)
-    selection = choose_again(before, root, asked)
+    with told_of_stored(source.url in documents.stored):
+        selection = choose_again(before, root, asked)
     require_all_of(before, selection, asked)
     if source.url in documents.stored:
         documents.address_now = Addresses(client, source, root, asked, renew=options.renew).now
@@ -282,7 +288,8 @@ async def _brought(
     )
     arrived = await work.fetch()
     for item, error in lost:
-        if mends and item.path in writer.expected:
+        is_gone = error.http_status in GONE and item.path not in writer.wanted  # here and there
+        if mends and item.path in writer.expected and not is_gone:
             raise error  # it was there once: the bundle stays as it is until it is there again
         told = f"session data is left out: {error.message}"
         emit(events.Warned(task=contents.title, message=told))

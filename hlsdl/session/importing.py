@@ -269,7 +269,7 @@ class Copying:
         media = [(resource.path, why) for resource, why in lacking if resource.kind in ("segment", "init")]
         keys = [why for resource, why in lacking if resource.kind == "key"]
         kept = f"what there is is kept in `{self._writer.path}`"
-        hint = f"{kept}; `hlsdl fetch SOURCE -o BUNDLE` brings the rest (`hlsdl info --json BUNDLE` says its source)"
+        hint = f"{kept}; `hlsdl repair` there brings the rest from its source"
         if media:
             told = some_of([f"`{path}`: {why}" for path, why in media], "; ")
             raise IntegrityError(f"the package is not whole: {told}", hint=hint)

@@ -47,11 +47,15 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
             break
         if _source_there(place) == source.url:
             return place
-    if not options.title and options.directory.is_dir():
-        # A stream that names itself in its session data has a bundle whose name the URL does not tell.
-        for place in sorted(options.directory.glob(f"*{SUFFIX}")):
-            if _source_there(place) == source.url and _is_called_as_the_stream(place, source, certain=options.force):
-                return place
+    # Its number may be one behind a name that is free by now; and a stream that names itself in its session data has a
+    # bundle whose name the URL does not tell.
+    for place in sorted(options.directory.glob(f"*{SUFFIX}")) if options.directory.is_dir() else ():
+        if _source_there(place) == source.url and (
+            place in numbered(options.directory, title)
+            if options.title
+            else _is_called_as_the_stream(place, source, certain=options.force)
+        ):
+            return place
     return None
 
 

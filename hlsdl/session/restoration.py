@@ -15,8 +15,10 @@ from pathlib import Path
 from hlsdl.bundle.layout import must_come_as_it_was
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.threads import in_thread
+from hlsdl.errors import HlsdlError
 from hlsdl.session import events
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import stored_contents
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
 from hlsdl.session.gaps import gaps_in
@@ -24,7 +26,7 @@ from hlsdl.session.provenance import client_for
 from hlsdl.session.renewal import OF_THE_ORIGIN
 from hlsdl.session.sources import source_of
 from hlsdl.session.wholeness import look_again
-from hlsdl.session.wishes import last_wish
+from hlsdl.session.wishes import asked_in, last_wish
 from hlsdl.verification import Code, Report, verify_bundle
 from hlsdl.verification.findings import DAMAGED_CODES
 
@@ -33,15 +35,15 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     """Make the bundle at `path` whole again.
 
     Returns:
-        What verification says afterwards; a bundle that was whole is not touched. Where all that it lacks are gaps,
-        they are asked for once more, and an origin that does not answer is a warning.
+        What verification says afterwards; a bundle that was whole is not touched. Where all that it lacks are gaps, or
+        session data that was left out, these are asked for once more, and an origin without an answer is a warning.
 
     Raises:
         HlsdlError: it is no bundle, or the origin cannot be reached or refuses; then it is as whole as it was.
     """
     report = await in_thread(partial(verify_bundle, path))
     bundle = Bundle.open(path)
-    if report.ok and not gaps_in(bundle.manifest):
+    if report.ok and not (gaps_in(bundle.manifest) or _lacks_data(bundle)):
         if bundle.journal.wanted or bundle.leftovers():
             await in_thread(look_again, path)
             return await in_thread(partial(verify_bundle, path))
@@ -59,8 +61,17 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     except OF_THE_ORIGIN as error:
         if not report.ok:
             raise
-        emit(events.Warned(task=bundle.title, message=f"what is a gap cannot be asked for: {error.message}"))
+        emit(events.Warned(task=bundle.title, message=f"what was left out cannot be asked for: {error.message}"))
     return await in_thread(partial(verify_bundle, path))
+
+
+def _lacks_data(bundle: Bundle) -> bool:
+    """Whether its source has session data that did not come."""
+    try:
+        plan = stored_contents(bundle, asked_in(bundle.manifest)).plan
+    except HlsdlError:  # then there is more to mend, as verification says
+        return False
+    return any(one.path not in bundle.entries for one in plan.data)
 
 
 def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:

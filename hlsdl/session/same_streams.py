@@ -6,11 +6,13 @@ A run adds to what is stored, and takes nothing away: where the source leads els
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from hlsdl.bundle.manifest import StoredStream
 from hlsdl.bundle.reading import Bundle
-from hlsdl.errors import IntegrityError
+from hlsdl.errors import IntegrityError, SelectionError
 from hlsdl.planning.naming import place_of
 from hlsdl.planning.selection import Selection, StreamSource
 from hlsdl.session.presentation import Root, choose
@@ -21,6 +23,18 @@ def choose_again(before: Bundle | None, root: Root, asked: Asked) -> Selection:
     """What a bundle is asked for, its streams under the ids that they have in it."""
     selection = choose(root, asked.wishes, asked.dropped)
     return selection if before is None else with_ids_of(before, selection).without(asked.dropped)
+
+
+@contextmanager
+def told_of_stored(is_stored: bool) -> Iterator[None]:
+    """Say of what cannot be chosen that it was looked for in the playlist that the bundle has, where that is so."""
+    try:
+        yield
+    except SelectionError as error:
+        if is_stored:
+            told = "that is what the bundle's own playlist offers, as it was fetched; `hlsdl inspect` asks the source"
+            error.hint = f"{error.hint}; {told}" if error.hint else told
+        raise
 
 
 def ids_now(before: Bundle, root: Root, asked: Asked) -> frozenset[str]:

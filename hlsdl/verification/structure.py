@@ -159,7 +159,7 @@ def _structure_findings(shelf: _Shelf) -> Iterator[Finding]:
 def _state_findings(shelf: _Shelf) -> Iterator[Finding]:
     if not shelf.is_sealed:
         yield error(
-            Code.INCOMPLETE, "", "what was begun has not finished; the same command, or `fetch` of its source, goes on"
+            Code.INCOMPLETE, "", "what was begun has not finished; the same command, or `hlsdl repair`, goes on"
         )
     for stream in shelf.manifest.streams:
         if stream.protected:

@@ -64,6 +64,14 @@ def test_an_empty_title_is_none(tmp_path: Path) -> None:
     assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="")) == place
 
 
+def test_a_bundle_is_found_behind_a_name_that_is_free_by_now(tmp_path: Path) -> None:
+    """Somebody deleted the one before it; one that was called otherwise is not meant."""
+    place = bundle(tmp_path / "X 2.movpkg", URL)
+    bundle(tmp_path / "Y.movpkg", URL)
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="X")) == place
+    assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="Z")) is None
+
+
 def test_another_source_under_the_name_gets_a_number_appended(tmp_path: Path) -> None:
     bundle(tmp_path / "big-film.movpkg", "https://other.test/x.m3u8")
     options = FetchOptions(directory=tmp_path)

@@ -130,8 +130,10 @@ def test_what_is_missing_is_said_and_its_source_brings_that_alone(film: Path, tm
         done = hlsdl("import", package, "-o", tmp_path / "ours.movpkg")
         assert done.code == 8
         assert "it is missing" in done.err
-        assert "hlsdl fetch SOURCE -o BUNDLE" in done.err
-        assert hlsdl("fetch", origin.url("/master.m3u8"), "-o", tmp_path / "ours.movpkg").code == 0
+        assert "`hlsdl repair` there brings the rest" in done.err
+        streams = hlsdl("info", tmp_path / "ours.movpkg", "--json").document["streams"]
+        assert hlsdl("repair", tmp_path / "ours.movpkg", "--allow-private").code == 0
+        assert len(hlsdl("info", tmp_path / "ours.movpkg", "--json").document["streams"]) == len(streams)
         media = [one.path for one in origin.requests if one.path.endswith((".m4s", ".mp4", ".vtt"))]
     assert len([one for one in media if "sdr-360" in one]) <= 2  # the one that is missing, and a proof of the others
     assert hlsdl("verify", tmp_path / "ours.movpkg").code == 0

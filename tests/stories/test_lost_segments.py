@@ -105,7 +105,7 @@ def test_where_nothing_but_gaps_is_to_be_mended_a_silent_origin_is_no_failure(
         origin.always(path, Status(503, headers={"Retry-After": "0"}))
     done = hlsdl("repair", bundle, "--retries", "0")
     assert done.code == 0
-    assert "what is a gap cannot be asked for" in done.err
+    assert "what was left out cannot be asked for" in done.err
     assert held(bundle) == ("complete", 4, 1)
     assert media(bundle) == before
 
@@ -117,4 +117,4 @@ def test_no_gap_is_filled_out_of_another_encode(origin: ScriptedOrigin, bundle: 
     origin.add("/film/sdr-360/index.m3u8", shorter.encode())
     done = hlsdl("repair", bundle)
     assert (done.code, held(bundle)) == (0, ("complete", 4, 1))
-    assert "what is a gap cannot be asked for" in done.err
+    assert "what was left out cannot be asked for" in done.err

@@ -236,6 +236,47 @@ async def test_session_data_comes_along_and_is_optional(origin: ScriptedOrigin, 
     assert any("session data" in one.message for one in heard if isinstance(one, events.Warned))
 
 
+def test_session_data_that_is_gone_is_left_out_and_a_repair_asks_for_it_again(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    """A film plays without it: that a file was lost, which nobody has any more, must not keep it from that."""
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr").code == 0
+    (data,) = bundle.glob("Data/*.json")
+    data.unlink()
+    origin.always("/film/credits.json", Status(404))
+    done = hlsdl("repair", bundle)
+    assert (done.code, "session data is left out" in done.err) == (0, True)
+    assert hlsdl("info", bundle, "--json").document["playable_offline"] is True
+    assert "session data is left out" in hlsdl("repair", bundle).err
+    origin.always("/film/credits.json")
+    assert hlsdl("repair", bundle).code == 0
+    assert data.is_file()
+    asked = len(origin.requests)
+    assert (hlsdl("repair", bundle).code, len(origin.requests)) == (0, asked)
+
+
+def test_a_picture_that_is_lost_is_told(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr", "--artwork", tmp_path / "a.png").code == 0
+    (bundle / "Data/artwork.png").unlink()
+    assert "`Data/artwork.png` is missing and left out" in hlsdl("add", bundle, "--audio", "fr").err
+    assert "artwork" not in hlsdl("add", bundle, "--audio", "de").err
+
+
+def test_what_a_bundle_does_not_offer_is_said_to_be_looked_for_in_its_own_playlist(
+    origin: ScriptedOrigin, tmp_path: Path
+) -> None:
+    url, bundle = origin.url("/film/master.m3u8"), tmp_path / "a.movpkg"
+    own = "the bundle's own playlist"
+    assert own not in hlsdl("fetch", url, "-o", bundle, "--no-hdr", "--audio", "it").err
+    assert hlsdl("fetch", url, "-o", bundle, "--no-hdr").code == 0
+    for command in (("fetch", url, "-o", bundle), ("add", bundle)):
+        done = hlsdl(*command, "--audio", "it")
+        assert (done.code, own in done.err) == (6, True)
+
+
 @pytest.mark.parametrize("source", ["/subs.m3u8", "/film.m3u8"])
 def test_an_empty_webvtt_segment_is_stored_and_stays_fine(origin: ScriptedOrigin, tmp_path: Path, source: str) -> None:
     """Packagers write them where nobody speaks; also where the subtitles are the whole source."""
