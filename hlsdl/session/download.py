@@ -106,12 +106,20 @@ async def download(
             await in_thread(_want, writer, damaged or {}, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
+            # What was sealed with a flaw stays so when something is added: its origin may be gone.
+            keeps_flaws = writer.was_sealed and not mends and damaged is None
             arrived, absent = await _brought(
-                client, writer, contents, options, mends=mends, asks_again=damaged is not None, emit=emit
+                client,
+                writer,
+                contents,
+                options,
+                mends=mends,
+                asks_again=damaged is not None,
+                keeps_flaws=keeps_flaws,
+                emit=emit,
             )
             _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer, before)))
             emit(events.Sealing(task=contents.title))
-            keeps_flaws = writer.was_sealed and not mends
             await in_thread(partial(seal, writer, contents, absent=absent, keeps_flaws=keeps_flaws))
             bundle = sealed(writer)
     return ended(emit, bundle, arrived, seconds=time.monotonic() - started)
@@ -258,6 +266,7 @@ async def _brought(
     *,
     mends: bool,
     asks_again: bool,
+    keeps_flaws: bool,
     emit: Emit,
 ) -> tuple[Arrived, frozenset[str]]:
     """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
@@ -271,8 +280,6 @@ async def _brought(
     )
     await renewal.prove_stored(contents.bereft | (from_copies(writer.manifest) & _unfinished(contents.plan, writer)))
     await in_thread(partial(lay_out, writer, contents, mends=mends))
-    # What was sealed with a flaw stays so when something is added: its origin may be gone.
-    keeps_flaws = writer.was_sealed and not (mends or asks_again)
     await fetch_keys(client, writer, renewal, options.key_provider, keeps_flaws=keeps_flaws)
     lost = await _fetch_data(writer, renewal)
     work = SegmentWork(
