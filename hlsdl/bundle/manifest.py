@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
@@ -19,6 +19,8 @@ from hlsdl.bundle.journal import Entry
 from hlsdl.bundle.layout import is_segment, split_path
 
 SCHEMA = "hlsdl.manifest/1"
+GAPS = "gaps"
+"""In `choices`: the paths of segments that the bundle does without."""
 LARGEST_MANIFEST = 64 * 1024 * 1024
 """Bytes; a manifest has a line for a gap and none for a segment, so a larger one is not ours."""
 
@@ -108,6 +110,8 @@ class StoredKey(Stored):
 
     path: SafePath
     url: str = field(repr=False)
+    sealed: bool = False
+    """While something is added: whether what was sealed before needs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +159,25 @@ class Manifest(Stored):
     warnings: tuple[str, ...] = ()
     checksum: Sha256 | None = None
     """SHA-256 of this file's text with `null` here: accidental damage to the manifest itself is found by it."""
+
+    @property
+    def gaps(self) -> frozenset[str]:
+        """The paths of segments that the bundle does without, since their source had lost them (`choices.gaps`)."""
+        named = self.choices.get(GAPS, ())
+        return (
+            frozenset(one for one in named if isinstance(one, str)) if isinstance(named, (list, tuple)) else frozenset()
+        )
+
+    def sealed_part(self) -> Manifest:
+        """What was sealed, of a bundle to which something is added since: its streams, keys and derived files."""
+        playlists = {file.path for file in self.files}
+        is_complete = self.state == "complete"
+        return replace(
+            self,
+            streams=tuple(one for one in self.streams if one.playlist in playlists),
+            keys=tuple(one for one in self.keys if is_complete or one.sealed),
+            documents=(),
+        )
 
     def encode(self) -> bytes:
         """Return the text of `manifest.json`: indented, keys in the order of the format, its checksum filled in."""
@@ -208,7 +231,8 @@ def shortfalls(manifest: Manifest, entries: Mapping[str, Entry], sizes: Mapping[
     problems += [
         f"`{file.path}` is missing or has another size" for file in manifest.files if sizes.get(file.path) != file.size
     ]
-    counts = count_segments(entries)
+    # A gap whose segment has come since counts when the bundle is sealed again.
+    counts = count_segments(entries.keys() - manifest.gaps if manifest.gaps else entries)
     for stream in manifest.streams:
         if stream.playlist not in sizes:
             problems.append(f"`{stream.playlist}` is missing")
@@ -219,7 +243,7 @@ def shortfalls(manifest: Manifest, entries: Mapping[str, Entry], sizes: Mapping[
     return tuple(problems)
 
 
-def count_segments(entries: Mapping[str, Entry]) -> dict[str, int]:
+def count_segments(entries: Iterable[str]) -> dict[str, int]:
     """How many media segments are stored, by stream folder."""
     counts: dict[str, int] = {}
     for path in entries:

@@ -56,6 +56,8 @@ class ObjectStore:
     """Where finished objects go: a folder, its ledger and its checkpoints. Blocking; any thread."""
 
     def __init__(self, root: Folder, ledger: Ledger, checkpointer: Checkpointer) -> None:
+        self.lock: object = None
+        """The bundle's, held for as long as anything stores."""
         self._root = root
         self._ledger = ledger
         self._checkpointer = checkpointer

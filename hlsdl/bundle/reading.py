@@ -14,7 +14,6 @@ import builtins
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Self
@@ -25,7 +24,6 @@ from hlsdl.bundle.journal import Entry, JournalState, replay
 from hlsdl.bundle.layout import (
     INDEX,
     JOURNAL,
-    KEYS,
     MANIFEST,
     final_name,
     is_media,
@@ -143,16 +141,15 @@ class Bundle:
             return False
         if self.state == "complete":
             return not self.shortfalls()
-        return bool(self.manifest.files) and not self._shortfalls_of_sealed()
+        return not self._shortfalls_of_sealed()
 
     def _shortfalls_of_sealed(self) -> tuple[str, ...]:
         """The same as `shortfalls`, of what was sealed before something was added."""
-        playlists = {file.path for file in self.manifest.files}
-        sealed = replace(
-            self.manifest, documents=(), streams=tuple(one for one in self.streams if one.playlist in playlists)
-        )
-        folders = {KEYS, *(stream.id for stream in sealed.streams)}
-        entries = {path: one for path, one in self.entries.items() if split_path(path)[0] in folders}
+        sealed = self.manifest.sealed_part()
+        if not sealed.streams or INDEX not in {file.path for file in sealed.files}:
+            return ("nothing of it was sealed",)
+        folders, keys = {stream.id for stream in sealed.streams}, {key.path for key in sealed.keys}
+        entries = {path: one for path, one in self.entries.items() if path in keys or split_path(path)[0] in folders}
         return shortfalls(sealed, entries, self.sizes())
 
     def shortfalls(self) -> tuple[str, ...]:

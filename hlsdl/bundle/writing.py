@@ -78,6 +78,7 @@ class BundleWriter:
         """What is stored, by relative path; a live view."""
         self._checkpointer = Checkpointer(root, self._ledger)
         self._store = ObjectStore(root, self._ledger, self._checkpointer)
+        self._store.lock = lock  # whoever drops a writer without closing it keeps others away while threads still store
         self._workers = Workers()
         self._gatherer = Gatherer("hlsdl-disk-small", self._store.store_all)
 
@@ -202,6 +203,14 @@ class BundleWriter:
         """Replace the manifest durably. It is saved as `partial`, without seals: only `seal` says `complete`."""
         self._save(manifest, {"state": "partial", "journal_bytes": None, "journal_sha256": None})
 
+    def keep_sealed(self, playlists: Iterable[str]) -> None:
+        """Of what was sealed these playlists are left, and all that was written meanwhile is as it is now."""
+        if self.manifest is None or not self.manifest.files:
+            return
+        left = {split_path(one)[0] for one in playlists} | {""}
+        files = (self._written.get(one.path, one) for one in self.manifest.files if split_path(one.path)[0] in left)
+        self.save_manifest(replace(self.manifest, files=tuple(files)))
+
     def checkpoint(self) -> None:
         """Make everything that is stored by now survive a power cut."""
         self._checkpointer.checkpoint()
@@ -212,8 +221,8 @@ class BundleWriter:
         A damaged document or picture stays; with `keeps_flaws` so does whatever else is damaged. `verify` says so.
         """
         self.checkpoint()
-        flaws = self._flaws(manifest, keeps_flaws=keeps_flaws)
-        files, problems = self._look(manifest, flaws)
+        stays = self._staying(manifest, keeps_flaws=keeps_flaws)
+        files, problems = self._look(manifest, stays)
         if problems:
             more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
             raise IntegrityError(
@@ -221,8 +230,9 @@ class BundleWriter:
                 hint="run the same command again to fetch what is missing",
             )
         if self.manifest is not None and self.manifest.state == "complete":
-            self.save_manifest(manifest)  # whose seal is on the journal that is written anew now
-        for path in self.wanted.keys() - flaws.keys():
+            # Its seal is on the journal that is written anew now.
+            self.save_manifest(replace(manifest, files=self.manifest.files))
+        for path in self.wanted.keys() - stays.keys():
             self.forget(path)  # nothing asks for it any more
         length, sha256 = self._checkpointer.compact()
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
@@ -231,7 +241,15 @@ class BundleWriter:
     @property
     def was_sealed(self) -> bool:
         """Whether there is something that was sealed, and plays while more is added to it."""
-        return self.manifest is not None and bool(self.manifest.files)
+        return self.manifest is not None and bool(self.manifest.sealed_part().streams)
+
+    def flaws(self) -> dict[str, Entry]:
+        """What is damaged of what was sealed."""
+        if not self.wanted or self.manifest is None:
+            return {}
+        sealed = self.manifest.sealed_part()
+        folders, keys = {stream.id for stream in sealed.streams}, {key.path for key in sealed.keys}
+        return {path: one for path, one in self.wanted.items() if path in keys or split_path(path)[0] in folders}
 
     @property
     def inode(self) -> int:
@@ -302,14 +320,18 @@ class BundleWriter:
         named = {**self.entries, **{path: replace(one, size=sizes.get(path, one.size)) for path, one in stays.items()}}
         return files, shortfalls(replace(manifest, files=files), named if stays else self.entries, sizes)
 
-    def _flaws(self, manifest: Manifest, *, keeps_flaws: bool) -> dict[str, Entry]:
+    def _staying(self, manifest: Manifest, *, keeps_flaws: bool) -> dict[str, Entry]:
         """What is damaged of all that a manifest speaks of, and stays."""
         if not self.wanted:
             return {}
-        named = {one.path for one in manifest.documents}
-        named |= {one.path for one in manifest.keys} if keeps_flaws else set()
-        folders = {stream.id for stream in manifest.streams} if keeps_flaws else set()
-        return {path: one for path, one in self.wanted.items() if path in named or split_path(path)[0] in folders}
+        documents = {one.path for one in manifest.documents}
+        stays = {path: one for path, one in self.wanted.items() if path in documents}
+        if keeps_flaws:
+            named = {stream.id for stream in manifest.streams} | {key.path for key in manifest.keys}
+            stays |= {
+                path: one for path, one in self.flaws().items() if not named.isdisjoint({path, split_path(path)[0]})
+            }
+        return stays
 
     def _derived_files(self, sizes: Iterable[str]) -> Iterable[DerivedFile]:
         """Every derived file among the paths on disk, with its hash, sorted by path."""

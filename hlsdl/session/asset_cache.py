@@ -76,7 +76,7 @@ class AssetCache:
     def _whole_streams(self) -> frozenset[str]:
         """The source URLs of the streams of which everything is here and can be played."""
         sizes, entries = self.bundle.sizes(), self.bundle.entries
-        counts = count_segments(entries)
+        counts = count_segments(entries.keys() - self.bundle.manifest.gaps)
         damaged = {split_path(one.path)[0] for one in entries.values() if sizes.get(one.path) != one.size}
         has_keys = KEYS not in damaged and all(key.path in entries for key in self.bundle.manifest.keys)
         return frozenset(

@@ -14,7 +14,7 @@ from uuid import uuid4
 from hlsdl.access.urls import is_file_url
 from hlsdl.bundle import layout
 from hlsdl.bundle.journal import LARGEST_NUMBER, Entry
-from hlsdl.bundle.manifest import Manifest, StoredDocument, StoredKey, StoredStream, utc_now
+from hlsdl.bundle.manifest import GAPS, Manifest, StoredDocument, StoredKey, StoredStream, utc_now
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, PolicyError
@@ -28,7 +28,7 @@ from hlsdl.planning.plan import DownloadPlan, StreamPlan
 from hlsdl.session.artwork import ARTWORK_TYPES, Artwork, artwork_path
 from hlsdl.session.bitrates import measured
 from hlsdl.session.copies import COPIES, choices_of_copies
-from hlsdl.session.gaps import GAPS, choices_of_gaps, gaps_of
+from hlsdl.session.gaps import choices_of_gaps, gaps_of
 from hlsdl.session.package import package_files
 from hlsdl.session.presentation import Document, Documents, Root, parse_root, plan_streams
 from hlsdl.session.provenance import NAMED, is_named_here, marked
@@ -216,6 +216,7 @@ def refresh(writer: BundleWriter, contents: Contents) -> None:
         files = _stored_files(contents, writer.entries)
         text = local_multivariant_playlist(master, there, files, _rates(contents, writer.entries))
         writer.write_text_file(layout.INDEX, text.encode())
+        writer.keep_sealed(own.values())
     else:
         writer.forget(layout.INDEX)
 
@@ -280,6 +281,7 @@ def _rates(contents: Contents, entries: Mapping[str, Entry]) -> dict[str, tuple[
 
 def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str]) -> Manifest:
     before, known = writer.manifest, here(writer)
+    sealed = {key.path for key in before.sealed_part().keys} if before is not None else frozenset()
     bundle_id = before.id if before is not None else str(uuid4())
     documents = [
         StoredDocument(path=path, url=document.url, final_url=document.final_url, category=category)
@@ -312,7 +314,7 @@ def _manifest(writer: BundleWriter, contents: Contents, *, absent: frozenset[str
         },
         streams=tuple(_stored_stream(stream, contents, known, absent) for stream in contents.plan.streams),
         documents=tuple(documents),
-        keys=tuple(StoredKey(path=key.path, url=key.url) for key in contents.plan.keys),
+        keys=tuple(StoredKey(path=key.path, url=key.url, sealed=key.path in sealed) for key in contents.plan.keys),
         warnings=(*contents.warnings(), *unproven(writer.entries)),
     )
     return manifest if writer.manifest is None else with_unknown_of(writer.manifest, manifest)

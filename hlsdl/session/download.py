@@ -37,7 +37,7 @@ from hlsdl.session.contents import (
 )
 from hlsdl.session.copies import from_copies
 from hlsdl.session.events import Emit, ignore
-from hlsdl.session.gaps import gaps_in, told_of
+from hlsdl.session.gaps import told_of
 from hlsdl.session.keys import fetch_keys
 from hlsdl.session.moves import Addresses, Moves
 from hlsdl.session.outcome import Downloaded, Fetched, ended
@@ -130,7 +130,7 @@ async def _as_it_is(source: Source, options: FetchOptions, before: Bundle, emit:
     if lacks_mark(source, before):
         await _mark(source, before, emit)
     await in_thread(tidy, before)
-    if gaps := gaps_in(before.manifest):
+    if gaps := before.manifest.gaps:
         emit(events.Warned(task=before.title, message=told_of(gaps)))
     if watch is not unwatched:
         watch(await recall(source, options, before))
@@ -159,7 +159,7 @@ def _want(writer: BundleWriter, damaged: Mapping[str, str | None], before: Bundl
 
 def _given_up(writer: BundleWriter, before: Bundle | None) -> Iterable[str]:
     """What is damaged or missing and did not come again: one sentence each."""
-    yield from (f"`{path}` is damaged, and nothing brings it back" for path in sorted(writer.wanted))
+    yield from (f"`{path}` is damaged, and did not come again" for path in sorted(writer.wanted))
     for one in before.manifest.documents if before is not None else ():
         is_there = one.path in writer.entries or one.path in writer.wanted
         if one.category == "artwork" and not is_there and not any(path.startswith(ARTWORK) for path in writer.entries):

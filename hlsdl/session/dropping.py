@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hlsdl.bundle import layout
-from hlsdl.bundle.manifest import StoredStream, count_segments
+from hlsdl.bundle.manifest import StoredStream
 from hlsdl.bundle.reading import Bundle
 from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import IntegrityError, UsageError
 from hlsdl.session.contents import Contents, here, lay_out, refresh, remove_dropped, seal, stored_contents
+from hlsdl.session.gaps import gaps_of
 from hlsdl.session.same_streams import ids_now
 from hlsdl.session.wishes import Asked, asked_in
 
@@ -44,14 +45,13 @@ def drop(path: Path, ids: Sequence[str]) -> None:
         _require_the_rest(bundle, contents)
         stored = here(writer)  # what has a flaw stays: nothing may bring it again
         missing = frozenset(one.path for one in contents.plan.resources if one.path not in stored)
+        gaps = gaps_of(bundle.manifest, contents.plan, stored)
         keys_missing = any(key.path not in stored for key in contents.plan.keys)
         lay_out(writer, contents)
-        if bundle.state == "complete" or not (missing or keys_missing):
-            seal(writer, contents, absent=missing, keeps_flaws=True)
+        if not (missing - gaps or keys_missing):
+            seal(writer, contents, absent=gaps, keeps_flaws=True)
         else:
             refresh(writer, contents)
-            if writer.manifest is not None:  # what was sealed before is no more
-                writer.save_manifest(replace(writer.manifest, files=()))
             remove_dropped(writer, contents)
 
 
@@ -103,11 +103,9 @@ def _require_the_rest(bundle: Bundle, contents: Contents) -> None:
         )
     if bundle.state != "complete":
         return
-    counts = count_segments(bundle.entries)
+    gaps = gaps_of(bundle.manifest, contents.plan, bundle.entries)
     for stream in contents.plan.streams:
-        inits = [one.path for one in stream.resources if one.kind == "init" and one.path not in bundle.entries]
-        # Fewer segments than planned are gaps only when the seal counted them as such.
-        if inits or counts.get(stream.id, 0) != kept[stream.id].segments:
+        if any(one.path not in bundle.entries and one.path not in gaps for one in stream.resources):
             raise IntegrityError(
                 f"the {stream.source.kind} stream `{stream.id}` is damaged", hint="`hlsdl repair` mends it first"
             )

@@ -9,27 +9,30 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from hlsdl.bundle.manifest import Manifest
+from hlsdl.bundle.manifest import GAPS, Manifest
 from hlsdl.planning.plan import DownloadPlan
-
-GAPS = "gaps"
-"""In the manifest's `choices`: the paths of those segments."""
-
-
-def gaps_in(manifest: Manifest | None) -> frozenset[str]:
-    """The paths of segments that a bundle does without."""
-    named = manifest.choices.get(GAPS, ()) if manifest is not None else ()
-    return frozenset(one for one in named if isinstance(one, str)) if isinstance(named, (list, tuple)) else frozenset()
 
 
 def gaps_of(manifest: Manifest | None, plan: DownloadPlan, stored: Collection[str]) -> frozenset[str]:
-    """Those of them that are planned segments and not stored."""
-    known = gaps_in(manifest)
-    if not known:
-        return known
-    return frozenset(
-        one.path for one in plan.resources if one.kind == "segment" and one.path in known and one.path not in stored
-    )
+    """The paths of planned segments that are gaps, and are not stored since.
+
+    A bundle that was sealed before they were written down has those that are not there, where these are as many as its
+    manifest counts beyond those of the playlists.
+    """
+    if manifest is None:
+        return frozenset()
+    if GAPS in manifest.choices:
+        named = manifest.gaps
+        return frozenset(
+            one.path for one in plan.resources if one.kind == "segment" and one.path in named and one.path not in stored
+        )
+    counted = {claim.id: claim.gaps for claim in manifest.streams}
+    gaps: list[str] = []
+    for stream in plan.streams if manifest.state == "complete" else ():
+        lacking = [one.path for one in stream.resources if one.kind == "segment" and one.path not in stored]
+        if len(lacking) == counted.get(stream.id, 0) - stream.gaps:
+            gaps += lacking
+    return frozenset(gaps)
 
 
 def choices_of_gaps(gaps: Collection[str]) -> Mapping[str, Any]:

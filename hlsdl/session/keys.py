@@ -49,7 +49,7 @@ async def fetch_keys(
 ) -> None:
     """Store every distinct identity key, all at the same time; those that stand in the playlist are looked at.
 
-    With `keeps_flaws`, one that is here and damaged stays as it is when its like does not come.
+    With `keeps_flaws`, one that was sealed and is damaged stays as it is when its like does not come.
 
     Raises:
         ContentKeyError: what came, or was provided, is no key.
@@ -78,7 +78,7 @@ async def fetch_keys(
         except OF_THE_ORIGIN as error:
             logger.info("a damaged key stays as it is: %s", error.message)
 
-    flaws = frozenset(writer.wanted) if keeps_flaws else frozenset()
+    flaws = frozenset(writer.flaws()) if keeps_flaws else frozenset()
     missing = [key for key in plan.keys if not writer.is_stored(key.path)]
     await together((mend if key.path in flaws else fetch)(key) for key in missing)
     await look_at_inline_keys(client, plan)

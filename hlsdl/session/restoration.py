@@ -21,7 +21,7 @@ from hlsdl.session.configuration import FetchOptions
 from hlsdl.session.contents import stored_contents
 from hlsdl.session.download import download
 from hlsdl.session.events import Emit, ignore
-from hlsdl.session.gaps import gaps_in
+from hlsdl.session.gaps import gaps_of
 from hlsdl.session.provenance import client_for
 from hlsdl.session.renewal import OF_THE_ORIGIN
 from hlsdl.session.sources import source_of
@@ -43,7 +43,7 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     """
     report = await in_thread(partial(verify_bundle, path))
     bundle = Bundle.open(path)
-    if report.ok and not (gaps_in(bundle.manifest) or _lacks_data(bundle)):
+    if report.ok and not _lacks_something(bundle):
         if bundle.journal.wanted or bundle.leftovers():
             await in_thread(look_again, path)
             return await in_thread(partial(verify_bundle, path))
@@ -65,13 +65,16 @@ async def restore(path: Path, options: FetchOptions, emit: Emit = ignore) -> Rep
     return await in_thread(partial(verify_bundle, path))
 
 
-def _lacks_data(bundle: Bundle) -> bool:
-    """Whether its source has session data that did not come."""
+def _lacks_something(bundle: Bundle) -> bool:
+    """Whether it has gaps that its source has not, or lacks session data that did not come."""
     try:
         plan = stored_contents(bundle, asked_in(bundle.manifest)).plan
     except HlsdlError:  # then there is more to mend, as verification says
-        return False
-    return any(one.path not in bundle.entries for one in plan.data)
+        return bool(bundle.manifest.gaps)
+    # One that has come, and is a gap still, waits for the seal.
+    return bool(bundle.manifest.gaps or gaps_of(bundle.manifest, plan, bundle.entries)) or any(
+        one.path not in bundle.entries for one in plan.data
+    )
 
 
 def _damaged(bundle: Bundle, report: Report) -> Iterator[tuple[str, str | None]]:

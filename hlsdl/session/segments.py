@@ -78,7 +78,7 @@ class SegmentWork:
             title: of the task, for events.
             allow_gaps: whether a segment that the origin has lost becomes a gap.
             asks_again: whether those that are gaps already are asked for once more; what is still lost stays a gap.
-            keeps_flaws: whether what is here and damaged stays as it is when its like does not come.
+            keeps_flaws: whether what was sealed and is damaged stays as it is when its like does not come.
             emit: hears of progress and of gaps.
         """
         self._gaps = gaps_of(writer.manifest, moves.plan, writer.entries)
@@ -88,7 +88,7 @@ class SegmentWork:
         self._title, self._moves, self._allow_gaps, self._emit = title, moves, allow_gaps, emit
         self._expected = writer.expected
         self._were_damaged = frozenset(writer.wanted)
-        self._may_stay = self._were_damaged if keeps_flaws else frozenset()
+        self._may_stay = frozenset(writer.flaws()) if keeps_flaws else frozenset()
         self._stay: set[str] = set()
         """Paths of what is damaged and stays so."""
         self._progress = Progress.of(moves.plan, title)
@@ -215,9 +215,9 @@ class SegmentWork:
 
     async def _finished(self, resource: Resource, sink: Sink) -> None:
         assert isinstance(sink, PartialFile)  # noqa: S101 - `_sink` made it
-        if sink.size % resource.block:  # as a part of a file it comes past `fetching`
-            raise no_whole_blocks(resource)
         try:
+            if sink.size % resource.block:  # as a part of a file it comes past `fetching`
+                raise no_whole_blocks(resource)
             entry = await sink.finish()
         except IntegrityError:  # other bytes than it had
             if not self._stays(resource):

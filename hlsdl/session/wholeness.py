@@ -14,6 +14,9 @@ from hlsdl.errors import HlsdlError
 from hlsdl.session.artwork import Artwork
 from hlsdl.session.bundles import Bundle
 from hlsdl.session.configuration import FetchOptions
+from hlsdl.session.contents import every_document
+from hlsdl.session.presentation import parse_root
+from hlsdl.session.sources import source_of
 from hlsdl.session.wishes import asked_in, same_wishes
 
 logger = logging.getLogger(__name__)
@@ -34,10 +37,19 @@ def asks_for_nothing_new(before: Bundle, options: FetchOptions, artwork: Artwork
     """
     return (
         before.state == "complete"
-        and not (anew and asked_in(before.manifest).dropped)
+        and not (anew and _brings_back(before, options))
         and same_wishes(before.manifest, options.wishes)
         and (artwork is None or artwork.is_in(before))
     )
+
+
+def _brings_back(before: Bundle, options: FetchOptions) -> bool:
+    """Whether these wishes name something that was dropped, as far as the bundle's own playlist says."""
+    asked, source = asked_in(before.manifest), source_of(before.manifest)
+    stored = every_document(before).get(source.url) if asked.dropped else None
+    if stored is None:
+        return False
+    return asked.and_now(options.wishes, parse_root(stored, source).master, anew=True).dropped != asked.dropped
 
 
 def is_whole(before: Bundle) -> bool:

@@ -76,6 +76,7 @@ class AssetDownloadSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         """On which its tasks are worked; None before the first."""
         self._closing: asyncio.Task[None] | None = None
+        self._restoring = asyncio.Lock()
         self._library = Path(self._configuration.library or library_folder())
         self._stored = StoredTasks(self._configuration)
 
@@ -201,7 +202,8 @@ class AssetDownloadSession:
 
         Args:
             prepare: called with each task before it goes on and before anything is told of it: here it gets its own
-                delegate, and its asset the key provider, which are not stored.
+                delegate, and its asset the key provider, which are not stored. What it raises stops `restore`, which
+                goes on with this task when it is called again.
 
         Raises:
             SessionInvalidated: the session has ended.
@@ -209,12 +211,12 @@ class AssetDownloadSession:
         Source: creating a background session with the same identifier, then getAllTasks.
         """
         self.must_be_open()
-        with self._runners.held():
-            for row in self._stored.all():
-                if row.id not in self._tasks and not row.acknowledged:
-                    await self._restore(row, prepare)
+        async with self._restoring:
+            with self._runners.held():
+                for row in self._stored.all():
+                    if row.id not in self._tasks and not row.acknowledged:
+                        await self._restore(row, prepare)
         self._is_restored = True
-        asyncio.get_running_loop().call_soon(self._runners.reconcile)
         self._tell_when_all_is_told()
         return await self.tasks()
 
@@ -266,6 +268,7 @@ class AssetDownloadSession:
         self._must_be_worked_here()
         for task in self._tasks.values():
             task.credential = None
+        self._runners.forget_answers()
         await self._runners.restart()
 
     async def close(self) -> None:
@@ -352,7 +355,10 @@ class AssetDownloadSession:
     async def _restore(self, row: TaskRow, prepare: Prepare) -> None:
         """Attach one stored task; what stops one of them does not stop the others."""
         task, error = await task_of(row, self, self._configuration)
-        prepare(self._attach(task))
+        if self._is_closed:
+            raise SessionInvalidated("the session has ended")
+        prepare(task)
+        self._attach(task)
         task.trigger(Trigger.LOSE)
         if task.phase in ENDS:
             self._end(task, task.stored_result(), error or task.stored_error())

@@ -145,7 +145,9 @@ class AssetDownloadTask(Task[Bundle]):
     async def work(self) -> Bundle:
         """Tell the story of `download`, watching it."""
         try:
-            done = await download(self.asset.source, self._options(), self._heard, watch=self._watch, anew=True)
+            # Once it has begun, what is dropped from its bundle was dropped later than it was asked for.
+            anew = self.location is None
+            done = await download(self.asset.source, self._options(), self._heard, watch=self._watch, anew=anew)
         finally:
             self._look()
         if self._configuration.kind is not SessionKind.EPHEMERAL:

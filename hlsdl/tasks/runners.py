@@ -78,12 +78,17 @@ class Runners:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Start and stop nothing meanwhile."""
+        """Start and stop nothing meanwhile, nor before whoever called has had its turn."""
         self._holds += 1
         try:
             yield
         finally:
             self._holds -= 1
+            asyncio.get_running_loop().call_soon(self.reconcile)
+
+    def forget_answers(self) -> None:
+        """Forget what delegates have answered and nobody has used yet; who is still asked, is."""
+        self._asked = {number: one for number, one in self._asked.items() if not one.answer.done()}
 
     def hurry(self, number: int) -> None:
         """Forget that this task should wait for its next try."""
@@ -260,6 +265,7 @@ class Runners:
         asked = self._asked.get(task.task_identifier)
         if asked is None:
             return 0
+        task.rest()
         answer = await asyncio.shield(asked.answer)
         del self._asked[task.task_identifier]
         if not isinstance(answer, Credential):

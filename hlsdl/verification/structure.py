@@ -223,11 +223,15 @@ def _if_sealed(shelf: _Shelf, finding: Finding) -> Iterator[Finding]:
 
 
 def _stored_media(shelf: _Shelf) -> tuple[dict[str, int], dict[str, int]]:
-    """(media segments, bytes of media segments and init sections) that the journal lists, by stream folder."""
+    """(media segments, bytes of media segments and init sections) that the journal lists, by stream folder.
+
+    A gap whose segment has come since counts when the bundle is sealed again.
+    """
+    gaps = shelf.manifest.gaps
     counts: dict[str, int] = {}
     sizes: dict[str, int] = {}
     for entry in shelf.entries.values():
-        if is_media(entry.path):
+        if is_media(entry.path) and entry.path not in gaps:
             folder = split_path(entry.path)[0]
             sizes[folder] = sizes.get(folder, 0) + entry.size
             counts[folder] = counts.get(folder, 0) + is_segment(entry.path)

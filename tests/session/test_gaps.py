@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hlsdl.bundle.manifest import Manifest
-from hlsdl.session.gaps import GAPS, choices_of_gaps, gaps_in, told_of
+from hlsdl.bundle.manifest import GAPS, Manifest
+from hlsdl.session.gaps import choices_of_gaps, told_of
 
 
 def manifest(**choices: object) -> Manifest:
@@ -32,16 +32,16 @@ def manifest(**choices: object) -> Manifest:
     ],
 )
 def test_what_is_no_list_of_paths_names_none(said: object, gaps: set[str]) -> None:
-    assert gaps_in(manifest(**{GAPS: said})) == gaps
+    assert manifest(**{GAPS: said}).gaps == gaps
 
 
 def test_none_are_said_where_there_are_none() -> None:
-    assert gaps_in(None) == gaps_in(manifest()) == frozenset()
+    assert manifest().gaps == frozenset()
     assert choices_of_gaps(frozenset()) == {}
 
 
 def test_what_is_written_is_read() -> None:
-    assert gaps_in(manifest(**choices_of_gaps({"b", "a"}))) == {"a", "b"}
+    assert manifest(**choices_of_gaps({"b", "a"})).gaps == {"a", "b"}
 
 
 def test_how_many_there_are_is_told() -> None:

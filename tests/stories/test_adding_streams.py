@@ -301,7 +301,7 @@ async def test_what_is_damaged_for_good_keeps_nothing_from_being_added(
         bundle.path, audio="fr", retries=1, emit=lambda event: heard.append(getattr(event, "message", ""))
     )
     assert (added.state, held(added)[-1]) == ("complete", "aac-fr")
-    assert any("is damaged, and nothing brings it back" in one for one in heard)
+    assert any("is damaged, and did not come again" in one for one in heard)
     assert [one.path for one in added.verify().findings] == [victim.relative_to(bundle.path).as_posix()]
     assert victim.is_file()
 
@@ -352,3 +352,62 @@ async def test_an_addition_that_failed_goes_on_and_the_whole_is_sealed(origin: S
     origin.always("/film/aac-fr/3.m4s")
     added = await library.add(bundle.path, audio="fr")
     assert (added.state, added.verify().ok, held(added)[-1]) == ("complete", True, "aac-fr")
+
+
+async def test_what_is_damaged_of_the_new_stream_must_come(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """Nothing of it was ever sealed: it has no flaw that may stay."""
+    bundle = await fetched(origin, tmp_path)
+    origin.always("/film/aac-fr/3.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle, audio="fr", retries=1, connections=1)
+    french = next(one.id for one in library.open(bundle.path).streams if one.language == "fr")
+    victim = bundle.path / french / "000000001.m4s"
+    victim.write_bytes(victim.read_bytes()[:-9])
+    origin.always("/film/aac-fr/3.m4s")
+    origin.always("/film/aac-fr/1.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle.path, audio="fr", retries=1)
+    assert library.open(bundle.path).is_playable_offline
+    origin.always("/film/aac-fr/1.m4s")
+    assert (await library.add(bundle.path, audio="fr")).verify().ok
+
+
+async def test_a_key_of_the_new_stream_that_does_not_come_leaves_the_old_ones_playable(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
+        for name, key in (("v", "v.key"), ("en", ""), ("fr", "fr.key")):
+            tag = f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"\n' if key else ""
+            origin.add(f"/{name}.ts", bytes(32) if key else b"G" + bytes(187))
+            origin.add(f"/{name}.m3u8", f"{head}{tag}#EXTINF:4,\n{name}.ts\n#EXT-X-ENDLIST\n".encode())
+        media = "".join(
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8"\n'
+            for one, yes in (("en", "YES"), ("fr", "NO"))
+        )
+        origin.add("/m.m3u8", f'#EXTM3U\n{media}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"\nv.m3u8\n'.encode())
+        origin.add("/v.key", b"v" * 16)
+        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path)
+        with pytest.raises(HttpError):
+            await library.add(bundle.path, audio="fr", retries=1)
+        now = library.open(bundle.path)
+        assert (now.state, now.is_playable_offline) == ("partial", True)
+        next(bundle.path.glob("keys/*")).rename(tmp_path / "away")
+        assert not library.open(bundle.path).is_playable_offline
+
+
+async def test_one_more_stream_can_go_while_something_is_added(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    """What was sealed still plays without it, and its flaw still keeps nobody from the rest."""
+    bundle = await fetched(origin, tmp_path, audio="en,de")
+    victim = min(bundle.path.glob("0-*/000000002.m4s"))
+    flip(victim)
+    origin.always("/film/sdr-180/2.m4s", Status(404))
+    assert hlsdl("repair", bundle.path, "--retries", "1").code == 4
+    origin.always("/film/aac-fr/3.m4s", Status(404))
+    with pytest.raises(HttpError):
+        await library.add(bundle.path, audio="fr", retries=1)
+    german = next(one.id for one in library.open(bundle.path).streams if one.language == "de")
+    dropped = await library.drop(bundle.path, german)
+    assert (dropped.state, dropped.is_playable_offline) == ("partial", True)
+    origin.always("/film/aac-fr/3.m4s")
+    added = await library.add(bundle.path, audio="fr", retries=1)
+    assert added.state == "complete"
+    assert [one.path for one in added.verify().findings] == [victim.relative_to(bundle.path).as_posix()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,56 @@ def test_no_gap_is_filled_out_of_another_encode(origin: ScriptedOrigin, bundle: 
     done = hlsdl("repair", bundle)
     assert (done.code, held(bundle)) == (0, ("complete", 4, 1))
     assert "what was left out cannot be asked for" in done.err
+
+
+def test_a_gap_that_came_and_a_segment_that_is_lost_are_two_things(origin: ScriptedOrigin, bundle: Path) -> None:
+    """They must not make up for each other: what is lost stays lost, and nothing else is stored in its place."""
+    victim = min(bundle.glob("0-*/000000001.m4s"))
+    was = victim.read_bytes()
+    victim.unlink()
+    origin.always(LOST)
+    origin.always("/film/sdr-360/1.m4s", Status(404))
+    assert hlsdl("repair", bundle).code == 4
+    assert hlsdl("info", bundle, "--json").document["playable_offline"] is False
+    assert fetched(origin, bundle).code == 4
+    other = next(one.id for one in Bundle.open(bundle).streams if one.kind == "subtitles")
+    assert hlsdl("drop", bundle, other).code == 8
+    origin.always("/film/sdr-360/1.m4s")
+    origin.add("/film/sdr-360/1.m4s", was[:-1] + bytes([was[-1] ^ 1]))
+    assert hlsdl("repair", bundle).code == 8
+    origin.add("/film/sdr-360/1.m4s", was)
+    assert hlsdl("repair", bundle).code == 0
+    assert (held(bundle), victim.read_bytes()) == (("complete", 5, 0), was)
+
+
+def test_a_repair_that_fills_one_gap_of_two_leaves_the_bundle_whole(origin: ScriptedOrigin, tmp_path: Path) -> None:
+    bundle = tmp_path / "f.movpkg"
+    for number in (2, 3):
+        origin.always(f"/film/sdr-360/{number}.m4s", Status(404))
+    assert fetched(origin, bundle, "--allow-gaps").code == 0
+    origin.always("/film/sdr-360/2.m4s")
+    origin.always(LOST, Status(503, headers={"Retry-After": "0"}))
+    done = hlsdl("repair", bundle, "--retries", "0", "-N", "1")
+    assert (done.code, "what was left out cannot be asked for" in done.err) == (0, True)
+    assert hlsdl("info", bundle, "--json").document["playable_offline"] is True
+    origin.always(LOST, Status(404))
+    assert hlsdl("add", bundle, "--audio", "fr").code == 0
+    assert held(bundle) == ("complete", 4, 1)
+    assert hlsdl("verify", bundle).code == 0
+
+
+def test_a_bundle_that_does_not_say_which_segments_are_gaps_has_as_many_as_it_counts(
+    origin: ScriptedOrigin, bundle: Path
+) -> None:
+    """As those that were made before gaps were written down."""
+    file = bundle / "manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["choices"]["gaps"]
+    file.write_text(json.dumps({**manifest, "checksum": None}))
+    assert hlsdl("import", bundle, "-o", bundle.with_name("i.movpkg")).code == 0
+    assert hlsdl("verify", bundle.with_name("i.movpkg")).code == 0
+    assert hlsdl("add", bundle, "--audio", "fr").code == 0
+    assert held(bundle) == ("complete", 4, 1)
+    origin.always(LOST)
+    assert hlsdl("repair", bundle).code == 0
+    assert held(bundle) == ("complete", 5, 0)

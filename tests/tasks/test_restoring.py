@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,62 @@ async def test_a_restored_task_waits_until_whoever_restored_it_has_looked_at_it(
             tasks = await session.restore()
             assert [task.phase for task in tasks] == ["waiting"]
             await tasks[0]
+
+
+async def test_restoring_twice_at_once_tells_and_prepares_each_task_once(tmp_path: Path) -> None:
+    async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+        for name in "abc":
+            session.make_asset_download_task(wanted("https://films.test/master.m3u8", destination=tmp_path / name))
+    damage(tmp_path, "phase = 'failed'")
+    prepared: list[int] = []
+    delegate = Recorder()
+    async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path), delegate=delegate) as session:
+        await asyncio.gather(*(session.restore(lambda task: prepared.append(task.task_identifier)) for _ in range(2)))
+    assert (prepared, len(delegate.of("did_complete"))) == ([1, 2, 3], 1)
+
+
+async def test_a_preparation_that_raises_leaves_its_task_for_the_next_time(tmp_path: Path) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            for name in "ab":
+                session.make_asset_download_task(wanted(url, destination=tmp_path / name)).resume()
+        damage(tmp_path, "phase = 'resolving'")
+
+        def fails(_task: hlsdl.Task) -> None:
+            raise LookupError("no key store")
+
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            with pytest.raises(LookupError):
+                await session.restore(fails)
+            assert await session.tasks() == []
+            for task in await session.restore():
+                assert (await task).is_playable_offline
+
+
+async def test_restoring_that_is_cancelled_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        async with hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            session.make_asset_download_task(wanted(url, destination=tmp_path / "a"))
+        damage(tmp_path, "phase = 'failed'")
+        may_go_on = threading.Event()
+
+        def slow(_task: hlsdl.Task) -> None:
+            may_go_on.wait(20)
+
+        monkeypatch.setattr(hlsdl.AssetDownloadTask, "stored_error", slow)
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(films(tmp_path)) as session:
+            task = session.make_asset_download_task(wanted(url, destination=tmp_path / "b"))
+            restoring = asyncio.create_task(session.restore())
+            await asyncio.sleep(0.1)
+            task.resume()
+            await asyncio.sleep(0.1)
+            restoring.cancel()
+            may_go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await restoring
+            assert (await task).is_playable_offline
 
 
 async def test_a_restored_task_shows_how_far_it_was(tmp_path: Path) -> None:

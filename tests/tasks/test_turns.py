@@ -69,6 +69,24 @@ async def test_the_answer_to_a_challenge_is_used_though_the_task_was_stopped_mea
     assert delegate.of("did_receive_challenge") == [(number,) for number in range(len(passwords))]
 
 
+async def test_a_reset_forgets_an_answer_that_nobody_has_used_yet(tmp_path: Path) -> None:
+    delegate = Doorkeeper("right", "right")
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("/v/index.m3u8", Guarded())
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_asset_download_task(wanted(url, tmp_path))
+            task.resume()
+            await delegate.asks.wait()
+            task.suspend()
+            delegate.may_answer.set()
+            await asyncio.sleep(0.1)
+            await session.reset()
+            task.resume()
+            assert (await task).is_playable_offline
+    assert delegate.of("did_receive_challenge") == [(0,), (0,)]
+
+
 async def test_no_answer_fails_the_task_also_in_a_later_turn(tmp_path: Path) -> None:
     delegate = Doorkeeper(None)
     with ScriptedOrigin() as origin:
@@ -164,6 +182,35 @@ def test_a_session_that_was_dropped_keeps_no_other_from_its_identifier(tmp_path:
             pass
 
     asyncio.run(another())
+
+
+async def test_a_task_that_names_nothing_dropped_leaves_a_bundle_as_it_is(tmp_path: Path, film: Path) -> None:
+    """It is neither written anew, nor taken for an addition that may overlook damage."""
+    place = tmp_path / "a.movpkg"
+    with ScriptedOrigin() as origin:
+        origin.add_folder(film, at="/film")
+        source = origin.url("/film/master.m3u8")
+        async with asyncio.timeout(30), hlsdl.AssetDownloadSession() as session:
+
+            async def fetched() -> hlsdl.Bundle:
+                asset = hlsdl.Asset(source)
+                task = session.make_asset_download_task(hlsdl.DownloadConfiguration(asset, destination=place))
+                task.resume()
+                return await task
+
+            bundle = await hlsdl.add(await fetched(), audio="fr")
+            await hlsdl.drop(bundle, *(one.id for one in bundle.streams if one.language == "fr"))
+            before = (place / "manifest.json").read_bytes()
+            await fetched()
+            assert (place / "manifest.json").read_bytes() == before
+            victim = min(place.glob("0-*/000000001.m4s"))
+            number = int(victim.stem)
+            victim.write_bytes(victim.read_bytes()[:-9])
+            for path in {one.path for one in origin.requests if one.path.endswith(f"/{number}.m4s")}:
+                origin.always(path, Status(404))
+            with pytest.raises(hlsdl.HttpError):
+                await fetched()
+            assert hlsdl.open(place).state == "complete"
 
 
 async def test_options_are_no_media_selections(tmp_path: Path, film: Path) -> None:
