@@ -6,6 +6,7 @@ Whether a folder may be used is decided here; creating and locking it is `bundle
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,9 +52,7 @@ def find_bundle(source: Source, options: FetchOptions) -> Path | None:
     # bundle whose name the URL does not tell.
     for place in sorted(options.directory.glob(f"*{SUFFIX}")) if options.directory.is_dir() else ():
         if _source_there(place) == source.url and (
-            place in numbered(options.directory, title)
-            if options.title
-            else _is_called_as_the_stream(place, source, certain=options.force)
+            is_called(place, title) if options.title else _is_called_as_the_stream(place, source, certain=options.force)
         ):
             return place
     return None
@@ -76,7 +75,7 @@ def _is_called_as_the_stream(place: Path, source: Source, *, certain: bool) -> b
     except HlsdlError as error:
         logger.info("`%s` is left alone: %s", place, error.message)
         return False
-    return place in numbered(place.parent, title)
+    return is_called(place, title)
 
 
 def place_for(title: str, options: FetchOptions) -> Path:
@@ -162,6 +161,13 @@ def _source_there(place: Path) -> str | None:
     except HlsdlError:
         # What cannot be read is not ours to resume; `_named_bundle` and `numbered` then leave it alone.
         return None
+
+
+def is_called(place: Path, title: str) -> bool:
+    """Whether a bundle has the name of this title, with or without a number."""
+    found = re.search(rf" ([1-9][0-9]{{0,3}}){re.escape(SUFFIX)}$", place.name)
+    numbers = (1,) if found is None else (1, int(found[1]))
+    return any(place.name == bundle_name(title, number) for number in numbers)
 
 
 def numbered(directory: Path, title: str) -> Iterator[Path]:

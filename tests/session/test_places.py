@@ -14,7 +14,7 @@ from hlsdl.bundle.writing import BundleWriter
 from hlsdl.errors import DiskError, IntegrityError, UsageError
 from hlsdl.session import places
 from hlsdl.session.configuration import FetchOptions
-from hlsdl.session.places import find_bundle, place_for
+from hlsdl.session.places import find_bundle, is_called, place_for
 from hlsdl.session.sources import Source
 
 URL = "https://films.test/big-film/master.m3u8?token=1"
@@ -70,6 +70,18 @@ def test_a_bundle_is_found_behind_a_name_that_is_free_by_now(tmp_path: Path) -> 
     bundle(tmp_path / "Y.movpkg", URL)
     assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="X")) == place
     assert find_bundle(Source(url=URL), FetchOptions(directory=tmp_path, title="Z")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "is_so"),
+    [
+        ("X.movpkg", "X", True), ("X 2.movpkg", "X", True), ("X 9999.movpkg", "X", True), ("X 2.movpkg", "X 2", True),
+        ("X 2 3.movpkg", "X 2", True), ("X 1.movpkg", "X", False), ("X 0.movpkg", "X", False), ("XX.movpkg", "X", False),
+        ("X 02.movpkg", "X", False), ("X 2 3.movpkg", "X", False), ("X2.movpkg", "X", False),
+    ],
+)  # fmt: skip
+def test_a_name_is_that_of_a_title_with_or_without_a_number(name: str, title: str, is_so: bool) -> None:
+    assert is_called(Path(name), title) is is_so
 
 
 def test_another_source_under_the_name_gets_a_number_appended(tmp_path: Path) -> None:
