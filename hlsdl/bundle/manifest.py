@@ -163,10 +163,12 @@ class Manifest(Stored):
     @property
     def gaps(self) -> frozenset[str]:
         """The paths of segments that the bundle does without, since their source had lost them (`choices.gaps`)."""
-        named = self.choices.get(GAPS, ())
-        return (
-            frozenset(one for one in named if isinstance(one, str)) if isinstance(named, (list, tuple)) else frozenset()
-        )
+        return self.texts_in(GAPS)
+
+    def texts_in(self, choice: str) -> frozenset[str]:
+        """The texts that stand in one of the `choices`, whatever else does: that may be a stranger's."""
+        named = self.choices.get(choice)
+        return frozenset(one for one in (named if isinstance(named, list | tuple) else ()) if isinstance(one, str))
 
     def sealed_part(self) -> Manifest:
         """What was sealed, of a bundle to which something is added since: its streams, keys and derived files."""

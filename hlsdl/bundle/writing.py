@@ -238,11 +238,6 @@ class BundleWriter:
         seals = {"state": "complete", "files": files, "journal_bytes": length, "journal_sha256": sha256}
         self._save(manifest, seals)
 
-    @property
-    def was_sealed(self) -> bool:
-        """Whether there is something that was sealed, and plays while more is added to it."""
-        return self.manifest is not None and bool(self.manifest.sealed_part().streams)
-
     def flaws(self) -> dict[str, Entry]:
         """What is damaged of what was sealed."""
         if not self.wanted or self.manifest is None:

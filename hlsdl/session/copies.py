@@ -21,8 +21,7 @@ def from_copies(manifest: Manifest | None) -> frozenset[str]:
     """The streams of an unfinished bundle that came from a copy, as far as they have come."""
     if manifest is None or manifest.state == "complete":
         return frozenset()
-    named = manifest.choices.get(COPIES, ())
-    return frozenset(one for one in named if isinstance(one, str)) if isinstance(named, (list, tuple)) else frozenset()
+    return manifest.texts_in(COPIES)
 
 
 def choices_of_copies(before: Manifest | None) -> Mapping[str, Any]:

@@ -96,8 +96,9 @@ async def download(
     existing = find_bundle(source, options)
     before = bundle_before(existing, options)
     mends = before is not None and not named and asks_for_nothing_new(before, options, artwork, anew=anew)
+    repairs = damaged is not None
     is_named_so = before is not None and options.title in (None, before.title)
-    if before is not None and mends and is_named_so and damaged is None and is_whole(before):
+    if before is not None and mends and is_named_so and not repairs and is_whole(before):
         return await _as_it_is(source, options, before, emit, watch)
     opening = nullcontext(opened) if opened else client_of(source, options.transfer, before)
     async with opening as client:
@@ -106,21 +107,10 @@ async def download(
             await in_thread(_want, writer, damaged or {}, before, contents.plan)
             _announce(emit, contents, selection, writer.path, options, resumed=before is not None)
             watch(_begun(contents, selection, writer.path, writer.entries, resumed=before is not None))
-            # What was sealed with a flaw stays so when something is added: its origin may be gone.
-            keeps_flaws = writer.was_sealed and not mends and damaged is None
-            arrived, absent = await _brought(
-                client,
-                writer,
-                contents,
-                options,
-                mends=mends,
-                asks_again=damaged is not None,
-                keeps_flaws=keeps_flaws,
-                emit=emit,
-            )
+            arrived, absent = await _brought(client, writer, contents, options, mends=mends, repairs=repairs, emit=emit)
             _warn(emit, contents, (*unproven(writer.entries), *_given_up(writer, before)))
             emit(events.Sealing(task=contents.title))
-            await in_thread(partial(seal, writer, contents, absent=absent, keeps_flaws=keeps_flaws))
+            await in_thread(partial(seal, writer, contents, absent=absent, keeps_flaws=not (mends or repairs)))
             bundle = sealed(writer)
     return ended(emit, bundle, arrived, seconds=time.monotonic() - started)
 
@@ -265,8 +255,7 @@ async def _brought(
     options: FetchOptions,
     *,
     mends: bool,
-    asks_again: bool,
-    keeps_flaws: bool,
+    repairs: bool,
     emit: Emit,
 ) -> tuple[Arrived, frozenset[str]]:
     """Everything that is stored: what came of it in this run, and the paths of segments that are gone for good."""
@@ -280,6 +269,8 @@ async def _brought(
     )
     await renewal.prove_stored(contents.bereft | (from_copies(writer.manifest) & _unfinished(contents.plan, writer)))
     await in_thread(partial(lay_out, writer, contents, mends=mends))
+    # What was sealed with a flaw stays so when something is added: its origin may be gone.
+    keeps_flaws = not (mends or repairs)
     await fetch_keys(client, writer, renewal, options.key_provider, keeps_flaws=keeps_flaws)
     lost = await _fetch_data(writer, renewal)
     work = SegmentWork(
@@ -289,7 +280,7 @@ async def _brought(
         renewal,
         title=contents.title,
         allow_gaps=options.allow_gaps,
-        asks_again=asks_again,
+        asks_again=repairs,
         keeps_flaws=keeps_flaws,
         emit=emit,
     )

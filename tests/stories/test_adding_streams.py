@@ -306,19 +306,25 @@ async def test_what_is_damaged_for_good_keeps_nothing_from_being_added(
     assert victim.is_file()
 
 
+def serve_encrypted(origin: ScriptedOrigin, *encrypted: str) -> str:
+    """A picture with English and French, a segment each; of these names with a key of its own."""
+    for name in ("v", "en", "fr"):
+        tag = f'#EXT-X-KEY:METHOD=AES-128,URI="{name}.key"\n' if name in encrypted else ""
+        origin.add(f"/{name}.key", name[:1].encode() * 16)
+        origin.add(f"/{name}.ts", bytes(32) if tag else b"G" + bytes(187))
+        head = f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n{tag}"
+        origin.add(f"/{name}.m3u8", f"{head}#EXTINF:4,\n{name}.ts\n#EXT-X-ENDLIST\n".encode())
+    media = "".join(
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8"\n'
+        for one, yes in (("en", "YES"), ("fr", "NO"))
+    )
+    origin.add("/m.m3u8", f'#EXTM3U\n{media}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"\nv.m3u8\n'.encode())
+    return origin.url("/m.m3u8")
+
+
 async def test_a_damaged_key_keeps_nothing_from_being_added(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
-        head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
-        origin.add("/v.key", b"v" * 16)
-        for name, key in (("v", '#EXT-X-KEY:METHOD=AES-128,URI="v.key"\n'), ("en", ""), ("fr", "")):
-            origin.add(f"/{name}.ts", bytes(32) if key else b"G" + bytes(187))
-            origin.add(f"/{name}.m3u8", f"{head}{key}#EXTINF:4,\n{name}.ts\n#EXT-X-ENDLIST\n".encode())
-        media = "".join(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8"\n'
-            for one, yes in (("en", "YES"), ("fr", "NO"))
-        )
-        origin.add("/m.m3u8", f'#EXTM3U\n{media}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"\nv.m3u8\n'.encode())
-        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path)
+        bundle = await library.fetch(serve_encrypted(origin, "v"), output=tmp_path)
         flip(next(bundle.path.glob("keys/*")))
         origin.always("/v.key", Status(410))
         added = await library.add(bundle.path, audio="fr", retries=1)
@@ -374,18 +380,8 @@ async def test_what_is_damaged_of_the_new_stream_must_come(origin: ScriptedOrigi
 
 async def test_a_key_of_the_new_stream_that_does_not_come_leaves_the_old_ones_playable(tmp_path: Path) -> None:
     with ScriptedOrigin() as origin:
-        head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
-        for name, key in (("v", "v.key"), ("en", ""), ("fr", "fr.key")):
-            tag = f'#EXT-X-KEY:METHOD=AES-128,URI="{key}"\n' if key else ""
-            origin.add(f"/{name}.ts", bytes(32) if key else b"G" + bytes(187))
-            origin.add(f"/{name}.m3u8", f"{head}{tag}#EXTINF:4,\n{name}.ts\n#EXT-X-ENDLIST\n".encode())
-        media = "".join(
-            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="{one}",LANGUAGE="{one}",DEFAULT={yes},URI="{one}.m3u8"\n'
-            for one, yes in (("en", "YES"), ("fr", "NO"))
-        )
-        origin.add("/m.m3u8", f'#EXTM3U\n{media}#EXT-X-STREAM-INF:BANDWIDTH=900000,AUDIO="a"\nv.m3u8\n'.encode())
-        origin.add("/v.key", b"v" * 16)
-        bundle = await library.fetch(origin.url("/m.m3u8"), output=tmp_path)
+        bundle = await library.fetch(serve_encrypted(origin, "v", "fr"), output=tmp_path)
+        origin.remove("/fr.key")
         with pytest.raises(HttpError):
             await library.add(bundle.path, audio="fr", retries=1)
         now = library.open(bundle.path)

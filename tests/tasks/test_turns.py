@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,63 +46,60 @@ class Doorkeeper(Recorder):
         return hlsdl.Credential(user="anna", password=password) if password is not None else None
 
 
+@asynccontextmanager
+async def asked(
+    folder: Path, delegate: Doorkeeper
+) -> AsyncIterator[tuple[hlsdl.AssetDownloadSession, hlsdl.AssetDownloadTask]]:
+    """A task whose delegate is being asked for the password."""
+    with ScriptedOrigin() as origin:
+        url = serve(origin)
+        origin.always("/v/index.m3u8", Guarded())
+        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
+            task = session.make_asset_download_task(wanted(url, folder))
+            task.resume()
+            await delegate.asks.wait()
+            yield session, task
+
+
 @pytest.mark.parametrize("meanwhile", ["suspend and resume", "flush"])
 @pytest.mark.parametrize("passwords", [["right"], ["wrong", "right"]])
 async def test_the_answer_to_a_challenge_is_used_though_the_task_was_stopped_meanwhile(
     tmp_path: Path, passwords: list[str], meanwhile: str
 ) -> None:
     delegate = Doorkeeper(*passwords)
-    with ScriptedOrigin() as origin:
-        url = serve(origin)
-        origin.always("/v/index.m3u8", Guarded())
-        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.make_asset_download_task(wanted(url, tmp_path))
-            task.resume()
-            await delegate.asks.wait()
-            if meanwhile == "flush":
-                await session.flush()
-            else:
-                task.suspend()
-                await asyncio.sleep(0.05)
-                task.resume()
+    async with asked(tmp_path, delegate) as (session, task):
+        if meanwhile == "flush":
+            await session.flush()
+        else:
+            task.suspend()
             await asyncio.sleep(0.05)
-            delegate.may_answer.set()
-            assert (await task).is_playable_offline
+            task.resume()
+        await asyncio.sleep(0.05)
+        delegate.may_answer.set()
+        assert (await task).is_playable_offline
     assert delegate.of("did_receive_challenge") == [(number,) for number in range(len(passwords))]
 
 
 async def test_a_reset_forgets_an_answer_that_nobody_has_used_yet(tmp_path: Path) -> None:
     delegate = Doorkeeper("right", "right")
-    with ScriptedOrigin() as origin:
-        url = serve(origin)
-        origin.always("/v/index.m3u8", Guarded())
-        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.make_asset_download_task(wanted(url, tmp_path))
-            task.resume()
-            await delegate.asks.wait()
-            task.suspend()
-            delegate.may_answer.set()
-            await asyncio.sleep(0.1)
-            await session.reset()
-            task.resume()
-            assert (await task).is_playable_offline
+    async with asked(tmp_path, delegate) as (session, task):
+        task.suspend()
+        delegate.may_answer.set()
+        await asyncio.sleep(0.1)
+        await session.reset()
+        task.resume()
+        assert (await task).is_playable_offline
     assert delegate.of("did_receive_challenge") == [(0,), (0,)]
 
 
 async def test_no_answer_fails_the_task_also_in_a_later_turn(tmp_path: Path) -> None:
     delegate = Doorkeeper(None)
-    with ScriptedOrigin() as origin:
-        url = serve(origin)
-        origin.always("/v/index.m3u8", Guarded())
-        async with asyncio.timeout(20), hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.make_asset_download_task(wanted(url, tmp_path))
-            task.resume()
-            await delegate.asks.wait()
-            task.suspend()
-            task.resume()
-            delegate.may_answer.set()
-            with pytest.raises(hlsdl.HttpError) as caught:
-                await task
+    async with asked(tmp_path, delegate) as (_session, task):
+        task.suspend()
+        task.resume()
+        delegate.may_answer.set()
+        with pytest.raises(hlsdl.HttpError) as caught:
+            await task
     assert (caught.value.http_status, len(delegate.of("did_receive_challenge"))) == (401, 1)
 
 
@@ -109,9 +108,9 @@ async def test_what_was_told_as_loaded_is_not_told_again(tmp_path: Path, film: P
     with ScriptedOrigin() as origin:
         origin.add_folder(film, at="/film")
         asset = await hlsdl.Asset(origin.url("/film/master.m3u8")).load()
-        asked = [asset.preferred_media_selection.with_option("audible", one) for one in ("en/English", "fr/Français")]
+        chosen = [asset.preferred_media_selection.with_option("audible", one) for one in ("en/English", "fr/Français")]
         async with asyncio.timeout(30), hlsdl.AssetDownloadSession(delegate=delegate) as session:
-            task = session.aggregate_asset_download_task(asset, asked, destination=tmp_path)
+            task = session.aggregate_asset_download_task(asset, chosen, destination=tmp_path)
             for _ in range(3):
                 origin.clear_requests()
                 task.resume()
@@ -172,16 +171,18 @@ async def test_a_new_task_brings_back_what_was_dropped_when_it_names_it(tmp_path
 
 def test_a_session_that_was_dropped_keeps_no_other_from_its_identifier(tmp_path: Path) -> None:
     async def dropped() -> None:
-        hlsdl.AssetDownloadSession(in_the_background(tmp_path))
+        session = hlsdl.AssetDownloadSession(in_the_background(tmp_path))
+        with pytest.raises(hlsdl.LockedError):
+            hlsdl.AssetDownloadSession(in_the_background(tmp_path))
+        del session
+
+    async def another() -> str | None:
+        async with hlsdl.AssetDownloadSession(in_the_background(tmp_path)) as session:
+            return session.identifier
 
     asyncio.run(dropped())
     gc.collect()
-
-    async def another() -> None:
-        async with hlsdl.AssetDownloadSession(in_the_background(tmp_path)):
-            pass
-
-    asyncio.run(another())
+    assert asyncio.run(another()) == "films"
 
 
 async def test_a_task_that_names_nothing_dropped_leaves_a_bundle_as_it_is(tmp_path: Path, film: Path) -> None:
